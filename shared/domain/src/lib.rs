@@ -1,1 +1,23 @@
+//! The lending domain, pure: no I/O, no clock, no wire format, no personal value outside its own hiding type.
+//!
+//! Everything turns on [`journey`]: a loan application is a list of events, and one pure function turns
+//! the events so far and a new event into the next state and the commands to send.
 
+pub mod application;
+pub mod checks;
+pub mod decision;
+pub mod firm;
+pub mod ids;
+pub mod journey;
+pub mod label;
+pub mod money;
+pub mod person;
+pub mod product;
+pub mod reason;
+
+pub use application::{Application, Channel, Consents};
+pub use firm::{FirmCode, FirmRecord};
+pub use ids::{ApplicationId, PayoutId, Subject};
+pub use label::Label;
+pub use money::{BasisPoints, Fen};
+pub use reason::Reason;

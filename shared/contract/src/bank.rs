@@ -1,0 +1,79 @@
+//! What we exchange with a bank.
+
+use domain::{ApplicationId, BasisPoints, Fen, PayoutId, product::Approval};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// `POST {bank}/payouts`, signed by us; answered 2xx once the bank holds it. Idempotent by `payout_id`.
+#[derive(Clone, Debug, Serialize)]
+pub struct PayoutInstruction<'a> {
+    pub payout_id: PayoutId,
+    pub application_id: ApplicationId,
+    pub amount_fen: Fen,
+    /// All-in annual rate.
+    pub annual_rate_bp: BasisPoints,
+    pub term_months: u16,
+    pub product: &'a str,
+    pub payee: Payee<'a>,
+    pub approval: Approval,
+    pub callback_url: String,
+}
+
+/// Who receives the money.
+#[derive(Clone, Debug, Serialize)]
+pub struct Payee<'a> {
+    pub name: &'a str,
+    pub bank_card: &'a str,
+    pub firm_code: &'a str,
+}
+
+/// `POST {bank}/payouts/query`, signed by us.
+#[derive(Clone, Debug, Serialize)]
+pub struct PayoutQuery {
+    pub payout_id: PayoutId,
+}
+
+/// The bank's answer to a query.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PayoutState {
+    pub payout_id: PayoutId,
+    pub state: BankState,
+    #[serde(default)]
+    pub bank_reference: Option<String>,
+    #[serde(default)]
+    pub amount_fen: Option<Fen>,
+}
+
+/// Where a payout stands at the bank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BankState {
+    /// The bank has never seen this payout.
+    UnknownToUs,
+    Received,
+    Approved,
+    Paid,
+    Refused,
+    Failed,
+}
+
+/// `POST {us}/v1/callbacks/banks/{bank}`, signed by the bank.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BankCallback {
+    pub payout_id: PayoutId,
+    pub application_id: ApplicationId,
+    pub outcome: BankOutcome,
+    pub bank_reference: String,
+    pub amount_fen: Fen,
+    pub at: Timestamp,
+}
+
+/// The bank's final word on a payout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum BankOutcome {
+    Paid,
+    Refused,
+    Failed,
+}

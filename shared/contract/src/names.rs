@@ -1,0 +1,55 @@
+//! Names that `infra/template.yaml` and the code share. A test in `tests/topology.rs` holds one against the other.
+
+/// Environment settings. The template gives each function those that it reads and no other.
+pub mod setting {
+    /// Table of journal entries and applicants.
+    pub const JOURNEYS_TABLE: &str = "JOURNEYS_TABLE";
+    /// Table of payouts and bank limits.
+    pub const PAYOUTS_TABLE: &str = "PAYOUTS_TABLE";
+    /// Table of the relation graph.
+    pub const RELATIONS_TABLE: &str = "RELATIONS_TABLE";
+    /// Table of the firm archive.
+    pub const FIRMS_TABLE: &str = "FIRMS_TABLE";
+    /// Table of sign-ins.
+    pub const SIGN_INS_TABLE: &str = "SIGN_INS_TABLE";
+
+    /// Queue URLs, one per kind of command.
+    pub const FACE_CHECKS_QUEUE: &str = "FACE_CHECKS_QUEUE";
+    pub const PHONE_CHECKS_QUEUE: &str = "PHONE_CHECKS_QUEUE";
+    pub const SCORES_QUEUE: &str = "SCORES_QUEUE";
+    pub const GRAPH_CHECKS_QUEUE: &str = "GRAPH_CHECKS_QUEUE";
+    pub const DECISIONS_QUEUE: &str = "DECISIONS_QUEUE";
+    pub const PAYOUTS_QUEUE: &str = "PAYOUTS_QUEUE";
+
+    /// Where this API is reached from outside, without a trailing slash; callbacks go there.
+    pub const PUBLIC_URL: &str = "PUBLIC_URL";
+    /// Base URLs of the counterparties.
+    pub const FACE_PROVIDER_URL: &str = "FACE_PROVIDER_URL";
+    pub const PHONE_PROVIDER_URL: &str = "PHONE_PROVIDER_URL";
+    pub const CHANNEL_URL: &str = "CHANNEL_URL";
+    /// JSON object: bank → base URL.
+    pub const BANK_URLS: &str = "BANK_URLS";
+    /// How long a bank may take to answer, in milliseconds.
+    pub const BANK_TIMEOUT_MS: &str = "BANK_TIMEOUT_MS";
+
+    /// Standard Webhooks secrets, space-separated while one is being rotated.
+    pub const FACE_PROVIDER_SECRETS: &str = "FACE_PROVIDER_SECRETS";
+    pub const PHONE_PROVIDER_SECRETS: &str = "PHONE_PROVIDER_SECRETS";
+    pub const CHANNEL_SECRETS: &str = "CHANNEL_SECRETS";
+    /// JSON object: bank → Standard Webhooks secrets, space-separated.
+    pub const BANK_SECRETS: &str = "BANK_SECRETS";
+    /// Key of the keyed hashes, base64.
+    pub const HASH_KEY: &str = "HASH_KEY";
+    /// Ed25519 key of the session tokens: PKCS #8, base64.
+    pub const TOKEN_KEY: &str = "TOKEN_KEY";
+    /// `true` lets counterparties be plain HTTP on private addresses. The local runner alone sets it.
+    pub const ALLOW_LOCAL: &str = "ALLOW_LOCAL";
+}
+
+/// The index of journal entries by due time.
+pub const DUE_INDEX: &str = "due";
+
+/// Paths of the callbacks, below [`setting::PUBLIC_URL`].
+pub const FACE_CALLBACK_PATH: &str = "/v1/callbacks/face";
+pub const PHONE_CALLBACK_PATH: &str = "/v1/callbacks/phone";
+pub const BANK_CALLBACK_PATH: &str = "/v1/callbacks/banks";

@@ -1,0 +1,36 @@
+//! What we exchange with the providers of the face check and of the own-number check.
+
+use domain::{ApplicationId, checks::CheckAnswer, person::Person};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// `POST {provider}/face/checks` or `/phone/checks`, signed by us; answered 202.
+#[derive(Clone, Debug, Serialize)]
+pub struct StartCheck<'a> {
+    /// Stable for application, kind and attempt, so that a repeated start is the same check.
+    pub check_id: String,
+    pub application_id: ApplicationId,
+    pub attempt: u8,
+    pub callback_url: String,
+    /// Names the person to both sides without telling who it is; the callback repeats it.
+    pub person_ref: &'a str,
+    pub person: &'a Person,
+    pub device: &'a str,
+}
+
+/// `POST {us}/v1/callbacks/face` or `/phone`, signed by the provider.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckCallback {
+    pub check_id: String,
+    pub application_id: ApplicationId,
+    pub attempt: u8,
+    pub person_ref: String,
+    pub answer: CheckAnswer,
+    pub checked_at: Timestamp,
+}
+
+/// The id of a check: the same for the same application, kind and attempt.
+pub fn check_id(application_id: ApplicationId, kind: &str, attempt: u8) -> String {
+    format!("{application_id}.{kind}.{attempt}")
+}

@@ -1,0 +1,83 @@
+//! The facts that the checks bring in.
+
+use crate::ids::ApplicationId;
+use serde::{Deserialize, Serialize};
+
+/// What a check provider says. *Unknown* is neither pass nor fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckAnswer {
+    Match,
+    Mismatch,
+    Unknown,
+}
+
+/// Whether firm and legal representative belong together by the registration, and the firm may borrow at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ElementsAnswer {
+    Match,
+    Mismatch,
+    FirmBanned,
+}
+
+/// What the ensemble said about the firm.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// Version of the model, as its manifest names it.
+    pub model: String,
+    /// Probability of default within a year, 0 to 1.
+    pub default_probability: f64,
+    /// Score points: 600 at odds of 30 to 1, 20 more for doubled odds.
+    pub points: i32,
+    /// By dimension, in the order of the manifest; `None` where the archive had nothing.
+    pub dimensions: Vec<DimensionScore>,
+    /// Age of the firm in days on the day of the application, when the archive tells.
+    pub firm_age_days: Option<i64>,
+    /// Largest amount that the firm's record supports, in fen: a share of its yearly revenue by tax or statements.
+    pub supported_amount_fen: Option<u64>,
+}
+
+/// One dimension's margin (log odds of default); `None` when the dimension is missing.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DimensionScore {
+    pub dimension: String,
+    pub margin: Option<f64>,
+}
+
+/// What the relation graph said around an application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GraphFeatures {
+    /// Applications in the ring, this one included; 1 means that it stands alone.
+    pub ring_size: u32,
+    /// Different firms in the ring.
+    pub ring_firms: u32,
+    /// Applications that used this device, this one included.
+    pub device_applications: u32,
+    /// Applications that gave this bank card, this one included.
+    pub card_applications: u32,
+    /// Applications that gave this phone, this one included.
+    pub phone_applications: u32,
+    /// Applications from this network, this one included; weak evidence, never joins a ring.
+    pub network_applications: u32,
+    /// The fan-out or read budget cut the traversal off: the numbers are lower bounds.
+    pub cut_off: bool,
+    /// Why the members hang together, strongest first, at most 32.
+    pub evidence: Vec<Evidence>,
+}
+
+/// One link of the ring: two applications that share a thing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    pub kind: String,
+    /// Keyed hash of the shared thing.
+    pub node: String,
+    pub applications: Vec<ApplicationId>,
+}
+
+/// A ring as another member's check found it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct RingNotice {
+    pub ring_size: u32,
+    pub ring_firms: u32,
+}

@@ -1,0 +1,81 @@
+//! Why an application ended as it did, in words that a borrower can act on.
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! reasons {
+    ($($variant:ident $code:literal $zh:literal $en:literal)*) => {
+        /// A reason code. The code is stable; the texts may be improved.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub enum Reason {
+            $(#[serde(rename = $code)] $variant,)*
+        }
+
+        impl Reason {
+            /// Every reason there is.
+            pub const ALL: &[Reason] = &[$(Reason::$variant),*];
+
+            /// The stable code.
+            pub const fn code(self) -> &'static str {
+                match self { $(Reason::$variant => $code,)* }
+            }
+
+            /// What the borrower reads, in Chinese.
+            pub const fn zh(self) -> &'static str {
+                match self { $(Reason::$variant => $zh,)* }
+            }
+
+            /// What the borrower reads, in English.
+            pub const fn en(self) -> &'static str {
+                match self { $(Reason::$variant => $en,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    IdentityMismatch "IDENTITY_MISMATCH" "法定代表人信息与登记信息不一致" "The legal representative does not match the firm's registration"
+    FirmBanned "FIRM_BANNED" "企业被列入失信名单或已被吊销" "The firm is on the list of dishonest debtors or its licence is revoked"
+    FaceMismatch "FACE_MISMATCH" "人脸核验未通过" "The face check did not match"
+    FaceUnverified "FACE_UNVERIFIED" "多次人脸核验均无法得出结果" "The face check gave no answer in three tries"
+    FaceConsentRefused "FACE_CONSENT_REFUSED" "未同意人脸识别，且渠道无其他身份证明" "Face recognition was refused and the channel offers no other proof of identity"
+    PhoneMismatch "PHONE_MISMATCH" "手机号与本人信息不一致" "The phone number does not belong to the applicant"
+    PhoneUnverified "PHONE_UNVERIFIED" "多次本机号码核验均无法得出结果" "The phone check gave no answer in three tries"
+    ScoreLow "SCORE_LOW" "综合信用评分未达到要求" "The credit score is below what the product asks for"
+    DataMissing "DATA_MISSING" "可用数据不足，无法评估" "There is too little data about the firm to decide"
+    RingSuspected "RING_SUSPECTED" "申请与其他申请存在异常关联" "The application is unusually linked with other applications"
+    AmountTooHigh "AMOUNT_TOO_HIGH" "申请金额超过可授信额度，已调整" "The amount was lowered to what the firm's record supports"
+    FirmTooYoung "FIRM_TOO_YOUNG" "企业成立时间不足" "The firm was founded too recently"
+    BankLimitReached "BANK_LIMIT_REACHED" "该产品额度已用完" "The bank's limit for this product is used up"
+    BankRefused "BANK_REFUSED" "银行未批准放款" "The bank refused the payout"
+    BankFailed "BANK_FAILED" "银行放款失败" "The bank could not pay out"
+    BankUnavailable "BANK_UNAVAILABLE" "银行已停止接收放款指令" "The bank no longer takes payout instructions"
+    ChecksTimedOut "CHECKS_TIMED_OUT" "核验超时" "The checks were not finished in time"
+    OfferExpired "OFFER_EXPIRED" "报价已过期" "The offer was not accepted in time"
+    CancelledByBorrower "CANCELLED_BY_BORROWER" "申请人已取消" "Cancelled by the borrower"
+}
+
+impl std::str::FromStr for Reason {
+    type Err = UnknownReason;
+    fn from_str(code: &str) -> Result<Self, UnknownReason> {
+        Self::ALL.iter().copied().find(|r| r.code() == code).ok_or(UnknownReason)
+    }
+}
+
+/// The text is not a reason code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a reason code")]
+pub struct UnknownReason;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_reads_back_from_its_code_and_speaks_both_languages() {
+        for reason in Reason::ALL {
+            assert_eq!(reason.code().parse(), Ok(*reason));
+            assert!(reason.zh().chars().any(|c| !c.is_ascii()), "{reason:?}");
+            assert!(reason.en().is_ascii(), "{reason:?}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! The journal of a journey, the applicant's personal data beside it, the queues that carry its commands,
+//! and the index that tells which journeys are due.
+
+use crate::PortError;
+use async_trait::async_trait;
+use domain::{
+    ApplicationId,
+    journey::{Command, Event},
+    person::Person,
+};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One commit to a journal: the events that one invocation recorded together, and the commands that they emitted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// 1, 2, 3, … without a gap.
+    pub number: u32,
+    pub at: Timestamp,
+    /// Function and version that recorded it, for example `score/0.1.0`.
+    pub by: String,
+    pub events: Vec<Event>,
+    pub commands: Vec<Command>,
+}
+
+/// Why an entry was not appended.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Somebody else has written this number. Read again, apply again.
+    #[error("the journal has moved on")]
+    Taken,
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+/// The event-sourced journal: at most 9,999 entries per application, each written once and never changed.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// All entries in order, strongly consistent; empty when there are none.
+    async fn load(&self, id: ApplicationId) -> Result<Vec<Entry>, PortError>;
+
+    /// One conditional put. `due_at` enters the journey into the due index.
+    ///
+    /// Errors: [`AppendError::Taken`] when the number is already there.
+    async fn append(
+        &self,
+        id: ApplicationId,
+        entry: &Entry,
+        due_at: Option<Timestamp>,
+    ) -> Result<(), AppendError>;
+}
+
+/// The personal data of an application, kept apart from the journal so that it can be deleted.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Applicant {
+    pub person: Person,
+    /// Keyed digest of the whole request; another request under the same idempotency key has another digest.
+    pub request_digest: String,
+    pub claimed_at: Timestamp,
+}
+
+/// What a claim met.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Claim {
+    /// Nobody was there before.
+    New,
+    /// The id has been claimed before, by this applicant record.
+    Taken(Box<Applicant>),
+}
+
+/// Applicants, one per application.
+#[async_trait]
+pub trait Applicants: Send + Sync {
+    /// Writes the record unless there is one. The first claim wins: this is what makes a request idempotent.
+    async fn claim(&self, id: ApplicationId, applicant: &Applicant) -> Result<Claim, PortError>;
+
+    /// The record, strongly consistent; `None` when never claimed or deleted.
+    async fn get(&self, id: ApplicationId) -> Result<Option<Applicant>, PortError>;
+}
+
+/// The queues between functions.
+#[async_trait]
+pub trait CommandQueue: Send + Sync {
+    /// Sends each command to the queue of its kind. May deliver some and then fail; sending again does no harm.
+    async fn send(&self, id: ApplicationId, commands: &[Command]) -> Result<(), PortError>;
+}
+
+/// A journal entry whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DueEntry {
+    pub id: ApplicationId,
+    pub number: u32,
+    pub due_at: Timestamp,
+}
+
+/// The due index, read by the sweeper alone. Eventually consistent: an entry may show up a little late, never too early.
+#[async_trait]
+pub trait DueJourneys: Send + Sync {
+    /// Entries due in `from ..= until`, at most `limit`, earliest first.
+    async fn due(&self, from: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, PortError>;
+
+    /// Gives an entry another due time.
+    async fn rearm(&self, id: ApplicationId, number: u32, due_at: Timestamp) -> Result<(), PortError>;
+
+    /// Up to when everything due has been looked at; `None` at first.
+    async fn cursor(&self) -> Result<Option<Timestamp>, PortError>;
+
+    async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError>;
+}

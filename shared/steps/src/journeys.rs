@@ -1,0 +1,165 @@
+//! Loading a journey and moving it on.
+
+use domain::{
+    ApplicationId,
+    journey::{Command, Event, Journey, Status, TransitionError, transition},
+};
+use jiff::Timestamp;
+use ports::{
+    Clock, PortError,
+    journal::{AppendError, CommandQueue, Entry, Journal},
+};
+use std::sync::Arc;
+
+/// How often a commit that lost the race is tried again. Four checks and a ring notice can meet; more cannot.
+const COMMIT_TRIES: u32 = 16;
+
+/// A journey with the entries that it was folded from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    pub journey: Journey,
+    pub entries: Vec<Entry>,
+}
+
+/// What came of an event.
+#[derive(Clone, Debug)]
+pub enum Advanced {
+    /// Recorded now.
+    Recorded(Box<Journey>),
+    /// The step had been recorded before; what it emitted and is still outstanding was sent again.
+    Repeated(Box<Journey>),
+}
+
+impl Advanced {
+    pub fn journey(&self) -> &Journey {
+        match self {
+            Advanced::Recorded(journey) | Advanced::Repeated(journey) => journey,
+        }
+    }
+}
+
+/// Why a journey could not be moved on.
+#[derive(Debug, thiserror::Error)]
+pub enum AdvanceError {
+    #[error("there is no such application")]
+    NotFound,
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    #[error("the journal moved on {COMMIT_TRIES} times while one event was being recorded")]
+    Contended,
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl AdvanceError {
+    /// Whether the same event may be recorded later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            AdvanceError::Contended => true,
+            AdvanceError::Port(error) => error.is_retryable(),
+            AdvanceError::NotFound | AdvanceError::Transition(_) => false,
+        }
+    }
+}
+
+/// The journeys, as one function sees them.
+#[derive(Clone)]
+pub struct Journeys {
+    pub journal: Arc<dyn Journal>,
+    pub commands: Arc<dyn CommandQueue>,
+    pub clock: Arc<dyn Clock>,
+    /// Function and version, written into each entry.
+    pub by: &'static str,
+}
+
+impl Journeys {
+    /// The journey as it stands; `None` when there is no such application.
+    pub async fn load(&self, id: ApplicationId) -> Result<Option<Loaded>, AdvanceError> {
+        let entries = self.journal.load(id).await?;
+        let journey = Journey::fold(entries.iter().flat_map(|e| e.events.iter().map(move |event| (event, e.at))))?;
+        Ok(journey.map(|journey| Loaded { journey, entries }))
+    }
+
+    /// Records the first entry of a journey. When the journey has begun before, sends what it still waits for.
+    pub async fn begin(&self, id: ApplicationId, events: &[Event]) -> Result<Advanced, AdvanceError> {
+        match self.commit(id, None, events).await {
+            Err(AdvanceError::Port(error)) => Err(error.into()),
+            Ok(Some(journey)) => Ok(Advanced::Recorded(Box::new(journey))),
+            Ok(None) => {
+                let loaded = self.load(id).await?.ok_or(AdvanceError::NotFound)?;
+                self.send_again(&loaded, &events[0]).await?;
+                Ok(Advanced::Repeated(Box::new(loaded.journey)))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Records one event, reading the journey first.
+    pub async fn advance(&self, id: ApplicationId, event: &Event) -> Result<Advanced, AdvanceError> {
+        let loaded = self.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        self.advance_from(loaded, std::slice::from_ref(event)).await
+    }
+
+    /// Records events on a journey that has been read already, in one entry. Reads again when it has moved on.
+    pub async fn advance_from(&self, mut loaded: Loaded, events: &[Event]) -> Result<Advanced, AdvanceError> {
+        let id = loaded.journey.application.id;
+        for _ in 0..COMMIT_TRIES {
+            match self.commit(id, Some(&loaded), events).await {
+                Ok(Some(journey)) => return Ok(Advanced::Recorded(Box::new(journey))),
+                Ok(None) => loaded = self.load(id).await?.ok_or(AdvanceError::NotFound)?,
+                Err(AdvanceError::Transition(TransitionError::Repeated { .. })) => {
+                    self.send_again(&loaded, &events[0]).await?;
+                    return Ok(Advanced::Repeated(Box::new(loaded.journey)));
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Err(AdvanceError::Contended)
+    }
+
+    /// One conditional put, then the commands. `None` when somebody else wrote the entry first.
+    async fn commit(
+        &self,
+        id: ApplicationId,
+        loaded: Option<&Loaded>,
+        events: &[Event],
+    ) -> Result<Option<Journey>, AdvanceError> {
+        let at = self.clock.now();
+        let mut state = loaded.map(|l| l.journey.clone());
+        for event in events {
+            state = Some(transition(state, event, at)?.0);
+        }
+        let Some(journey) = state else { return Err(AdvanceError::NotFound) };
+        let before = loaded.map(|l| l.journey.outstanding()).unwrap_or_default();
+        let commands: Vec<Command> =
+            journey.outstanding().into_iter().filter(|c| !before.contains(c)).collect();
+        let number = loaded.map_or(0, |l| l.entries.len() as u32) + 1;
+        let entry = Entry { number, at, by: self.by.to_owned(), events: events.to_vec(), commands };
+        match self.journal.append(id, &entry, armed(&journey, events)).await {
+            Ok(()) => {}
+            Err(AppendError::Taken) => return Ok(None),
+            Err(AppendError::Port(error)) => return Err(error.into()),
+        }
+        self.commands.send(id, &entry.commands).await?;
+        Ok(Some(journey))
+    }
+
+    /// Sends again what the recorded step emitted and nobody has acted on.
+    async fn send_again(&self, loaded: &Loaded, event: &Event) -> Result<(), AdvanceError> {
+        let recorded = loaded.entries.iter().find(|e| e.events.iter().any(|known| known.same_step(event)));
+        let outstanding = loaded.journey.outstanding();
+        let commands: Vec<Command> = recorded
+            .map(|entry| entry.commands.iter().copied().filter(|c| outstanding.contains(c)).collect())
+            .unwrap_or_default();
+        self.commands.send(loaded.journey.application.id, &commands).await?;
+        Ok(())
+    }
+}
+
+/// Which entries enter the due index. Not all that emit commands: a message or callback whose commands were lost
+/// comes again and sends them, so only what a borrower's request starts needs somebody to look after it. From there
+/// the sweeper looks again for as long as the journey lives. This keeps the index at two writes per application.
+fn armed(journey: &Journey, events: &[Event]) -> Option<Timestamp> {
+    let starts = events.iter().any(|e| matches!(e, Event::Received { .. } | Event::Accepted { .. }));
+    if starts || journey.status == Status::Offered { journey.due_at() } else { None }
+}
