@@ -1,0 +1,32 @@
+//! What woke the function.
+
+use crate::{Failure, Record, http::Request};
+use aws_lambda_events::event::{apigw::ApiGatewayV2httpRequest, sqs::SqsEvent};
+use serde_json::Value;
+
+/// An event in one of the three shapes that the template wires.
+pub enum Incoming {
+    Http(Request),
+    Batch(Vec<Record>),
+    Schedule,
+}
+
+impl Incoming {
+    /// Tells the shapes apart and reads the event.
+    pub fn parse(event: Value) -> Result<Self, Failure> {
+        if event.get("Records").is_some() {
+            let batch: SqsEvent =
+                serde_json::from_value(event).map_err(|e| Failure::new("reading an SQS event", e))?;
+            return Ok(Incoming::Batch(batch.records.into_iter().map(Record::from).collect()));
+        }
+        if event.get("requestContext").is_some() {
+            let request: ApiGatewayV2httpRequest =
+                serde_json::from_value(event).map_err(|e| Failure::new("reading an HTTP event", e))?;
+            return Request::try_from(request).map(Incoming::Http);
+        }
+        if event.get("detail-type").is_some() {
+            return Ok(Incoming::Schedule);
+        }
+        Err(Failure::new("telling what woke the function", "the event has none of the wired shapes"))
+    }
+}
