@@ -1,1 +1,159 @@
+//! The borrower's API.
+//!
+//! | | |
+//! |---|---|
+//! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
+//! | reads | `firms`, `journeys` |
+//! | writes | `sign-ins`, `journeys` (applicant, entries) |
+//! | emits | the four checks when an application is received, the payout when an offer is accepted |
+//! | retries | never by itself; every route may be called again with the same effect |
 
+mod apply;
+mod read;
+mod session;
+mod terms;
+mod wire;
+
+pub use wire::{wire, wire_at};
+
+use async_trait::async_trait;
+use contract::http::Problem;
+use domain::{ApplicationId, Channel, product::Catalogue};
+use lambda_kit::{
+    Failure, Function, Incoming,
+    http::{Request, Response, problem},
+};
+use ports::{
+    Clock, PortError, counterparty::ChannelExchange, firms::FirmArchive, journal::Applicants,
+    sign_ins::SignIns,
+};
+use serde_json::Value;
+use signing::{Claims, KeyedHasher, TokenIssuer, TokenVerifier};
+use std::sync::Arc;
+use steps::{AdvanceError, Journeys, Loaded};
+
+/// The function with everything that it reaches.
+pub struct Intake {
+    journeys: Journeys,
+    applicants: Arc<dyn Applicants>,
+    firms: Arc<dyn FirmArchive>,
+    sign_ins: Arc<dyn SignIns>,
+    channels: Arc<dyn ChannelExchange>,
+    clock: Arc<dyn Clock>,
+    products: Catalogue,
+    hasher: KeyedHasher,
+    issuer: TokenIssuer,
+    verifier: TokenVerifier,
+    /// The OpenAPI document, ready to send.
+    openapi: String,
+}
+
+#[async_trait]
+impl Function for Intake {
+    async fn call(&self, event: Value) -> Result<Value, Failure> {
+        let Incoming::Http(request) = Incoming::parse(event)? else {
+            return Err(Failure::new("reading an HTTP event", "intake answers HTTP routes only"));
+        };
+        let response = self.answer(&request).await.unwrap_or_else(refuse);
+        Ok(response.into_event())
+    }
+}
+
+impl Intake {
+    async fn answer(&self, request: &Request) -> Result<Response, Refusal> {
+        match request.route.as_str() {
+            "GET /openapi.json" => return Ok(Response::raw_json(200, self.openapi.clone())),
+            "POST /v1/sessions" => return self.open_session(request).await,
+            _ => {}
+        }
+        let borrower = self.borrower(request)?;
+        match request.route.as_str() {
+            "GET /v1/products" => Ok(self.products()),
+            "GET /v1/firms/{code}" => self.firm(request).await,
+            "POST /v1/applications" => self.apply(request, &borrower).await,
+            "GET /v1/applications/{id}" => self.read(request, &borrower).await,
+            "GET /v1/applications/{id}/explanation" => self.explain(request, &borrower).await,
+            "POST /v1/applications/{id}/accept" => self.accept(request, &borrower).await,
+            "POST /v1/applications/{id}/cancel" => self.cancel(request, &borrower).await,
+            _ => Err(problem(404, "not-found", "There is nothing here").into()),
+        }
+    }
+
+    /// Who is asking, by the session token.
+    fn borrower(&self, request: &Request) -> Result<Borrower, Refusal> {
+        let unauthorised = || problem(401, "no-session", "A valid session token is needed");
+        let token = request.header("authorization").and_then(|h| h.strip_prefix("Bearer ")).ok_or_else(unauthorised)?;
+        let claims = self.verifier.verify(token, self.clock.now()).map_err(|_| unauthorised())?;
+        let channel = channel(&claims.session.channel).ok_or_else(unauthorised)?;
+        Ok(Borrower { claims, channel })
+    }
+
+    /// The borrower's own application. Somebody else's does not exist for them.
+    async fn own(&self, request: &Request, borrower: &Borrower) -> Result<Loaded, Refusal> {
+        let id: Option<ApplicationId> = request.path_parameter("id").and_then(|id| id.parse().ok());
+        let loaded = match id {
+            Some(id) => self.journeys.load(id).await?,
+            None => None,
+        };
+        loaded.filter(|l| borrower.owns(l)).ok_or(Refusal::Advance(AdvanceError::NotFound))
+    }
+}
+
+/// The borrower behind a request.
+struct Borrower {
+    claims: Claims,
+    channel: Channel,
+}
+
+impl Borrower {
+    fn owns(&self, loaded: &Loaded) -> bool {
+        let application = &loaded.journey.application;
+        application.subject.as_str() == self.claims.session.sub && application.channel == self.channel
+    }
+}
+
+fn channel(name: &str) -> Option<Channel> {
+    [Channel::MiniProgram, Channel::OnlineBank, Channel::MobileBank].into_iter().find(|c| c.as_str() == name)
+}
+
+/// Why a request was not served.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the request was refused")]
+    Problem(Box<Problem>),
+    #[error(transparent)]
+    Advance(#[from] AdvanceError),
+    #[error(transparent)]
+    Port(#[from] PortError),
+}
+
+impl From<Problem> for Refusal {
+    fn from(problem: Problem) -> Self {
+        Refusal::Problem(Box::new(problem))
+    }
+}
+
+fn refuse(refusal: Refusal) -> Response {
+    match refusal {
+        Refusal::Problem(problem) => Response::from(*problem),
+        Refusal::Advance(AdvanceError::NotFound) => {
+            problem(404, "not-found", "There is no such application").into()
+        }
+        Refusal::Advance(AdvanceError::Transition(error)) => {
+            let conflict = problem(409, "not-possible-now", "The application does not allow this now");
+            Problem { detail: Some(error.to_string()), ..conflict }.into()
+        }
+        Refusal::Advance(error) => unavailable(&error, error.is_retryable()),
+        Refusal::Port(error) => unavailable(&error, error.is_retryable()),
+    }
+}
+
+/// The one place where an error of ours is logged: the chain of what was attempted, which carries no personal data.
+fn unavailable(error: &dyn std::error::Error, retryable: bool) -> Response {
+    tracing::error!(error = lambda_kit::chain(error), retryable, "a request could not be served");
+    if retryable {
+        let busy = problem(503, "unavailable", "Try the same request again in a moment");
+        return Response::from(busy).with_header("retry-after", "1");
+    }
+    problem(500, "internal", "Something went wrong on our side").into()
+}

@@ -1,1 +1,104 @@
+//! Simulated counterparties: check providers, banks and channels that speak real HTTP with real signatures.
+//!
+//! Each is a server on the loopback interface, started with `start(config)` and stopped through its handle. The
+//! lender's signed requests trigger it; it answers, and posts its own signed callbacks, again up to five times when
+//! the lender answers 5xx or not at all. It reads and writes only its own memory (a bank also its book file).
+//!
+//! None of this shares a wire type with the product. A counterparty has its own code, and a mistake in ours must not be
+//! made on both sides.
+//!
+//! | module | plays | steered by |
+//! |---|---|---|
+//! | [`providers`] | face check and own-number check | the last four digits of the phone number |
+//! | [`bank`] | a bank that pays out | the last two digits of the amount in yuan |
+//! | [`channels`] | the back ends of mini-program, online bank and mobile bank | what is posted to `/codes` |
+//!
+//! All three also run alone: `cargo run -p sim -- bank --help`.
 
+pub mod bank;
+pub mod channels;
+pub mod providers;
+
+mod book;
+mod courier;
+mod request;
+mod server;
+
+pub use server::{Handle, StartError};
+
+use jiff::Timestamp;
+use signing::{KeyError, KeyedHasher, Signer, Verifier};
+use std::{sync::Arc, time::Duration};
+
+/// Where a simulated counterparty takes the time from. A test hands in the clock of the system it tests.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// The machine's clock.
+pub fn system_clock() -> Clock {
+    #[expect(clippy::disallowed_methods, reason = "a counterparty has a clock of its own")]
+    Arc::new(Timestamp::now)
+}
+
+/// Keys between one counterparty and the lender.
+#[derive(Debug, Clone)]
+pub struct Keys {
+    /// Signs this side's callbacks.
+    pub own: Signer,
+    /// Checks the lender's requests.
+    pub lender: Verifier,
+}
+
+impl Keys {
+    /// One set of `whsec_` secrets, separated by white space, for both directions.
+    pub fn shared(secrets: &str) -> Result<Self, KeyError> {
+        Ok(Self {
+            own: Signer::parse(secrets.split_whitespace())?,
+            lender: Verifier::parse(secrets.split_whitespace())?,
+        })
+    }
+}
+
+/// How long a counterparty takes before it calls back: between two bounds, the same for the same message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Delay {
+    pub shortest: Duration,
+    pub longest: Duration,
+}
+
+impl Delay {
+    pub const NONE: Self = Self { shortest: Duration::ZERO, longest: Duration::ZERO };
+
+    /// Spread over the bounds by the message's name, so that a run can be repeated exactly.
+    fn of(self, name: &str) -> Duration {
+        let span = u64::try_from(self.longest.saturating_sub(self.shortest).as_micros()).unwrap_or(u64::MAX);
+        let place = digest("delay", name).to_bytes()[0];
+        self.shortest + Duration::from_micros(span / 255 * u64::from(place))
+    }
+}
+
+impl Default for Delay {
+    /// 20 to 80 ms.
+    fn default() -> Self {
+        Self { shortest: Duration::from_millis(20), longest: Duration::from_millis(80) }
+    }
+}
+
+/// Waits, unless there is nothing to wait for.
+async fn pause(duration: Duration) {
+    if !duration.is_zero() {
+        tokio::time::sleep(duration).await;
+    }
+}
+
+/// A repeatable short name for a value. The key is public, so this hides nothing; it only spreads and shortens.
+fn digest(kind: &str, value: &str) -> signing::KeyedHash {
+    static HASHER: std::sync::LazyLock<Option<KeyedHasher>> =
+        std::sync::LazyLock::new(|| KeyedHasher::new(&[0x5a; 32]).ok());
+    match &*HASHER {
+        Some(hasher) => hasher.hash(kind, value),
+        None => unreachable!("32 bytes are long enough for a hashing key"),
+    }
+}
+
+#[cfg(test)]
+mod testing;

@@ -1,1 +1,68 @@
+//! The ports on AWS: DynamoDB for everything that is kept, SQS for everything that is sent.
+//!
+//! Triggered by nothing itself; every function holds the adapters that its wiring gives it. Each adapter method makes
+//! exactly the calls that its doc names, so that a function's role can grant those and no others. Throttled and lost
+//! calls are retried by the SDK (standard mode, three attempts in all); what the adapters retry on top of that, they
+//! bound. Errors carry the service's code and request id and never an item: see [`failure`].
 
+mod applicants;
+mod batch;
+mod due;
+pub mod failure;
+mod firms;
+mod item;
+mod journal;
+mod payouts;
+mod queue;
+mod relations;
+mod sign_ins;
+
+pub use firms::DynamoFirms;
+pub use journal::DynamoJournal;
+pub use payouts::DynamoPayouts;
+pub use queue::{QueueUrls, SqsCommandQueue};
+pub use relations::DynamoRelations;
+pub use sign_ins::DynamoSignIns;
+
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use std::time::Duration;
+
+/// One client per service. They share credentials and one connection pool: clone, do not load again.
+#[derive(Clone, Debug)]
+pub struct Aws {
+    pub dynamodb: aws_sdk_dynamodb::Client,
+    pub sqs: aws_sdk_sqs::Client,
+}
+
+impl Aws {
+    /// Clients over a configuration that somebody else loaded, for example that of the embedded engines.
+    pub fn from_sdk_config(config: &SdkConfig) -> Self {
+        Self { dynamodb: aws_sdk_dynamodb::Client::new(config), sqs: aws_sdk_sqs::Client::new(config) }
+    }
+
+    /// Opens the TLS connection to DynamoDB while Lambda's init phase still has the full CPU; at small memory sizes the
+    /// handshake takes longer than a whole request. Needs no permission: a refusal warms as well as an answer.
+    pub async fn warm(&self) {
+        if let Err(error) = self.dynamodb.describe_endpoints().send().await {
+            tracing::debug!(error = %failure::describe(&error), "the warming call was not answered");
+        }
+    }
+}
+
+/// Clients for the machine that this runs on: region and credentials from the environment.
+///
+/// One attempt may take 2 s and a call with its retries 5 s, so that a call that hangs fails with a message and not
+/// with the function's own time-out.
+pub async fn load() -> Aws {
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_secs(1))
+        .operation_attempt_timeout(Duration::from_secs(2))
+        .operation_timeout(Duration::from_secs(5))
+        .build();
+    let config = aws_config::defaults(BehaviorVersion::latest())
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::standard().with_max_attempts(3))
+        .load()
+        .await;
+    Aws::from_sdk_config(&config)
+}

@@ -3,6 +3,7 @@
 use domain::{ApplicationId, BasisPoints, Fen, PayoutId, product::Approval};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST {bank}/payouts`, signed by us; answered 2xx once the bank holds it. Idempotent by `payout_id`.
 #[derive(Clone, Debug, Serialize)]
@@ -58,14 +59,20 @@ pub enum BankState {
 }
 
 /// `POST {us}/v1/callbacks/banks/{bank}`, signed by the bank.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BankCallback {
+    #[schema(value_type = String)]
     pub payout_id: PayoutId,
+    #[schema(value_type = String)]
     pub application_id: ApplicationId,
+    /// `paid`, `refused` or `failed`.
+    #[schema(value_type = String)]
     pub outcome: BankOutcome,
     pub bank_reference: String,
+    #[schema(value_type = u64)]
     pub amount_fen: Fen,
+    #[schema(value_type = String)]
     pub at: Timestamp,
 }
 

@@ -140,6 +140,16 @@ pub struct ReasonBody {
     pub en: &'static str,
 }
 
+/// `POST /v1/applications/{id}/accept`: the terms that the borrower saw and accepts.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AcceptRequest {
+    pub amount_fen: u64,
+    /// All-in annual rate in basis points.
+    pub annual_rate_bp: u32,
+    pub term_months: u16,
+}
+
 /// `GET /v1/applications/{id}/explanation`: what was decided, by what, and on which facts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {

@@ -5,5 +5,6 @@ pub mod bank;
 pub mod channel;
 pub mod http;
 pub mod names;
+pub mod openapi;
 pub mod provider;
 pub mod queue;

@@ -3,6 +3,7 @@
 use domain::{ApplicationId, checks::CheckAnswer, person::Person};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST {provider}/face/checks` or `/phone/checks`, signed by us; answered 202.
 #[derive(Clone, Debug, Serialize)]
@@ -19,14 +20,18 @@ pub struct StartCheck<'a> {
 }
 
 /// `POST {us}/v1/callbacks/face` or `/phone`, signed by the provider.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CheckCallback {
     pub check_id: String,
+    #[schema(value_type = String)]
     pub application_id: ApplicationId,
     pub attempt: u8,
     pub person_ref: String,
+    /// `match`, `mismatch` or `unknown`.
+    #[schema(value_type = String)]
     pub answer: CheckAnswer,
+    #[schema(value_type = String)]
     pub checked_at: Timestamp,
 }
 

@@ -1,1 +1,60 @@
+//! The world outside, over signed HTTP: channels, check providers and banks as adapters of [`ports::counterparty`],
+//! and the way in for what providers and banks call back with ([`callbacks`]).
+//!
+//! | | |
+//! |---|---|
+//! | triggered by | nothing itself; held by `intake`, `verify-face`, `verify-phone`, `payout`, `bank-callback` |
+//! | reads, writes | nothing of ours |
+//! | emits | one signed POST per call, under a message id that is the same whenever the same thing is said again |
+//! | retries | never: whoever calls knows whether a second try is safe |
+//!
+//! Bodies hold personal data on their way to those who need it. They are built here, sent, and never logged.
 
+mod bank;
+pub mod callbacks;
+mod channel;
+mod provider;
+mod settings;
+
+pub use bank::HttpBanks;
+pub use channel::HttpChannelExchange;
+pub use provider::{CheckKind, HttpCheckProvider};
+pub use settings::{WireError, bank_verifiers, public_url, signer, verifier};
+
+use delivery::Delivery;
+use ports::PortError;
+use serde::Serialize;
+use signing::MessageId;
+
+/// A delivery that did not end as hoped. Says how, never what was in it.
+#[derive(Debug, thiserror::Error)]
+#[error("the delivery ended as {outcome}, status {status:?}")]
+struct NotTaken {
+    outcome: &'static str,
+    status: Option<u16>,
+}
+
+/// The port error for a delivery that was not accepted: *unavailable* when the same message may be taken later.
+fn not_taken(attempted: &'static str, delivery: &Delivery) -> PortError {
+    let source = NotTaken { outcome: delivery.name(), status: delivery.status() };
+    if delivery.is_retryable() {
+        PortError::unavailable(attempted, source)
+    } else {
+        PortError::broken(attempted, source)
+    }
+}
+
+fn json(attempted: &'static str, body: &impl Serialize) -> Result<Vec<u8>, PortError> {
+    serde_json::to_vec(body).map_err(|error| PortError::broken(attempted, error))
+}
+
+fn message_id(attempted: &'static str, text: String) -> Result<MessageId, PortError> {
+    MessageId::try_from(text).map_err(|error| PortError::broken(attempted, error))
+}
+
+/// An id for a message that is said only once, such as a question: a receiver that drops or replays messages by their
+/// id would otherwise answer it with an old state.
+fn fresh_message_id(attempted: &'static str, prefix: &str) -> Result<MessageId, PortError> {
+    let random = signing::keys::random_id().map_err(|error| PortError::unavailable(attempted, error))?;
+    message_id(attempted, format!("{prefix}.{random}"))
+}

@@ -150,7 +150,7 @@ impl BankCard {
                 (digit, _) => digit * 2,
             })
             .sum();
-        if sum % 10 == 0 { Ok(Self(text.to_owned())) } else { Err(PersonError::BankCardChecksum) }
+        if sum.is_multiple_of(10) { Ok(Self(text.to_owned())) } else { Err(PersonError::BankCardChecksum) }
     }
 }
 

@@ -44,6 +44,7 @@ reasons! {
     DataMissing "DATA_MISSING" "可用数据不足，无法评估" "There is too little data about the firm to decide"
     RingSuspected "RING_SUSPECTED" "申请与其他申请存在异常关联" "The application is unusually linked with other applications"
     AmountTooHigh "AMOUNT_TOO_HIGH" "申请金额超过可授信额度，已调整" "The amount was lowered to what the firm's record supports"
+    AmountUnsupported "AMOUNT_UNSUPPORTED" "企业经营数据可支持的额度低于该产品的最低金额" "The firm's record supports less than the product's smallest loan"
     FirmTooYoung "FIRM_TOO_YOUNG" "企业成立时间不足" "The firm was founded too recently"
     BankLimitReached "BANK_LIMIT_REACHED" "该产品额度已用完" "The bank's limit for this product is used up"
     BankRefused "BANK_REFUSED" "银行未批准放款" "The bank refused the payout"

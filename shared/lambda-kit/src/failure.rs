@@ -16,6 +16,6 @@ impl Failure {
 }
 
 /// The chain of an error in one line, for the one log line at the boundary.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+pub fn chain(error: &dyn std::error::Error) -> String {
     std::iter::successors(Some(error), |e| e.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

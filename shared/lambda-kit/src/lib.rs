@@ -14,9 +14,9 @@ mod serve;
 
 pub use batch::{Record, RecordError};
 pub use environment::{Environment, EnvironmentError};
-pub use failure::Failure;
+pub use failure::{Failure, chain};
 pub use incoming::Incoming;
-pub use serve::{init_logs, serve};
+pub use serve::{StartError, init_logs, serve};
 
 use async_trait::async_trait;
 use serde_json::Value;

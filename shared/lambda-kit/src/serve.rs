@@ -5,8 +5,11 @@ use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use std::sync::Arc;
 
+/// Why a function did not start or its loop ended.
+pub type StartError = lambda_runtime::Error;
+
 /// Answers invocations until Lambda ends the process. Logs are JSON lines.
-pub async fn serve(function: impl Function + 'static) -> Result<(), lambda_runtime::Error> {
+pub async fn serve(function: impl Function + 'static) -> Result<(), StartError> {
     let function = Arc::new(function);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);

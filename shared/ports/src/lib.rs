@@ -1,8 +1,9 @@
 //! The traits that handlers need from the world outside, and the suite that every adapter must pass
-//! ([`conformance`]). A port has one or two methods; its docs name the errors that an adapter must return,
-//! and a function's role grants exactly the calls behind the ports it holds.
+//! (`conformance`, behind the feature of that name). A port has one or two methods; its docs name the errors that an
+//! adapter must return, and a function's role grants exactly the calls behind the ports it holds.
 
 pub mod clock;
+#[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod counterparty;
 pub mod firms;

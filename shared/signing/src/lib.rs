@@ -13,6 +13,7 @@
 //! Two guards are the caller's, because they need a store: a verified [`webhook::MessageId`] is acted on once, and
 //! a body is acted on only for the application and person that it was asked for.
 
+mod identity;
 pub mod keyed_hash;
 pub mod keys;
 pub mod token;

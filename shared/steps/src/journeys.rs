@@ -80,6 +80,13 @@ impl Journeys {
         Ok(journey.map(|journey| Loaded { journey, entries }))
     }
 
+    /// The journey as its first entry left it.
+    pub async fn load_first(&self, id: ApplicationId) -> Result<Option<Journey>, AdvanceError> {
+        let entries = self.journal.load(id).await?;
+        let first = entries.iter().take(1);
+        Ok(Journey::fold(first.flat_map(|e| e.events.iter().map(move |event| (event, e.at))))?)
+    }
+
     /// Records the first entry of a journey. When the journey has begun before, sends what it still waits for.
     pub async fn begin(&self, id: ApplicationId, events: &[Event]) -> Result<Advanced, AdvanceError> {
         match self.commit(id, None, events).await {

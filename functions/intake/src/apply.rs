@@ -1,0 +1,151 @@
+//! `POST /v1/applications`: check everything, claim the id, write the first entry.
+
+use crate::{Borrower, Intake, Refusal, terms::Terms};
+use contract::http::{ApplicationRequest, FieldError};
+use domain::{
+    Application, ApplicationId, FirmRecord, Subject,
+    application::Traces,
+    checks::ElementsAnswer,
+    journey::{Event, Journey, transition},
+};
+use jiff::{SignedDuration, Timestamp};
+use lambda_kit::{
+    http::{Request, Response, invalid, problem},
+    json,
+};
+use ports::journal::{Applicant, Claim};
+use steps::{AdvanceError, Advanced};
+
+/// A first request under a key may still be running for as long as the function may run.
+const STILL_RUNNING_FOR: SignedDuration = SignedDuration::from_secs(10);
+
+impl Intake {
+    pub(crate) async fn apply(&self, request: &Request, borrower: &Borrower) -> Result<Response, Refusal> {
+        let key = idempotency_key(request)?;
+        let body: ApplicationRequest = json::parse(&request.body)?;
+        let now = self.clock.now();
+        let terms = Terms::check(body, &self.products, now)?;
+        let Some(firm) = self.firms.get(&terms.firm_code).await? else {
+            return Err(unknown_firm().into());
+        };
+        let sub = &borrower.claims.session.sub;
+        let seed = format!("{}\n{sub}\n{key}", borrower.channel.as_str());
+        let id = ApplicationId::from_bytes(self.hasher.hash("application", &seed).to_bytes());
+        let applicant = Applicant {
+            request_digest: self.hasher.hash("request", &terms.digest_text()).to_string(),
+            person: terms.person.clone(),
+            claimed_at: now,
+        };
+        if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
+            self.check_repetition(id, &first, &applicant, now).await?;
+        }
+        let application = self.application(id, &terms, &firm, borrower, now)?;
+        let events = first_events(application, self.elements(&terms, &firm), now)?;
+        let first = match self.journeys.begin(id, &events).await? {
+            Advanced::Recorded(journey) => *journey,
+            // A repetition gets the very answer that the first request got: the journey as its first entry left it.
+            Advanced::Repeated(_) => self.journeys.load_first(id).await?.ok_or(AdvanceError::NotFound)?,
+        };
+        Ok(Response::json(202, &self.summary(&first, Some(&firm))))
+    }
+
+    /// Lets a repetition of the first request pass; refuses another request under its key, and one that comes while
+    /// the first is still running.
+    async fn check_repetition(
+        &self,
+        id: ApplicationId,
+        first: &Applicant,
+        now: &Applicant,
+        at: Timestamp,
+    ) -> Result<(), Refusal> {
+        if first.request_digest != now.request_digest {
+            let title = "This Idempotency-Key was used for another request";
+            return Err(problem(422, "idempotency-key-reused", title).into());
+        }
+        let young = at.duration_since(first.claimed_at) < STILL_RUNNING_FOR;
+        if young && self.journeys.load(id).await?.is_none() {
+            let title = "The first request with this Idempotency-Key is still running";
+            return Err(problem(409, "still-running", title).into());
+        }
+        Ok(())
+    }
+
+    fn application(
+        &self,
+        id: ApplicationId,
+        terms: &Terms,
+        firm: &FirmRecord,
+        borrower: &Borrower,
+        now: Timestamp,
+    ) -> Result<Application, Refusal> {
+        let session = &borrower.claims.session;
+        let subject = Subject::try_from(session.sub.clone())
+            .map_err(|_| problem(401, "no-session", "A valid session token is needed"))?;
+        let identity = self.hasher.identity(&terms.person.name, &terms.person.resident_id);
+        Ok(Application {
+            id,
+            subject,
+            firm_code: terms.firm_code.clone(),
+            product: terms.product.id.clone(),
+            bank: terms.product.bank.clone(),
+            approval: terms.product.approval,
+            amount_fen: terms.amount_fen,
+            term_months: terms.term_months,
+            channel: borrower.channel,
+            consents: terms.consents,
+            traces: Traces {
+                device: session.device.to_string(),
+                network: session.network.to_string(),
+                person: self.hasher.person(&terms.person.resident_id).to_string(),
+                phone: self.hasher.phone(&terms.person.phone).to_string(),
+                card: self.hasher.bank_card(&terms.person.bank_card).to_string(),
+                address: firm.address().map(|address| self.hasher.address(address).to_string()),
+            },
+            place: session.place.clone(),
+            identified_by_channel: session.verified_person.as_ref() == Some(&identity),
+            accept_up_to_bp: terms.accept_up_to_bp,
+            received_at: now,
+        })
+    }
+
+    /// Whether the person is the firm's legal representative by the registration. A registration that does not tell
+    /// proves nothing, so it counts as a mismatch.
+    fn elements(&self, terms: &Terms, firm: &FirmRecord) -> ElementsAnswer {
+        let identity = self.hasher.identity(&terms.person.name, &terms.person.resident_id);
+        match &firm.legal_representative {
+            _ if firm.is_banned() => ElementsAnswer::FirmBanned,
+            Some(registered) if registered == identity.as_str() => ElementsAnswer::Match,
+            _ => ElementsAnswer::Mismatch,
+        }
+    }
+}
+
+/// *Received*, and with it the elements check, unless the first ends the journey by itself.
+fn first_events(
+    application: Application,
+    elements: ElementsAnswer,
+    at: Timestamp,
+) -> Result<Vec<Event>, AdvanceError> {
+    let received = Event::Received { application: Box::new(application) };
+    let (journey, _): (Journey, _) = transition(None, &received, at)?;
+    let mut events = vec![received];
+    if !journey.status.is_end() {
+        events.push(Event::ElementsChecked { answer: elements });
+    }
+    Ok(events)
+}
+
+pub(crate) fn unknown_firm() -> contract::http::Problem {
+    let detail = "the firm archive does not know this firm".to_owned();
+    invalid(vec![FieldError { pointer: "/firm_code".to_owned(), detail }])
+}
+
+/// The key under which the request is done at most once: 1 to 128 printable ASCII characters.
+fn idempotency_key(request: &Request) -> Result<&str, Refusal> {
+    let key = request.header("idempotency-key").unwrap_or_default();
+    if (1..=128).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(key);
+    }
+    let title = "The header Idempotency-Key is needed: 1 to 128 printable ASCII characters";
+    Err(problem(400, "idempotency-key-missing", title).into())
+}

@@ -1,0 +1,63 @@
+//! `POST /v1/sessions`: a channel's one-time code becomes a token of 15 minutes.
+
+use crate::{Intake, Refusal, channel};
+use contract::http::{FieldError, SessionAnswer, SessionRequest};
+use lambda_kit::{
+    http::{Request, Response, invalid, problem},
+    json,
+};
+use ports::{
+    counterparty::ExchangeError,
+    sign_ins::{Recorded, SignIn},
+};
+use signing::{Session, token::LIFETIME_SECONDS};
+
+impl Intake {
+    pub(crate) async fn open_session(&self, request: &Request) -> Result<Response, Refusal> {
+        let body: SessionRequest = json::parse(&request.body)?;
+        let channel = channel(&body.channel).ok_or_else(|| {
+            field("/channel", "must be mini_program, online_bank or mobile_bank")
+        })?;
+        if !(1..=256).contains(&body.code.len()) || !body.code.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(field("/code", "must be 1 to 256 printable ASCII characters").into());
+        }
+        let refused = || problem(401, "code-refused", "The one-time code is not valid, or was used before");
+        let signed_in = match self.channels.exchange(channel, &body.code).await {
+            Ok(answer) => answer,
+            Err(ExchangeError::CodeRefused) => return Err(refused().into()),
+            Err(ExchangeError::Port(error)) => return Err(error.into()),
+        };
+        let session = Session {
+            sub: signed_in.subject.as_str().to_owned(),
+            channel: channel.as_str().to_owned(),
+            device: self.hasher.device(signed_in.device.as_str()),
+            network: self.hasher.network(signed_in.network.as_str()),
+            place: signed_in.place.map(|place| place.chars().take(40).collect()),
+            verified_person: signed_in
+                .verified_person
+                .map(|person| self.hasher.identity(&person.name, &person.resident_id)),
+        };
+        let now = self.clock.now();
+        let sign_in = SignIn {
+            code: self.hasher.hash("code", &format!("{}\n{}", channel.as_str(), body.code)).to_string(),
+            channel,
+            subject: signed_in.subject,
+            device: session.device.to_string(),
+            network: session.network.to_string(),
+            place: session.place.clone(),
+            at: now,
+        };
+        if self.sign_ins.record(&sign_in).await? == Recorded::CodeUsed {
+            return Err(refused().into());
+        }
+        let (token, _) = self
+            .issuer
+            .issue(&session, now)
+            .map_err(|_| problem(500, "internal", "Something went wrong on our side"))?;
+        Ok(Response::json(201, &SessionAnswer { token, expires_in_seconds: LIFETIME_SECONDS as u32 }))
+    }
+}
+
+fn field(pointer: &str, detail: &str) -> contract::http::Problem {
+    invalid(vec![FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }])
+}

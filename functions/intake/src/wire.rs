@@ -1,0 +1,64 @@
+//! Settings become the function.
+
+use crate::Intake;
+use aws::{Aws, DynamoFirms, DynamoSignIns};
+use contract::names::setting;
+use counterparties::HttpChannelExchange;
+use lambda_kit::Environment;
+use ports::{Clock, SystemClock};
+use signing::{KeyedHasher, TokenIssuer, TokenVerifier};
+use std::sync::Arc;
+use wiring::WireError;
+
+const BY: &str = concat!("intake/", env!("CARGO_PKG_VERSION"));
+/// Who issues session tokens, and for whom.
+const ISSUER: &str = "301-lending";
+const AUDIENCE: &str = "borrower";
+
+/// Builds the function on the machine's clock.
+pub fn wire(env: &Environment, aws: &Aws) -> Result<Intake, WireError> {
+    wire_at(env, aws, Arc::new(SystemClock))
+}
+
+/// Builds the function on a given clock.
+pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Intake, WireError> {
+    let journal = wiring::journal(env, aws)?;
+    let hasher = wiring::hasher(env)?;
+    let (issuer, verifier) = tokens(env, &hasher)?;
+    let signer = wiring::signer(env, setting::CHANNEL_SECRETS)?;
+    let channels =
+        HttpChannelExchange::new(wiring::sender(env, None)?, env.get(setting::CHANNEL_URL)?, signer, clock.clone())
+            .map_err(WireError::other("the address of the channels"))?;
+    Ok(Intake {
+        journeys: wiring::journeys(env, aws, clock.clone(), BY)?,
+        applicants: journal,
+        firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
+        sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
+        channels: Arc::new(channels),
+        clock,
+        products: wiring::products()?,
+        hasher,
+        issuer,
+        verifier,
+        openapi: contract::openapi::document(),
+    })
+}
+
+/// The first key signs; every key listed is trusted, so that the next one can be added before it signs.
+fn tokens(env: &Environment, hasher: &KeyedHasher) -> Result<(TokenIssuer, TokenVerifier), WireError> {
+    let wrong = WireError::key;
+    let mut issuers = Vec::new();
+    for text in env.get(setting::TOKEN_KEY)?.split_whitespace() {
+        let pkcs8 = signing::keys::decode_base64(text).map_err(wrong(setting::TOKEN_KEY))?;
+        let kid = hasher.hash("token_key", text).to_string();
+        let issuer = TokenIssuer::new(&pkcs8, &kid, ISSUER, AUDIENCE).map_err(wrong(setting::TOKEN_KEY))?;
+        issuers.push((kid, issuer));
+    }
+    let keys = issuers.iter().map(|(kid, issuer)| (kid.as_str(), issuer.public_key()));
+    let verifier = TokenVerifier::new(keys, ISSUER, AUDIENCE).map_err(wrong(setting::TOKEN_KEY))?;
+    // `TokenVerifier::new` refuses an empty list, so there is a first key.
+    match issuers.into_iter().next() {
+        Some((_, issuer)) => Ok((issuer, verifier)),
+        None => Err(wrong(setting::TOKEN_KEY)(signing::KeyError::Missing)),
+    }
+}

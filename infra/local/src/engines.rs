@@ -1,0 +1,131 @@
+//! The embedded engines: DynamoDB on SQLite and SQS in memory, in this process, behind the AWS SDK.
+//!
+//! [`Engines::sdk_config`] carries an HTTP client that never opens a socket: each request that the SDK has built and
+//! signed is answered here by the engine of its service. The adapters run on it unchanged. On the way every call is
+//! counted ([`Engines::calls`]), every message sent wakes whoever polls ([`Engines::sent`]), and calls can be made to
+//! fail before or after their effect ([`Engines::faults`]).
+
+mod calls;
+mod connector;
+mod dynamodb;
+mod faults;
+mod spec;
+
+pub use calls::CallCount;
+pub use faults::{Fault, Faults};
+pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
+
+use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
+use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
+use aws_smithy_runtime_api::client::http::SharedHttpClient;
+use connector::EmbeddedServices;
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use tokio::sync::watch;
+
+/// The file that holds all tables, in the data folder.
+const DATABASE_FILE: &str = "tables.sqlite";
+/// Any region would do; the engines are in none.
+const REGION: &str = "ap-southeast-1";
+
+/// Where the engines keep what they hold.
+#[derive(Clone, Debug, Default)]
+pub struct EngineOptions {
+    /// Folder for the tables; it is made when missing. `None` keeps them in memory, for as long as the engines run.
+    /// Queues are always in memory: after a restart the sweeper brings stuck journeys back, as it would on AWS.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Why the engines could not do what they were asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error("the data folder cannot be used")]
+    DataFolder(#[source] std::io::Error),
+    #[error("the tables cannot be opened: {0}")]
+    Open(String),
+    #[error("table {table} is in the data folder with other keys or indexes; start with a fresh folder")]
+    OtherShape { table: String },
+    #[error("{attempted} {name}")]
+    Refused { attempted: &'static str, name: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+}
+
+/// The running engines. Dropping them without [`Engines::stop`] loses nothing that was answered.
+#[derive(Debug)]
+pub struct Engines {
+    services: Arc<EmbeddedServices>,
+    config: SdkConfig,
+}
+
+impl Engines {
+    /// Opens the tables and starts the engines.
+    pub fn start(options: EngineOptions) -> Result<Self, EngineError> {
+        let file = match options.data_dir {
+            Some(folder) => {
+                std::fs::create_dir_all(&folder).map_err(EngineError::DataFolder)?;
+                Some(folder.join(DATABASE_FILE))
+            }
+            None => None,
+        };
+        let services = Arc::new(EmbeddedServices::start(file.as_deref())?);
+        let config = sdk_config(Arc::clone(&services), RetryConfig::standard().with_max_attempts(3));
+        Ok(Self { services, config })
+    }
+
+    /// The configuration to make clients from, with the SDK's retries as on AWS.
+    pub fn sdk_config(&self) -> SdkConfig {
+        self.config.clone()
+    }
+
+    /// The same without retries: an injected fault reaches the caller.
+    pub fn sdk_config_without_retries(&self) -> SdkConfig {
+        sdk_config(Arc::clone(&self.services), RetryConfig::disabled())
+    }
+
+    /// Makes the table unless it is there. One that is there with other keys or indexes is an error.
+    pub async fn create_table(&self, table: &TableSpec) -> Result<(), EngineError> {
+        spec::create_table(&aws_sdk_dynamodb::Client::new(&self.config), table).await
+    }
+
+    /// Makes the queue, and first its dead-letter queue, unless they are there. Returns the queue's URL.
+    pub async fn create_queue(&self, queue: &QueueSpec) -> Result<String, EngineError> {
+        spec::create_queue(&aws_sdk_sqs::Client::new(&self.config), queue).await
+    }
+
+    /// What has been called since the start or the last reset, by `dynamodb:PutItem`, `sqs:SendMessage`, ….
+    pub fn calls(&self) -> BTreeMap<String, CallCount> {
+        self.services.calls.all()
+    }
+
+    /// Starts counting from zero.
+    pub fn reset_calls(&self) {
+        self.services.calls.reset();
+    }
+
+    /// The rules by which calls fail.
+    pub fn faults(&self) -> &Faults {
+        &self.services.faults
+    }
+
+    /// Changes whenever messages were sent to any queue, so that a poller needs no clock to find them. A message that
+    /// comes back after its visibility timeout does not show here.
+    pub fn sent(&self) -> watch::Receiver<u64> {
+        self.services.sent.subscribe()
+    }
+
+    /// Finishes the calls that have begun, closes the tables and returns once the file is closed. Calls after that fail
+    /// as if the network were down.
+    pub async fn stop(self) {
+        self.services.stop().await;
+    }
+}
+
+fn sdk_config(services: Arc<EmbeddedServices>, retries: RetryConfig) -> SdkConfig {
+    // The engines check that a request is signed and not by whom.
+    let anyone = Credentials::new("local", "local", None, None, "embedded engines");
+    SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::new(REGION))
+        .credentials_provider(SharedCredentialsProvider::new(anyone))
+        .http_client(SharedHttpClient::new(connector::EmbeddedClient(services)))
+        .retry_config(retries)
+        .build()
+}

@@ -1,0 +1,68 @@
+//! `BatchWriteItem`, until everything is written or patience ends.
+
+use crate::{failure::port_error, item::Item};
+use aws_sdk_dynamodb::{
+    Client,
+    types::{PutRequest, WriteRequest},
+};
+use ports::PortError;
+use std::time::Duration;
+
+/// What the service takes in one call.
+const BATCH: usize = 25;
+/// How often what the service left unwritten is put before it again.
+const TRIES: u32 = 6;
+/// Doubled after every try: 20 ms to 320 ms, 620 ms in all.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+
+/// The service kept leaving items unwritten.
+#[derive(Debug, thiserror::Error)]
+#[error("{left} items were left unwritten after {TRIES} tries")]
+struct LeftUnwritten {
+    left: usize,
+}
+
+/// Puts all items, replacing what is there. The items of one call must have different keys. May write some and fail.
+pub(crate) async fn put_all(
+    client: &Client,
+    table: &str,
+    attempted: &'static str,
+    items: Vec<Item>,
+) -> Result<(), PortError> {
+    let mut requests = Vec::with_capacity(items.len());
+    for item in items {
+        let put = PutRequest::builder().set_item(Some(item)).build();
+        let put = put.map_err(|error| PortError::broken(attempted, error))?;
+        requests.push(WriteRequest::builder().put_request(put).build());
+    }
+    for batch in requests.chunks(BATCH) {
+        put_batch(client, table, attempted, batch.to_vec()).await?;
+    }
+    Ok(())
+}
+
+async fn put_batch(
+    client: &Client,
+    table: &str,
+    attempted: &'static str,
+    mut requests: Vec<WriteRequest>,
+) -> Result<(), PortError> {
+    let mut wait = FIRST_WAIT;
+    for attempt in 1..=TRIES {
+        let answer = client
+            .batch_write_item()
+            .request_items(table, requests)
+            .send()
+            .await
+            .map_err(|error| port_error(attempted, &error))?;
+        requests = answer.unprocessed_items.and_then(|mut tables| tables.remove(table)).unwrap_or_default();
+        if requests.is_empty() {
+            return Ok(());
+        }
+        if attempt < TRIES {
+            tokio::time::sleep(wait).await;
+            wait *= 2;
+        }
+    }
+    Err(PortError::unavailable(attempted, LeftUnwritten { left: requests.len() }))
+}

@@ -1,0 +1,76 @@
+//! Commands on SQS standard queues, one queue per kind of command.
+
+use crate::failure::port_error;
+use async_trait::async_trait;
+use aws_sdk_sqs::Client;
+use contract::queue::CommandMessage;
+use domain::{ApplicationId, journey::Command};
+use futures::future::join_all;
+use ports::{PortError, journal::CommandQueue};
+
+const SENDING: &str = "sending a command";
+
+/// The queues that a function may send to. The others stay empty, as they do in its role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueUrls {
+    pub face_checks: Option<String>,
+    pub phone_checks: Option<String>,
+    pub scores: Option<String>,
+    pub graph_checks: Option<String>,
+    pub decisions: Option<String>,
+    pub payouts: Option<String>,
+}
+
+impl QueueUrls {
+    /// The queue of a command's kind.
+    fn of(&self, command: Command) -> Result<&str, PortError> {
+        let url = match command {
+            Command::StartFaceCheck { .. } => &self.face_checks,
+            Command::StartPhoneCheck { .. } => &self.phone_checks,
+            Command::Score => &self.scores,
+            Command::CheckGraph => &self.graph_checks,
+            Command::Decide => &self.decisions,
+            Command::PayOut => &self.payouts,
+        };
+        url.as_deref().ok_or_else(|| PortError::broken(SENDING, NoQueue { command }))
+    }
+}
+
+/// The function emits a command that its wiring has no queue for.
+#[derive(Debug, thiserror::Error)]
+#[error("no queue is wired for the command {command:?}")]
+struct NoQueue {
+    command: Command,
+}
+
+/// Sends commands, all at once.
+#[derive(Clone, Debug)]
+pub struct SqsCommandQueue {
+    client: Client,
+    urls: QueueUrls,
+}
+
+impl SqsCommandQueue {
+    pub fn new(client: Client, urls: QueueUrls) -> Self {
+        Self { client, urls }
+    }
+
+    async fn send_one(&self, url: &str, message: CommandMessage) -> Result<(), PortError> {
+        let body = serde_json::to_string(&message).map_err(|error| PortError::broken(SENDING, error))?;
+        let send = self.client.send_message().queue_url(url).message_body(body).send();
+        send.await.map(|_| ()).map_err(|error| port_error(SENDING, &error))
+    }
+}
+
+#[async_trait]
+impl CommandQueue for SqsCommandQueue {
+    /// Calls `SendMessage`, once per command and in parallel: each kind of command has a queue of its own, so there is
+    /// nothing to batch. When a command has no queue, none is sent. When one cannot be sent, the others still are.
+    async fn send(&self, id: ApplicationId, commands: &[Command]) -> Result<(), PortError> {
+        let urls = commands.iter().map(|command| self.urls.of(*command)).collect::<Result<Vec<&str>, _>>()?;
+        let messages =
+            commands.iter().map(|command| CommandMessage { application_id: id, command: *command });
+        let sends = urls.into_iter().zip(messages).map(|(url, message)| self.send_one(url, message));
+        join_all(sends).await.into_iter().collect()
+    }
+}

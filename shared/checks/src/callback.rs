@@ -1,0 +1,139 @@
+//! From the provider's answer to the journal.
+
+use crate::Checks;
+use contract::provider::CheckCallback;
+use counterparties::{
+    CheckKind,
+    callbacks::{self, Genuine},
+};
+use domain::{
+    Application,
+    journey::{Event, TransitionError},
+};
+use lambda_kit::http::{Request, Response, problem};
+use steps::AdvanceError;
+
+impl Checks {
+    /// Records the provider's answer and tells the provider whether it need deliver it again.
+    pub(crate) async fn answered(&self, request: &Request) -> Response {
+        let Genuine { message_id, body } =
+            match callbacks::read::<CheckCallback>(request, &self.verifier, self.journeys.clock.now()) {
+                Ok(genuine) => genuine,
+                Err(problem) => return problem.into(),
+            };
+        let loaded = match self.journeys.load(body.application_id).await {
+            Ok(Some(loaded)) => loaded,
+            Ok(None) => return callbacks::unknown(),
+            Err(error) => return callbacks::not_recorded(&error),
+        };
+        if !is_bound_to(&body, self.kind, &loaded.journey.application) {
+            tracing::warn!(
+                application_id = %body.application_id,
+                %message_id,
+                "a genuine callback names another check or person than was asked for"
+            );
+            return problem(403, "not-bound", "The callback belongs to another check or person").into();
+        }
+        let event = event(self.kind, &body, message_id.into());
+        match self.journeys.advance_from(loaded, &[event]).await {
+            Ok(_) => callbacks::recorded(),
+            Err(error) if has_ended(&error) => callbacks::too_late(),
+            Err(error) => callbacks::not_recorded(&error),
+        }
+    }
+}
+
+/// Whether a callback answers the check that we started: for this application, of this kind, of this attempt, and about
+/// the person who applied. A face that somebody else passed is genuine, and worth nothing here.
+pub fn is_bound_to(callback: &CheckCallback, kind: CheckKind, application: &Application) -> bool {
+    callback.application_id == application.id
+        && callback.check_id == kind.check_id(application.id, callback.attempt)
+        && callback.person_ref == application.traces.person
+}
+
+fn event(kind: CheckKind, callback: &CheckCallback, message_id: String) -> Event {
+    let (attempt, answer) = (callback.attempt, callback.answer);
+    match kind {
+        CheckKind::Face => Event::FaceChecked { attempt, answer, message_id },
+        CheckKind::Phone => Event::PhoneChecked { attempt, answer, message_id },
+    }
+}
+
+fn has_ended(error: &AdvanceError) -> bool {
+    matches!(error, AdvanceError::Transition(TransitionError::Forbidden { status, .. }) if status.is_end())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{
+        ApplicationId, Channel, Consents, Fen, FirmCode, Subject, application::Traces, checks::CheckAnswer,
+        product::Approval,
+    };
+
+    fn application() -> Application {
+        Application {
+            id: ApplicationId::from_bytes([1; 16]),
+            subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
+            firm_code: FirmCode::parse("91350100M000100Y43").unwrap(),
+            product: "river-quick".into(),
+            bank: "river-bank".into(),
+            approval: Approval::Delegated,
+            amount_fen: Fen::yuan(100_000),
+            term_months: 12,
+            channel: Channel::MiniProgram,
+            consents: Consents { data: true, credit_query: true, face_recognition: true },
+            traces: Traces {
+                device: "d".into(),
+                network: "n".into(),
+                person: "person-a".into(),
+                phone: "p".into(),
+                card: "c".into(),
+                address: None,
+            },
+            place: None,
+            identified_by_channel: false,
+            accept_up_to_bp: None,
+            received_at: "2026-11-02T08:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn callback(kind: CheckKind, id: ApplicationId) -> CheckCallback {
+        CheckCallback {
+            check_id: kind.check_id(id, 1),
+            application_id: id,
+            attempt: 1,
+            person_ref: "person-a".into(),
+            answer: CheckAnswer::Match,
+            checked_at: "2026-11-02T08:00:01Z".parse().unwrap(),
+        }
+    }
+
+    #[test]
+    fn the_answer_to_our_own_check_is_bound_to_it() {
+        let application = application();
+        for kind in [CheckKind::Face, CheckKind::Phone] {
+            assert!(is_bound_to(&callback(kind, application.id), kind, &application));
+        }
+    }
+
+    #[test]
+    fn a_face_passed_by_somebody_else_is_not_ours() {
+        let application = application();
+        let passed_by_b = CheckCallback { person_ref: "person-b".into(), ..callback(CheckKind::Face, application.id) };
+        assert!(!is_bound_to(&passed_by_b, CheckKind::Face, &application));
+    }
+
+    #[test]
+    fn the_answer_to_another_application_kind_or_attempt_is_not_ours() {
+        let application = application();
+        let other = ApplicationId::from_bytes([2; 16]);
+        let ours = callback(CheckKind::Face, application.id);
+        let of_another = CheckCallback { check_id: CheckKind::Face.check_id(other, 1), ..ours.clone() };
+        let of_another_attempt = CheckCallback { attempt: 2, ..ours.clone() };
+        assert!(!is_bound_to(&of_another, CheckKind::Face, &application));
+        assert!(!is_bound_to(&of_another_attempt, CheckKind::Face, &application));
+        assert!(!is_bound_to(&ours, CheckKind::Phone, &application), "a face is no phone");
+        assert!(!is_bound_to(&callback(CheckKind::Face, other), CheckKind::Face, &application));
+    }
+}

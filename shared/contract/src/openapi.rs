@@ -1,0 +1,159 @@
+//! The OpenAPI 3.1 document, made from the types of this crate. `infra/openapi.json` is its committed copy, and
+//! `tests/openapi.rs` fails when the two differ.
+//!
+//! Each route is declared on an empty function here, because what crosses the boundary is this crate's business and
+//! the handlers' crates are several.
+
+use crate::http::{
+    AcceptRequest, ApplicationAnswer, ApplicationRequest, Explanation, FirmSummary, Problem, ProductBody,
+    SessionAnswer, SessionRequest,
+};
+use crate::{bank::BankCallback, provider::CheckCallback};
+use utoipa::{
+    Modify, OpenApi,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+
+/// The document as indented JSON, with a line end.
+pub fn document() -> String {
+    let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "301 lending",
+        description = "3 minutes to apply, 0 people in the loop, 1 second to pay out. Amounts are integer fen, rates basis points, times RFC 3339.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0")
+    ),
+    paths(
+        openapi, open_session, products, firm, apply, read, explain, accept, cancel, face_callback,
+        phone_callback, bank_callback
+    ),
+    modifiers(&Security)
+)]
+struct Api;
+
+struct Security;
+
+impl Modify for Security {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let mut http = Http::new(HttpAuthScheme::Bearer);
+        http.bearer_format = Some("JWT".to_owned());
+        let components = openapi.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("session", SecurityScheme::Http(http));
+    }
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1")))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn openapi() {}
+
+/// Sign in: a channel's one-time code becomes a session of 15 minutes.
+#[utoipa::path(post, path = "/v1/sessions", request_body = SessionRequest, responses(
+    (status = 201, body = SessionAnswer),
+    (status = 401, description = "The code is not valid or was used before", body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn open_session() {}
+
+/// What can be applied for.
+#[utoipa::path(get, path = "/v1/products", security(("session" = [])), responses(
+    (status = 200, body = Vec<ProductBody>),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn products() {}
+
+/// What the firm archive fills in for the borrower.
+#[utoipa::path(get, path = "/v1/firms/{code}", security(("session" = [])),
+    params(("code" = String, Path, description = "Unified social credit code")),
+    responses(
+        (status = 200, body = FirmSummary),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn firm() {}
+
+/// Apply. The same key and body give the same answer; another body under the same key is refused.
+#[utoipa::path(post, path = "/v1/applications", security(("session" = [])), request_body = ApplicationRequest,
+    params(("Idempotency-Key" = String, Header, description = "1 to 128 printable ASCII characters, new for each application")),
+    responses(
+        (status = 202, description = "The checks are running", body = ApplicationAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The first request with this key is still running", body = Problem, content_type = "application/problem+json"),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Bad fields, each named; or the key was used for another request", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn apply() {}
+
+/// Where an application stands.
+#[utoipa::path(get, path = "/v1/applications/{id}", security(("session" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = ApplicationAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "No such application of this borrower", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn read() {}
+
+/// Why the decision is as it is.
+#[utoipa::path(get, path = "/v1/applications/{id}/explanation", security(("session" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = Explanation),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn explain() {}
+
+/// Accept the offer that was seen.
+#[utoipa::path(post, path = "/v1/applications/{id}/accept", security(("session" = [])), params(("id" = String, Path)),
+    request_body = AcceptRequest, responses(
+        (status = 200, body = ApplicationAnswer),
+        (status = 401, body = Problem, content_type = "application/problem+json"),
+        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is no such offer now", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn accept() {}
+
+/// Cancel, as long as no bank has been instructed.
+#[utoipa::path(post, path = "/v1/applications/{id}/cancel", security(("session" = [])), params(("id" = String, Path)), responses(
+    (status = 200, body = ApplicationAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "Too late", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn cancel() {}
+
+/// The face check's answer, signed by its provider (Standard Webhooks).
+#[utoipa::path(post, path = "/v1/callbacks/face", request_body = CheckCallback, responses(
+    (status = 200, description = "Recorded, or recorded before"),
+    (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn face_callback() {}
+
+/// The phone check's answer, signed by its provider (Standard Webhooks).
+#[utoipa::path(post, path = "/v1/callbacks/phone", request_body = CheckCallback, responses(
+    (status = 200, description = "Recorded, or recorded before"),
+    (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn phone_callback() {}
+
+/// A bank's final word on a payout, signed by the bank (Standard Webhooks).
+#[utoipa::path(post, path = "/v1/callbacks/banks/{bank}", request_body = BankCallback, params(("bank" = String, Path)), responses(
+    (status = 200, description = "Recorded, or recorded before"),
+    (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The word contradicts an earlier one", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn bank_callback() {}

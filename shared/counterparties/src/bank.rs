@@ -1,0 +1,236 @@
+//! Banks: the payout instruction and the question where it stands.
+
+use crate::{
+    WireError, fresh_message_id, json, message_id,
+    settings::{sender, signer, target},
+};
+use async_trait::async_trait;
+use contract::{
+    bank::{PayoutInstruction, PayoutQuery, PayoutState},
+    names::setting,
+};
+use delivery::{Delivery, Sender, Target};
+use domain::PayoutId;
+use lambda_kit::Environment;
+use ports::{
+    Clock, PortError,
+    counterparty::{Bank, Instructed},
+};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+const INSTRUCTING: &str = "instructing a bank";
+const ASKING: &str = "asking a bank";
+
+/// `POST {bank}/payouts` and `POST {bank}/payouts/query`, each bank with its own URL and keys.
+#[derive(Clone)]
+pub struct HttpBanks {
+    sender: Sender,
+    banks: HashMap<String, Endpoints>,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Clone)]
+struct Endpoints {
+    payouts: Target,
+    query: Target,
+}
+
+/// The bank is not in the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("no address is set for the bank {0}")]
+struct UnknownBank(String);
+
+impl HttpBanks {
+    /// Reads [`setting::BANK_URLS`], [`setting::BANK_SECRETS`], [`setting::BANK_TIMEOUT_MS`] and
+    /// [`setting::ALLOW_LOCAL`]. Every bank with a URL must have keys.
+    pub fn from_settings(env: &Environment, clock: Arc<dyn Clock>) -> Result<Self, WireError> {
+        let urls: HashMap<String, String> = env.get_json(setting::BANK_URLS)?;
+        let secrets: HashMap<String, String> = env.get_json(setting::BANK_SECRETS)?;
+        let timeout = Duration::from_millis(env.get_json(setting::BANK_TIMEOUT_MS)?);
+        let mut banks = HashMap::new();
+        for (bank, url) in urls {
+            let keys = secrets
+                .get(&bank)
+                .ok_or(WireError::BankWithoutKeys { setting: setting::BANK_SECRETS })?;
+            let signer = signer(setting::BANK_SECRETS, keys)?;
+            let payouts = target(setting::BANK_URLS, &url, "/payouts", &signer)?;
+            let query = target(setting::BANK_URLS, &url, "/payouts/query", &signer)?;
+            banks.insert(bank, Endpoints { payouts, query });
+        }
+        Ok(Self { sender: sender(env, Some(timeout))?, banks, clock })
+    }
+
+    fn endpoints(&self, attempted: &'static str, bank: &str) -> Result<&Endpoints, PortError> {
+        self.banks.get(bank).ok_or_else(|| PortError::broken(attempted, UnknownBank(bank.to_owned())))
+    }
+}
+
+#[async_trait]
+impl Bank for HttpBanks {
+    /// The payout id is the message id: to the bank, an instruction that is sent again is the same message.
+    async fn instruct(
+        &self,
+        bank: &str,
+        instruction: &PayoutInstruction<'_>,
+    ) -> Result<Instructed, PortError> {
+        let target = &self.endpoints(INSTRUCTING, bank)?.payouts;
+        let id = message_id(INSTRUCTING, instruction.payout_id.to_string())?;
+        let body = json(INSTRUCTING, instruction)?;
+        let delivery = self.sender.send(target, &id, body, self.clock.now()).await;
+        let instructed = instructed(&delivery);
+        tracing::info!(
+            payout_id = %instruction.payout_id,
+            bank,
+            delivery = delivery.name(),
+            status = delivery.status(),
+            "a bank was instructed: {instructed:?}"
+        );
+        Ok(instructed)
+    }
+
+    async fn ask(&self, bank: &str, payout: PayoutId) -> Result<Option<PayoutState>, PortError> {
+        let target = &self.endpoints(ASKING, bank)?.query;
+        let id = fresh_message_id(ASKING, &format!("{payout}.query"))?;
+        let body = json(ASKING, &PayoutQuery { payout_id: payout })?;
+        let delivery = self.sender.send(target, &id, body, self.clock.now()).await;
+        let (name, status) = (delivery.name(), delivery.status());
+        let state = usable(delivery, payout);
+        let said = state.as_ref().map(|s| s.state);
+        tracing::info!(payout_id = %payout, bank, delivery = name, status, "a bank was asked: {said:?}");
+        Ok(state)
+    }
+}
+
+/// What a delivery of an instruction means. Only an answer that the bank itself gave, and that cannot come from a step
+/// before or after it, says that the bank has not acted.
+fn instructed(delivery: &Delivery) -> Instructed {
+    match delivery {
+        Delivery::Accepted { .. } => Instructed::Taken,
+        // Conflict and too-early are what an idempotent receiver says of a message that it is working on.
+        Delivery::Refused { status: 409 | 425, .. } => Instructed::Unknown,
+        Delivery::Refused { .. } => Instructed::Refused,
+        Delivery::Gone => Instructed::Closed,
+        Delivery::Unreachable | Delivery::AddressRefused => Instructed::NotSent,
+        Delivery::Redirected { .. }
+        | Delivery::Throttled { .. }
+        | Delivery::ServerError { .. }
+        | Delivery::TimedOut
+        | Delivery::Broken
+        | Delivery::Oversized { .. } => Instructed::Unknown,
+    }
+}
+
+/// The answer, when it is in the agreed form and speaks of the payout that was asked for.
+fn usable(delivery: Delivery, payout: PayoutId) -> Option<PayoutState> {
+    delivery.parse::<PayoutState>().ok().filter(|state| state.payout_id == payout)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, http::StatusCode, routing::post};
+    use contract::bank::{BankState, Payee};
+    use domain::{ApplicationId, BasisPoints, Fen, product::Approval};
+    use ports::FixedClock;
+
+    fn refused(status: u16) -> Delivery {
+        Delivery::Refused { status, body: delivery::ResponseBody::default() }
+    }
+
+    #[test]
+    fn only_a_definite_refusal_counts_as_not_acted_on() {
+        use Instructed::{Closed, NotSent, Refused, Taken, Unknown};
+        let body = delivery::ResponseBody::default;
+        let table = [
+            (Delivery::Accepted { status: 200, body: body() }, Taken),
+            (Delivery::Accepted { status: 202, body: body() }, Taken),
+            (refused(400), Refused),
+            (refused(401), Refused),
+            (refused(403), Refused),
+            (refused(404), Refused),
+            (refused(422), Refused),
+            (refused(409), Unknown),
+            (refused(425), Unknown),
+            (Delivery::Gone, Closed),
+            (Delivery::Redirected { status: 303 }, Unknown),
+            (Delivery::Redirected { status: 307 }, Unknown),
+            (Delivery::Throttled { retry_after: None }, Unknown),
+            (Delivery::ServerError { status: 500 }, Unknown),
+            (Delivery::ServerError { status: 504 }, Unknown),
+            (Delivery::TimedOut, Unknown),
+            (Delivery::Broken, Unknown),
+            (Delivery::Oversized { status: 200 }, Unknown),
+            (Delivery::Unreachable, NotSent),
+            (Delivery::AddressRefused, NotSent),
+        ];
+        for (delivery, expected) in table {
+            assert_eq!(instructed(&delivery), expected, "{delivery:?}");
+        }
+    }
+
+    const PAYOUT: &str = "07070707-0707-8707-8707-070707070707";
+
+    fn payout() -> PayoutId {
+        PAYOUT.parse().unwrap()
+    }
+
+    /// A bank on this machine that answers every instruction and question in one way.
+    async fn bank(status: StatusCode, answer: &'static str) -> HttpBanks {
+        let route = post(move || async move { (status, answer) });
+        let app = Router::new().route("/payouts", route.clone()).route("/payouts/query", route);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        tokio::spawn(async move { axum::serve(listener, app).await });
+        let secret = signing::keys::webhook_secret().unwrap();
+        let settings = [
+            (setting::BANK_URLS, serde_json::json!({ "river-bank": url }).to_string()),
+            (setting::BANK_SECRETS, serde_json::json!({ "river-bank": secret }).to_string()),
+            (setting::BANK_TIMEOUT_MS, "2000".to_owned()),
+            (setting::ALLOW_LOCAL, "true".to_owned()),
+        ];
+        let env = Environment::from_map(settings.map(|(name, value)| (name.to_owned(), value)).into());
+        let clock = FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap());
+        HttpBanks::from_settings(&env, Arc::new(clock)).unwrap()
+    }
+
+    fn instruction() -> PayoutInstruction<'static> {
+        PayoutInstruction {
+            payout_id: payout(),
+            application_id: ApplicationId::from_bytes([7; 16]),
+            amount_fen: Fen::yuan(100_000),
+            annual_rate_bp: BasisPoints(600),
+            term_months: 12,
+            product: "river-quick",
+            payee: Payee { name: "张伟", bank_card: "4111111111111111", firm_code: "91350100M000100Y43" },
+            approval: Approval::Delegated,
+            callback_url: "http://127.0.0.1/v1/callbacks/banks/river-bank".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_the_payout_that_was_asked_for_counts() {
+        const ANSWER: &str = r#"{"payout_id":"07070707-0707-8707-8707-070707070707","state":"received"}"#;
+        let bank = bank(StatusCode::OK, ANSWER).await;
+        assert_eq!(bank.instruct("river-bank", &instruction()).await.unwrap(), Instructed::Taken);
+        let state = bank.ask("river-bank", payout()).await.unwrap().unwrap();
+        assert_eq!(state.state, BankState::Received);
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_another_payout_garbage_or_an_error_counts_as_silence() {
+        const OTHER: &str = r#"{"payout_id":"08080808-0808-8808-8808-080808080808","state":"unknown_to_us"}"#;
+        const OURS: &str = r#"{"payout_id":"07070707-0707-8707-8707-070707070707","state":"unknown_to_us"}"#;
+        let cases = [(StatusCode::OK, OTHER), (StatusCode::OK, "<html>"), (StatusCode::NOT_FOUND, OURS)];
+        for (status, answer) in cases {
+            let asked = bank(status, answer).await.ask("river-bank", payout()).await.unwrap();
+            assert_eq!(asked, None, "{status} {answer}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bank_without_an_address_is_an_error_and_not_a_guess() {
+        let bank = bank(StatusCode::OK, "{}").await;
+        let error = bank.instruct("lake-bank", &instruction()).await.unwrap_err();
+        assert!(!error.is_retryable());
+    }
+}
