@@ -96,6 +96,8 @@ def fit_fuser(margins: np.ndarray, missing: np.ndarray, labels: np.ndarray, ridg
         if np.abs(step).max() < 1e-10:
             break
     weights = np.round(weights, 5)
+    if (weights[:dimensions] <= 0).any():
+        raise ValueError("a sub-model that speaks against itself: a margin may not count the wrong way round")
     return Fuser(float(weights[-1]), weights[:dimensions], weights[dimensions:-1])
 
 

@@ -1,1 +1,102 @@
+//! Scores the firm behind an application.
+//!
+//! | | |
+//! |---|---|
+//! | triggered by | queue of scores, command `score` |
+//! | reads | `journeys`, `firms` |
+//! | writes | `journeys`: *scored* |
+//! | emits | `decide`, when this was the last fact |
+//! | retries | a record that failed comes again; scoring twice gives the same score and records it once |
 
+mod revenue;
+mod wire;
+
+pub use wire::{wire, wire_at};
+
+use async_trait::async_trait;
+use contract::queue::CommandMessage;
+use domain::{
+    ApplicationId, FirmRecord,
+    checks::{DimensionScore, Score},
+    journey::Event,
+};
+use forest::Ensemble;
+use jiff::{civil::Date, tz::TimeZone};
+use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
+use ports::firms::FirmArchive;
+use serde_json::Value;
+use std::sync::Arc;
+use steps::{AdvanceError, Journeys};
+
+/// The function with everything that it reaches.
+#[derive(Clone)]
+pub struct Scorer {
+    journeys: Journeys,
+    firms: Arc<dyn FirmArchive>,
+    ensemble: Arc<Ensemble>,
+}
+
+#[async_trait]
+impl Function for Scorer {
+    async fn call(&self, event: Value) -> Result<Value, Failure> {
+        let Incoming::Batch(records) = Incoming::parse(event)? else {
+            return Err(Failure::new("reading a batch", "score is woken by its queue only"));
+        };
+        let scorer = self.clone();
+        Ok(batch::run(records, move |message| {
+            let scorer = scorer.clone();
+            async move { scorer.handle(message).await }
+        })
+        .await)
+    }
+}
+
+impl Scorer {
+    async fn handle(&self, message: CommandMessage) -> Result<(), RecordError> {
+        let id = message.application_id;
+        let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        if loaded.journey.status.is_end() {
+            return Ok(());
+        }
+        let application = &loaded.journey.application;
+        let firm = self.firms.get(&application.firm_code).await?.ok_or(RecordError::Handler(
+            "the firm of a received application is no longer in the archive",
+        ))?;
+        let today = application.received_at.to_zoned(TimeZone::fixed(jiff::tz::offset(8))).date();
+        let score = self.score(&firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        self.record(id, loaded, score).await
+    }
+
+    async fn record(
+        &self,
+        id: ApplicationId,
+        loaded: steps::Loaded,
+        score: Score,
+    ) -> Result<(), RecordError> {
+        tracing::info!(application_id = %id, points = score.points, model = score.model, "scored");
+        match self.journeys.advance_from(loaded, &[Event::Scored { score }]).await {
+            Ok(_) => Ok(()),
+            // The journey ended while the firm was being scored.
+            Err(AdvanceError::Transition(_)) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The score of a firm as its record stands, on the day of the application.
+    fn score(&self, firm: &FirmRecord, today: Date) -> Result<Score, forest::ScoreError> {
+        let manifest = self.ensemble.manifest();
+        let features = manifest.extract(&firm.sources, today);
+        let scored = self.ensemble.score(&features)?;
+        let dimensions = manifest.dimensions.iter().zip(&scored.margins);
+        Ok(Score {
+            model: manifest.version.clone(),
+            default_probability: scored.pd,
+            points: scored.points,
+            dimensions: dimensions
+                .map(|(name, margin)| DimensionScore { dimension: name.clone(), margin: margin.map(f64::from) })
+                .collect(),
+            firm_age_days: revenue::age_days(firm, today),
+            supported_amount_fen: revenue::supported_amount(firm),
+        })
+    }
+}

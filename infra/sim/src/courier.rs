@@ -41,7 +41,9 @@ impl Courier {
                     tracing::debug!(message_id = %id, status = status.as_u16(), "callback answered");
                     return;
                 }
-                Ok(status) => tracing::debug!(message_id = %id, status = status.as_u16(), "callback not taken"),
+                Ok(status) => {
+                    tracing::debug!(message_id = %id, status = status.as_u16(), "callback not taken")
+                }
                 Err(_) => tracing::debug!(message_id = %id, "callback not answered"),
             }
         }
@@ -65,11 +67,7 @@ impl Courier {
 
 /// The id of a callback: the same whenever the same thing is said again.
 pub(crate) fn callback_id(kind: &str, name: &str) -> MessageId {
-    let text = format!("msg_{}", digest(kind, name));
-    match text.parse() {
-        Ok(id) => id,
-        Err(_) => unreachable!("a prefix and hexadecimal digits are a message id"),
-    }
+    MessageId::from(&digest(kind, name))
 }
 
 /// Whether a callback can be sent there at all.

@@ -27,15 +27,15 @@ mod server;
 pub use server::{Handle, StartError};
 
 use jiff::Timestamp;
-use signing::{KeyError, KeyedHasher, Signer, Verifier};
+use signing::{KeyError, KeyedHash, KeyedHasher, Signer, Verifier};
 use std::{sync::Arc, time::Duration};
 
 /// Where a simulated counterparty takes the time from. A test hands in the clock of the system it tests.
 pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 
 /// The machine's clock.
+#[expect(clippy::disallowed_methods, reason = "a counterparty has a clock of its own")]
 pub fn system_clock() -> Clock {
-    #[expect(clippy::disallowed_methods, reason = "a counterparty has a clock of its own")]
     Arc::new(Timestamp::now)
 }
 
@@ -91,13 +91,8 @@ async fn pause(duration: Duration) {
 }
 
 /// A repeatable short name for a value. The key is public, so this hides nothing; it only spreads and shortens.
-fn digest(kind: &str, value: &str) -> signing::KeyedHash {
-    static HASHER: std::sync::LazyLock<Option<KeyedHasher>> =
-        std::sync::LazyLock::new(|| KeyedHasher::new(&[0x5a; 32]).ok());
-    match &*HASHER {
-        Some(hasher) => hasher.hash(kind, value),
-        None => unreachable!("32 bytes are long enough for a hashing key"),
-    }
+fn digest(kind: &str, value: &str) -> KeyedHash {
+    KeyedHasher::from([0x5a; 32]).hash(kind, value)
 }
 
 #[cfg(test)]

@@ -191,7 +191,10 @@ impl Providers {
             || !(1..=128).contains(&request.check_id.len())
             || !is_callback_url(&request.callback_url)
         {
-            return Err(Refusal(StatusCode::UNPROCESSABLE_ENTITY, "check_id, attempt or callback_url is not usable"));
+            return Err(Refusal(
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "check_id, attempt or callback_url is not usable",
+            ));
         }
         let behaviour = self.behaviour(kind, &request);
         let callback = self.remember(kind, &request, behaviour)?;
@@ -282,7 +285,8 @@ fn is_resident_id(text: &str) -> bool {
     let Some((check, digits)) = bytes.split_last().filter(|(_, digits)| digits.len() == WEIGHTS.len()) else {
         return false;
     };
-    let sum: u32 = digits.iter().zip(WEIGHTS).map(|(digit, weight)| u32::from(digit.wrapping_sub(b'0')) * weight).sum();
+    let sum: u32 =
+        digits.iter().zip(WEIGHTS).map(|(digit, weight)| u32::from(digit.wrapping_sub(b'0')) * weight).sum();
     digits.iter().all(u8::is_ascii_digit) && check.to_ascii_uppercase() == CHECKS[sum as usize % 11]
 }
 

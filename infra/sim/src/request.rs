@@ -35,5 +35,6 @@ pub(crate) fn signed<T: DeserializeOwned>(
 
 /// The body of a request that needs no signature.
 pub(crate) fn plain<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
-    serde_json::from_slice(body).map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the body is not in the agreed form"))
+    serde_json::from_slice(body)
+        .map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the body is not in the agreed form"))
 }

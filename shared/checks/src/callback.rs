@@ -67,7 +67,7 @@ fn has_ended(error: &AdvanceError) -> bool {
 mod tests {
     use super::*;
     use domain::{
-        ApplicationId, Channel, Consents, Fen, FirmCode, Subject, application::Traces, checks::CheckAnswer,
+        ApplicationId, Channel, Consents, Fen, Subject, application::Traces, checks::CheckAnswer,
         product::Approval,
     };
 
@@ -75,7 +75,7 @@ mod tests {
         Application {
             id: ApplicationId::from_bytes([1; 16]),
             subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
-            firm_code: FirmCode::parse("91350100M000100Y43").unwrap(),
+            firm_code: "91350100M000100Y43".parse().unwrap(),
             product: "river-quick".into(),
             bank: "river-bank".into(),
             approval: Approval::Delegated,

@@ -10,8 +10,10 @@
 
 mod callback;
 mod start;
+mod wire;
 
 pub use callback::is_bound_to;
+pub use wire::wire_at;
 
 use async_trait::async_trait;
 use counterparties::CheckKind;

@@ -1,22 +1,16 @@
 //! Banks: the payout instruction and the question where it stands.
 
-use crate::{
-    WireError, fresh_message_id, json, message_id,
-    settings::{sender, signer, target},
-};
+use crate::{fresh_message_id, json, message_id, target};
 use async_trait::async_trait;
-use contract::{
-    bank::{PayoutInstruction, PayoutQuery, PayoutState},
-    names::setting,
-};
-use delivery::{Delivery, Sender, Target};
+use contract::bank::{PayoutInstruction, PayoutQuery, PayoutState};
+use delivery::{BadTarget, Delivery, Sender, Target};
 use domain::PayoutId;
-use lambda_kit::Environment;
 use ports::{
     Clock, PortError,
     counterparty::{Bank, Instructed},
 };
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use signing::Signer;
+use std::{collections::HashMap, sync::Arc};
 
 const INSTRUCTING: &str = "instructing a bank";
 const ASKING: &str = "asking a bank";
@@ -41,23 +35,17 @@ struct Endpoints {
 struct UnknownBank(String);
 
 impl HttpBanks {
-    /// Reads [`setting::BANK_URLS`], [`setting::BANK_SECRETS`], [`setting::BANK_TIMEOUT_MS`] and
-    /// [`setting::ALLOW_LOCAL`]. Every bank with a URL must have keys.
-    pub fn from_settings(env: &Environment, clock: Arc<dyn Clock>) -> Result<Self, WireError> {
-        let urls: HashMap<String, String> = env.get_json(setting::BANK_URLS)?;
-        let secrets: HashMap<String, String> = env.get_json(setting::BANK_SECRETS)?;
-        let timeout = Duration::from_millis(env.get_json(setting::BANK_TIMEOUT_MS)?);
-        let mut banks = HashMap::new();
-        for (bank, url) in urls {
-            let keys = secrets
-                .get(&bank)
-                .ok_or(WireError::BankWithoutKeys { setting: setting::BANK_SECRETS })?;
-            let signer = signer(setting::BANK_SECRETS, keys)?;
-            let payouts = target(setting::BANK_URLS, &url, "/payouts", &signer)?;
-            let query = target(setting::BANK_URLS, &url, "/payouts/query", &signer)?;
-            banks.insert(bank, Endpoints { payouts, query });
-        }
-        Ok(Self { sender: sender(env, Some(timeout))?, banks, clock })
+    /// No bank yet; [`Self::with`] adds them.
+    pub fn new(sender: Sender, clock: Arc<dyn Clock>) -> Self {
+        Self { sender, banks: HashMap::new(), clock }
+    }
+
+    /// `url` is the bank's base URL.
+    pub fn with(mut self, bank: &str, url: &str, signer: &Signer) -> Result<Self, BadTarget> {
+        let payouts = target(url, "/payouts", signer)?;
+        let query = target(url, "/payouts/query", signer)?;
+        self.banks.insert(bank.to_owned(), Endpoints { payouts, query });
+        Ok(self)
     }
 
     fn endpoints(&self, attempted: &'static str, bank: &str) -> Result<&Endpoints, PortError> {
@@ -130,6 +118,7 @@ mod tests {
     use super::*;
     use axum::{Router, http::StatusCode, routing::post};
     use contract::bank::{BankState, Payee};
+    use delivery::SenderConfig;
     use domain::{ApplicationId, BasisPoints, Fen, product::Approval};
     use ports::FixedClock;
 
@@ -181,16 +170,10 @@ mod tests {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let secret = signing::keys::webhook_secret().unwrap();
-        let settings = [
-            (setting::BANK_URLS, serde_json::json!({ "river-bank": url }).to_string()),
-            (setting::BANK_SECRETS, serde_json::json!({ "river-bank": secret }).to_string()),
-            (setting::BANK_TIMEOUT_MS, "2000".to_owned()),
-            (setting::ALLOW_LOCAL, "true".to_owned()),
-        ];
-        let env = Environment::from_map(settings.map(|(name, value)| (name.to_owned(), value)).into());
+        let signer = Signer::parse([signing::keys::webhook_secret().unwrap().as_str()]).unwrap();
+        let sender = Sender::new(SenderConfig { allow_private_addresses: true, ..SenderConfig::default() }).unwrap();
         let clock = FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap());
-        HttpBanks::from_settings(&env, Arc::new(clock)).unwrap()
+        HttpBanks::new(sender, Arc::new(clock)).with("river-bank", &url, &signer).unwrap()
     }
 
     fn instruction() -> PayoutInstruction<'static> {

@@ -1,21 +1,15 @@
 //! The exchange of one-time codes at the channel.
 
-use crate::{
-    WireError, fresh_message_id, json, not_taken,
-    settings::{sender, signer, target},
-};
+use crate::{fresh_message_id, json, not_taken, target};
 use async_trait::async_trait;
-use contract::{
-    channel::{ExchangeAnswer, ExchangeRequest},
-    names::setting,
-};
-use delivery::{Delivery, Sender, Target};
+use contract::channel::{ExchangeAnswer, ExchangeRequest};
+use delivery::{BadTarget, Delivery, Sender, Target};
 use domain::Channel;
-use lambda_kit::Environment;
 use ports::{
     Clock, PortError,
     counterparty::{ChannelExchange, ExchangeError},
 };
+use signing::Signer;
 use std::sync::Arc;
 
 const EXCHANGING: &str = "exchanging a one-time code";
@@ -29,11 +23,9 @@ pub struct HttpChannelExchange {
 }
 
 impl HttpChannelExchange {
-    /// Reads [`setting::CHANNEL_URL`], [`setting::CHANNEL_SECRETS`] and [`setting::ALLOW_LOCAL`].
-    pub fn from_settings(env: &Environment, clock: Arc<dyn Clock>) -> Result<Self, WireError> {
-        let signer = signer(setting::CHANNEL_SECRETS, env.get(setting::CHANNEL_SECRETS)?)?;
-        let target = target(setting::CHANNEL_URL, env.get(setting::CHANNEL_URL)?, "/exchange", &signer)?;
-        Ok(Self { sender: sender(env, None)?, target, clock })
+    /// `url` is the base URL of the channels' back end.
+    pub fn new(sender: Sender, url: &str, signer: Signer, clock: Arc<dyn Clock>) -> Result<Self, BadTarget> {
+        Ok(Self { sender, target: target(url, "/exchange", &signer)?, clock })
     }
 }
 

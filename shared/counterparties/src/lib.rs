@@ -14,17 +14,15 @@ mod bank;
 pub mod callbacks;
 mod channel;
 mod provider;
-mod settings;
 
 pub use bank::HttpBanks;
 pub use channel::HttpChannelExchange;
 pub use provider::{CheckKind, HttpCheckProvider};
-pub use settings::{WireError, bank_verifiers, public_url, signer, verifier};
 
-use delivery::Delivery;
+use delivery::{BadTarget, Delivery, Target};
 use ports::PortError;
 use serde::Serialize;
-use signing::MessageId;
+use signing::{MessageId, Signer};
 
 /// A delivery that did not end as hoped. Says how, never what was in it.
 #[derive(Debug, thiserror::Error)]
@@ -42,6 +40,11 @@ fn not_taken(attempted: &'static str, delivery: &Delivery) -> PortError {
     } else {
         PortError::broken(attempted, source)
     }
+}
+
+/// `path` below a base URL, with or without a slash at its end.
+fn target(base: &str, path: &str, signer: &Signer) -> Result<Target, BadTarget> {
+    Target::new(&format!("{}{path}", base.trim_end_matches('/')), signer.clone())
 }
 
 fn json(attempted: &'static str, body: &impl Serialize) -> Result<Vec<u8>, PortError> {

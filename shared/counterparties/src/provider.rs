@@ -1,18 +1,15 @@
 //! Providers of the face check and of the own-number check.
 
-use crate::{
-    WireError, json, message_id, not_taken,
-    settings::{sender, signer, target},
-};
+use crate::{json, message_id, not_taken, target};
 use async_trait::async_trait;
 use contract::{
     names::{FACE_CALLBACK_PATH, PHONE_CALLBACK_PATH, setting},
     provider::{StartCheck, check_id},
 };
-use delivery::{Delivery, Sender, Target};
+use delivery::{BadTarget, Delivery, Sender, Target};
 use domain::ApplicationId;
-use lambda_kit::Environment;
 use ports::{Clock, PortError, counterparty::CheckProvider};
+use signing::Signer;
 use std::sync::Arc;
 
 /// Which check.
@@ -51,7 +48,8 @@ impl CheckKind {
         check_id(id, self.as_str(), attempt)
     }
 
-    const fn url(self) -> &'static str {
+    /// The setting with the provider's base URL.
+    pub const fn url(self) -> &'static str {
         match self {
             CheckKind::Face => setting::FACE_PROVIDER_URL,
             CheckKind::Phone => setting::PHONE_PROVIDER_URL,
@@ -78,11 +76,15 @@ pub struct HttpCheckProvider {
 }
 
 impl HttpCheckProvider {
-    /// Reads the URL and the keys of this kind of provider, and [`setting::ALLOW_LOCAL`].
-    pub fn from_settings(env: &Environment, kind: CheckKind, clock: Arc<dyn Clock>) -> Result<Self, WireError> {
-        let signer = signer(kind.secrets(), env.get(kind.secrets())?)?;
-        let target = target(kind.url(), env.get(kind.url())?, kind.path(), &signer)?;
-        Ok(Self { sender: sender(env, None)?, target, clock })
+    /// `url` is the provider's base URL.
+    pub fn new(
+        kind: CheckKind,
+        sender: Sender,
+        url: &str,
+        signer: &Signer,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, BadTarget> {
+        Ok(Self { sender, target: target(url, kind.path(), signer)?, clock })
     }
 }
 

@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn an_id_has_one_spelling() {
-        let id = ApplicationId::from_bytes([7; 16]);
+        let id = ApplicationId::from_bytes([0xab; 16]);
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(id.to_string().to_uppercase().parse::<ApplicationId>(), Err(NotAnId));
         assert_eq!(id.to_string().replace('-', "").parse::<ApplicationId>(), Err(NotAnId));

@@ -1,1 +1,21 @@
+//! The scoring ensemble: one ONNX graph of tree sub-models and a fuser, run by tract with a tree operator of our own.
+//!
+//! Called by `functions/score`. Reads a model folder (or the same bytes built into the binary) once at start-up, and
+//! after that nothing; it writes and emits nothing, keeps no state between rows and never retries: a model that does
+//! not load never will, and a row that cannot be scored never can.
+//!
+//! - [`Manifest`] says what the inputs are, as data: dimensions, features and how each is worked out from the archive.
+//! - [`extract`] works them out. Missing is NaN, never zero.
+//! - [`Ensemble::score`] gives the chance to default, the points and each dimension's margin.
+//! - [`trees`] holds the operator's flat trees; `operator` puts them into tract, whose own tree operators refuse
+//!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9).
 
+mod ensemble;
+mod extract;
+mod manifest;
+mod operator;
+pub mod trees;
+
+pub use ensemble::{Ensemble, LoadError, ScoreError, Scored};
+pub use extract::{Sources, extract};
+pub use manifest::{Extract, Feature, Manifest, ManifestError, Place, Scale};

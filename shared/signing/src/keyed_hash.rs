@@ -46,6 +46,12 @@ impl KeyedHasher {
     }
 }
 
+impl From<[u8; SHORTEST_KEY]> for KeyedHasher {
+    fn from(key: [u8; SHORTEST_KEY]) -> Self {
+        Self { key: hmac::Key::new(hmac::HMAC_SHA256, &key) }
+    }
+}
+
 impl fmt::Debug for KeyedHasher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyedHasher(hidden)")

@@ -7,7 +7,7 @@
 //! A verified message is genuine and fresh. Inside its five minutes it can still be sent twice, so the caller records
 //! the [`MessageId`] and acts on it once.
 
-use crate::keys::KeyError;
+use crate::{keyed_hash::KeyedHash, keys::KeyError};
 use aws_lc_rs::{
     hmac,
     signature::{ED25519, Ed25519KeyPair, KeyPair, VerificationAlgorithm},
@@ -63,6 +63,13 @@ impl TryFrom<String> for MessageId {
         } else {
             Err(NotAMessageId)
         }
+    }
+}
+
+impl From<&KeyedHash> for MessageId {
+    /// For messages whose id follows from what they say, so that saying it again is the same message.
+    fn from(hash: &KeyedHash) -> Self {
+        Self(format!("msg_{hash}"))
     }
 }
 

@@ -8,4 +8,4 @@ mod journeys;
 mod settle;
 
 pub use journeys::{AdvanceError, Advanced, Journeys, Loaded};
-pub use settle::{BankWord, SettleError, Settlement, settle};
+pub use settle::{BadReference, BankAnswer, BankWord, SettleError, Settlement, follow_ledger, settle};

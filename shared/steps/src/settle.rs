@@ -1,65 +1,105 @@
 //! Bringing a bank's word into the ledger and then into the journal.
+//!
+//! The ledger decides: whoever posts or voids first has resolved the payout for ever, and the journal follows. A callback
+//! and an answer that meet say the same thing twice; when the journal could not be written after the ledger, the next
+//! word, or the next look at the row ([`follow_ledger`]), writes it.
 
-use crate::journeys::{AdvanceError, Advanced, Journeys};
-use contract::bank::{BankOutcome, BankState};
-use domain::{Fen, PayoutId, Reason, journey::Event};
+use crate::journeys::{AdvanceError, Journeys};
+use contract::bank::{BankOutcome, BankState, PayoutState as BankPayout};
+use domain::{Fen, Label, PayoutId, Reason, journey::Event};
 use ports::{
     PortError,
-    payouts::{Payout, Payouts, Resolution},
+    payouts::{Payout, PayoutState, Payouts, Resolution},
 };
 
 /// What a bank says about a payout: in a callback, or when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BankWord {
     Paid { bank_reference: String, amount_fen: Fen },
-    NotPaid { reason: Reason },
+    /// The amount is `None` where the bank did not name it.
+    NotPaid { reason: Reason, amount_fen: Option<Fen> },
     /// Received or approved: the final word is still to come.
     Pending,
 }
 
+/// What a bank answers when it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BankAnswer {
+    /// The bank has never seen the payout.
+    NeverSeen,
+    Word(BankWord),
+}
+
+/// A reference of a bank must be 1 to 128 printable ASCII characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the bank's reference must be 1 to 128 printable ASCII characters")]
+pub struct BadReference;
+
 impl BankWord {
     /// A callback's word.
-    pub fn from_outcome(outcome: BankOutcome, bank_reference: String, amount_fen: Fen) -> Self {
-        match outcome {
-            BankOutcome::Paid => BankWord::Paid { bank_reference, amount_fen },
-            BankOutcome::Refused => BankWord::NotPaid { reason: Reason::BankRefused },
-            BankOutcome::Failed => BankWord::NotPaid { reason: Reason::BankFailed },
-        }
+    pub fn from_outcome(
+        outcome: BankOutcome,
+        bank_reference: String,
+        amount_fen: Fen,
+    ) -> Result<Self, BadReference> {
+        Ok(match outcome {
+            BankOutcome::Paid => BankWord::paid(bank_reference, amount_fen)?,
+            BankOutcome::Refused => BankWord::not_paid(Reason::BankRefused, Some(amount_fen)),
+            BankOutcome::Failed => BankWord::not_paid(Reason::BankFailed, Some(amount_fen)),
+        })
     }
 
-    /// An answer's word; `None` when the bank has never seen the payout, or says *paid* without saying what.
-    pub fn from_state(
-        state: BankState,
-        bank_reference: Option<String>,
-        amount_fen: Option<Fen>,
-    ) -> Option<Self> {
-        Some(match state {
-            BankState::UnknownToUs => return None,
+    fn paid(bank_reference: String, amount_fen: Fen) -> Result<Self, BadReference> {
+        let bank_reference = String::from(Label::try_from(bank_reference).map_err(|_| BadReference)?);
+        Ok(BankWord::Paid { bank_reference, amount_fen })
+    }
+
+    fn not_paid(reason: Reason, amount_fen: Option<Fen>) -> Self {
+        BankWord::NotPaid { reason, amount_fen }
+    }
+
+    fn amount_fen(&self) -> Option<Fen> {
+        match self {
+            BankWord::Paid { amount_fen, .. } => Some(*amount_fen),
+            BankWord::NotPaid { amount_fen, .. } => *amount_fen,
+            BankWord::Pending => None,
+        }
+    }
+}
+
+impl BankAnswer {
+    /// What a bank's answer says; `None` when it says *paid* without saying what, which says nothing: it must never be
+    /// taken for *never seen*.
+    pub fn from_state(answer: BankPayout) -> Option<Self> {
+        let amount_fen = answer.amount_fen;
+        let word = match answer.state {
+            BankState::UnknownToUs => return Some(BankAnswer::NeverSeen),
             BankState::Received | BankState::Approved => BankWord::Pending,
-            BankState::Paid => BankWord::Paid { bank_reference: bank_reference?, amount_fen: amount_fen? },
-            BankState::Refused => BankWord::NotPaid { reason: Reason::BankRefused },
-            BankState::Failed => BankWord::NotPaid { reason: Reason::BankFailed },
-        })
+            BankState::Paid => BankWord::paid(answer.bank_reference?, amount_fen?).ok()?,
+            BankState::Refused => BankWord::not_paid(Reason::BankRefused, amount_fen),
+            BankState::Failed => BankWord::not_paid(Reason::BankFailed, amount_fen),
+        };
+        Some(BankAnswer::Word(word))
     }
 }
 
 /// What became of the word.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// Ledger and journal say what the bank says.
+    /// Ledger and journal say the same, for ever.
     Settled,
     /// The final word is still to come.
     Pending,
 }
 
-/// Why a bank's word was not taken. Nothing has changed.
+/// Why a bank's word was not taken. The ledger has not changed.
 #[derive(Debug, thiserror::Error)]
 pub enum SettleError {
     #[error("there is no such payout")]
     Unknown,
     #[error("the payout belongs to another bank")]
     OtherBank,
-    #[error("the bank paid another amount than it was instructed to")]
+    #[error("the bank speaks of another amount than it was instructed to pay")]
     OtherAmount,
     #[error("the bank's word contradicts the word that the payout was resolved with")]
     Contradicts,
@@ -69,7 +109,23 @@ pub enum SettleError {
     Port(#[from] PortError),
 }
 
+impl SettleError {
+    /// Whether the same word may be taken later.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            SettleError::Advance(error) => error.is_retryable(),
+            SettleError::Port(error) => error.is_retryable(),
+            SettleError::Unknown
+            | SettleError::OtherBank
+            | SettleError::OtherAmount
+            | SettleError::Contradicts => false,
+        }
+    }
+}
+
 /// Posts or voids the payout on the bank's word, then ends the journey. Repeating it changes nothing.
+///
+/// A word that is *pending* leaves a reserved payout as it is, and is no reason to doubt one that is resolved.
 pub async fn settle(
     payouts: &dyn Payouts,
     journeys: &Journeys,
@@ -81,27 +137,68 @@ pub async fn settle(
     if payout.bank != bank {
         return Err(SettleError::OtherBank);
     }
+    if word.amount_fen().is_some_and(|amount| amount != payout.amount_fen) {
+        return Err(SettleError::OtherAmount);
+    }
     let (resolution, event) = match word {
-        BankWord::Pending => return Ok(Settlement::Pending),
-        BankWord::Paid { amount_fen, .. } if amount_fen != payout.amount_fen => {
-            return Err(SettleError::OtherAmount);
-        }
+        BankWord::Pending => return Ok(follow_ledger(journeys, &payout).await?),
         BankWord::Paid { bank_reference, .. } => {
             (payouts.post(id, &bank_reference).await?, Event::PaidOut { bank_reference })
         }
-        BankWord::NotPaid { reason } => (payouts.void(id, reason).await?, Event::PayoutFailed { reason }),
+        BankWord::NotPaid { reason, .. } => (payouts.void(id, reason).await?, Event::PayoutFailed { reason }),
     };
     match resolution {
         Resolution::Done => {}
         Resolution::Contradicts(_) => return Err(SettleError::Contradicts),
         Resolution::Unknown => return Err(SettleError::Unknown),
     }
-    end_journey(journeys, &payout, &event).await?;
+    journeys.advance(id.application_id(), &event).await?;
     Ok(Settlement::Settled)
 }
 
-async fn end_journey(journeys: &Journeys, payout: &Payout, event: &Event) -> Result<(), AdvanceError> {
-    match journeys.advance(payout.id.application_id(), event).await? {
-        Advanced::Recorded(_) | Advanced::Repeated(_) => Ok(()),
+/// Makes the journal say what the ledger's row says.
+pub async fn follow_ledger(journeys: &Journeys, payout: &Payout) -> Result<Settlement, AdvanceError> {
+    let event = match &payout.state {
+        PayoutState::Reserved => return Ok(Settlement::Pending),
+        PayoutState::Posted { bank_reference } => Event::PaidOut { bank_reference: bank_reference.clone() },
+        PayoutState::Voided { reason } => Event::PayoutFailed { reason: *reason },
+    };
+    journeys.advance(payout.id.application_id(), &event).await?;
+    Ok(Settlement::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::ApplicationId;
+
+    fn said(state: BankState, bank_reference: Option<&str>, amount_fen: Option<Fen>) -> Option<BankAnswer> {
+        let payout_id = ApplicationId::from_bytes([7; 16]).payout_id();
+        let bank_reference = bank_reference.map(str::to_owned);
+        BankAnswer::from_state(BankPayout { payout_id, state, bank_reference, amount_fen })
+    }
+
+    #[test]
+    fn paid_without_saying_what_is_no_answer_and_never_counts_as_never_seen() {
+        for (reference, amount) in
+            [(None, Some(Fen(5))), (Some("R1"), None), (Some(""), Some(Fen(5))), (Some("R\n1"), Some(Fen(5)))]
+        {
+            assert_eq!(said(BankState::Paid, reference, amount), None);
+        }
+        assert_eq!(
+            said(BankState::Paid, Some("R1"), Some(Fen(5))),
+            Some(BankAnswer::Word(BankWord::Paid { bank_reference: "R1".into(), amount_fen: Fen(5) }))
+        );
+        assert_eq!(said(BankState::UnknownToUs, None, None), Some(BankAnswer::NeverSeen));
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_amount_that_it_speaks_of() {
+        let word = BankWord::from_outcome(BankOutcome::Refused, String::new(), Fen(5)).unwrap();
+        assert_eq!(word, BankWord::NotPaid { reason: Reason::BankRefused, amount_fen: Some(Fen(5)) });
+        assert_eq!(
+            said(BankState::Failed, None, None),
+            Some(BankAnswer::Word(BankWord::NotPaid { reason: Reason::BankFailed, amount_fen: None }))
+        );
     }
 }

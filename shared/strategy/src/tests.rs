@@ -1,9 +1,15 @@
 //! The packaged strategy case by case, what the loader refuses, and what no outcome may ever be.
 
-use super::*;
-use crate::document::good_firm;
-use domain::{Reason, decision::Offer, money::MAX_ANNUAL_RATE};
-use jiff::SignedDuration;
+use crate::{
+    FirmFacts, GraphFacts, Input, LoadError, MAX_DOCUMENT_BYTES, OutcomeError, RingFacts, Strategy, StrategyError,
+    document::good_firm,
+};
+use domain::{
+    Reason,
+    decision::{Decision, Offer},
+    money::MAX_ANNUAL_RATE,
+};
+use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, strategy::Strategy as _};
 use serde_json::{Value, json};
 

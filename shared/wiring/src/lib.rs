@@ -92,15 +92,57 @@ pub fn sender(env: &Environment, timeout_setting: Option<&str>) -> Result<Sender
 
 /// Signs with the secrets in a setting: all of them while one is being rotated.
 pub fn signer(env: &Environment, name: &'static str) -> Result<Signer, WireError> {
-    Signer::parse(env.get(name)?.split_whitespace()).map_err(WireError::key(name))
+    signer_of(name, env.get(name)?)
 }
 
 /// Verifies with the secrets in a setting: any of them.
 pub fn verifier(env: &Environment, name: &'static str) -> Result<Verifier, WireError> {
-    Verifier::parse(env.get(name)?.split_whitespace()).map_err(WireError::key(name))
+    verifier_of(name, env.get(name)?)
+}
+
+/// Signs with `secrets`, separated by spaces. Public keys (`whpk_`) check what the other side signs, and are passed over.
+pub fn signer_of(name: &'static str, secrets: &str) -> Result<Signer, WireError> {
+    let ours = secrets.split_whitespace().filter(|text| !text.starts_with("whpk_"));
+    Signer::parse(ours).map_err(WireError::key(name))
+}
+
+/// Verifies with `secrets`, separated by spaces. Private keys (`whsk_`) sign what we send, and are passed over.
+pub fn verifier_of(name: &'static str, secrets: &str) -> Result<Verifier, WireError> {
+    let theirs = secrets.split_whitespace().filter(|text| !text.starts_with("whsk_"));
+    Verifier::parse(theirs).map_err(WireError::key(name))
+}
+
+/// Where this API is reached from outside, without a trailing slash.
+pub fn public_url(env: &Environment) -> Result<Arc<str>, WireError> {
+    Ok(env.get(setting::PUBLIC_URL)?.trim_end_matches('/').into())
 }
 
 /// A JSON object of bank → text, as in the settings of the banks.
 pub fn by_bank(env: &Environment, name: &str) -> Result<BTreeMap<String, String>, WireError> {
     Ok(env.get_json(name)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use signing::keys::webhook_key_pair;
+
+    #[test]
+    fn our_private_and_their_public_key_share_a_setting_and_each_does_its_own_work() {
+        let (ours, _) = webhook_key_pair().unwrap();
+        let (_, theirs) = webhook_key_pair().unwrap();
+        let both = format!("{ours} {theirs}");
+        assert!(signer_of("KEYS", &both).is_ok() && verifier_of("KEYS", &both).is_ok());
+        assert!(signer_of("KEYS", &theirs).is_err(), "nothing to sign with");
+        assert!(verifier_of("KEYS", &ours).is_err(), "nothing to check with");
+    }
+
+    #[test]
+    fn an_empty_or_unknown_key_is_refused_and_not_repeated() {
+        for text in ["", "  ", "sk_live_secret", "whsec_"] {
+            let error = signer_of("KEYS", text).unwrap_err();
+            assert!(matches!(error, WireError::Key { name: "KEYS", .. }), "{text}");
+            assert!(!format!("{error:?}").contains("secret"), "{text}");
+        }
+    }
 }

@@ -75,10 +75,12 @@ fn serve(database: Database, queue: &Receiver<Job>) {
     while let Ok(job) = queue.recv() {
         match job {
             // A caller that has gone away does not want the answer any more.
-            Job::Call { operation, body, answer } => drop(answer.send(respond(&database, &operation, &body))),
+            Job::Call { operation, body, answer } => {
+ let _ = answer.send(respond(&database, &operation, &body));
+},
             Job::Stop { stopped } => {
                 drop(database);
-                drop(stopped.send(()));
+                let _ = stopped.send(());
                 return;
             }
         }

@@ -174,6 +174,13 @@ fn an_id_is_one_to_a_hundred_and_twenty_eight_safe_characters() {
 }
 
 #[test]
+fn the_id_made_from_a_hash_is_a_message_id() {
+    let hash = crate::KeyedHasher::from([1; 32]).hash("callback", "1");
+    let id = MessageId::from(&hash);
+    assert_eq!(id.as_str().parse(), Ok(id.clone()));
+}
+
+#[test]
 fn a_malformed_signature_is_refused() {
     let (headers, verifier) = genuine();
     for signature in ["", " ", "v1", "v1 abc", "v1,***", "v1,abc", "v1,AAAA  v1,AAAA", "v1,AAAA,v1,AAAA"] {

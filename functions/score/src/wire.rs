@@ -1,0 +1,40 @@
+//! Settings become the function.
+
+use crate::Scorer;
+use aws::{Aws, DynamoFirms};
+use contract::names::setting;
+use forest::Ensemble;
+use lambda_kit::Environment;
+use ports::{Clock, SystemClock};
+use std::sync::{Arc, OnceLock};
+use wiring::WireError;
+
+const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
+
+/// The model, as packaged with the function.
+const MANIFEST: &str = include_str!("../../../models/registry/2026.11.1/manifest.json");
+const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.1/ensemble.onnx");
+
+/// Builds the function on the machine's clock.
+pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {
+    wire_at(env, aws, Arc::new(SystemClock))
+}
+
+/// Builds the function on a given clock.
+pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Scorer, WireError> {
+    Ok(Scorer {
+        journeys: wiring::journeys(env, aws, clock, BY)?,
+        firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
+        ensemble: ensemble()?,
+    })
+}
+
+/// The packaged ensemble, loaded and checked once per process.
+pub fn ensemble() -> Result<Arc<Ensemble>, WireError> {
+    static LOADED: OnceLock<Arc<Ensemble>> = OnceLock::new();
+    if let Some(ensemble) = LOADED.get() {
+        return Ok(ensemble.clone());
+    }
+    let ensemble = Ensemble::from_bytes(MANIFEST, GRAPH).map_err(WireError::other("the packaged model"))?;
+    Ok(LOADED.get_or_init(|| Arc::new(ensemble)).clone())
+}

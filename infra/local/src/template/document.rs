@@ -1,0 +1,431 @@
+//! The template as it is written. Each structure lists the properties that the runner knows and refuses others.
+
+use super::{Expression, QueueDefinition, TableDefinition, TemplateError, local_name};
+use crate::engines::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+use std::{collections::BTreeMap, time::Duration};
+
+/// Types that a deployment needs and a runner has nothing to run for.
+const NOTHING_TO_RUN: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::CloudWatch::Alarm"];
+/// SQS's own defaults.
+const DEFAULT_VISIBILITY_S: u32 = 30;
+const DEFAULT_RETENTION_S: u64 = 345_600;
+
+pub(super) struct Document {
+    pub parameters: BTreeMap<String, Parameter>,
+    pub globals: Globals,
+    pub resources: BTreeMap<String, Resource>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Written {
+    #[serde(rename = "AWSTemplateFormatVersion")]
+    _format_version: String,
+    #[serde(rename = "Transform")]
+    _transform: String,
+    #[serde(rename = "Description", default)]
+    _description: String,
+    #[serde(default)]
+    parameters: BTreeMap<String, Parameter>,
+    #[serde(default)]
+    globals: Globals,
+    resources: BTreeMap<String, WrittenResource>,
+    /// For whoever deploys.
+    #[serde(rename = "Outputs", default)]
+    _outputs: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct WrittenResource {
+    r#type: String,
+    #[serde(default)]
+    properties: Value,
+    #[serde(default)]
+    metadata: Value,
+    #[serde(rename = "DeletionPolicy", default)]
+    _deletion_policy: Value,
+    #[serde(rename = "UpdateReplacePolicy", default)]
+    _update_replace_policy: Value,
+}
+
+/// A parameter. Its type, pattern and allowed values are CloudFormation's to check.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Parameter {
+    #[serde(rename = "Type")]
+    _type: String,
+    pub default: Option<Plain>,
+    #[serde(rename = "Description", default)]
+    _description: String,
+    #[serde(rename = "AllowedPattern", default)]
+    _allowed_pattern: String,
+    #[serde(rename = "AllowedValues", default)]
+    _allowed_values: Vec<Value>,
+}
+
+/// Text, or a number that stands for its digits.
+#[derive(Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Plain(pub String);
+
+impl TryFrom<Value> for Plain {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::String(text) => Ok(Self(text)),
+            Value::Number(number) => Ok(Self(number.to_string())),
+            _ => Err("neither text nor a number"),
+        }
+    }
+}
+
+/// A resource by its type.
+pub(super) enum Resource {
+    Function(Function, Metadata),
+    HttpApi,
+    Queue(Queue),
+    Table(Table),
+    Role(Role),
+    NothingToRun,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Globals {
+    pub function: FunctionDefaults,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct FunctionDefaults {
+    pub timeout: Option<u64>,
+    pub memory_size: Option<u32>,
+    #[serde(rename = "Runtime", default)]
+    _runtime: Value,
+    #[serde(rename = "Architectures", default)]
+    _architectures: Value,
+    #[serde(rename = "Handler", default)]
+    _handler: Value,
+    #[serde(rename = "LoggingConfig", default)]
+    _logging: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Metadata {
+    pub build_method: String,
+    pub build_properties: BuildProperties,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct BuildProperties {
+    pub binary: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Function {
+    pub code_uri: String,
+    pub role: Expression,
+    pub timeout: Option<u64>,
+    pub memory_size: Option<u32>,
+    #[serde(default)]
+    pub environment: Variables,
+    pub events: BTreeMap<String, EventSource>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Variables {
+    pub variables: BTreeMap<String, Expression>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "Type", content = "Properties", deny_unknown_fields)]
+pub(super) enum EventSource {
+    HttpApi(HttpRoute),
+    #[serde(rename = "SQS")]
+    Sqs(SqsSource),
+    Schedule(ScheduleSource),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct HttpRoute {
+    #[serde(rename = "ApiId")]
+    _api_id: Expression,
+    pub method: String,
+    pub path: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct SqsSource {
+    pub queue: Expression,
+    pub batch_size: u32,
+    #[serde(default)]
+    pub function_response_types: Vec<String>,
+    pub scaling_config: Option<ScalingConfig>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ScalingConfig {
+    pub maximum_concurrency: usize,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct ScheduleSource {
+    pub schedule: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Role {
+    #[serde(rename = "AssumeRolePolicyDocument")]
+    _trust: Value,
+    pub policies: Vec<Policy>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Policy {
+    #[serde(rename = "PolicyName")]
+    _name: String,
+    pub policy_document: PolicyDocument,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct PolicyDocument {
+    #[serde(rename = "Version")]
+    _version: String,
+    pub statement: Vec<Statement>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Statement {
+    pub effect: String,
+    pub action: OneOrMore<String>,
+    pub resource: OneOrMore<Expression>,
+}
+
+/// A list, or its only member without the brackets.
+#[derive(Deserialize)]
+#[serde(try_from = "Value", bound = "T: DeserializeOwned")]
+pub(super) struct OneOrMore<T>(pub Vec<T>);
+
+impl<T: DeserializeOwned> TryFrom<Value> for OneOrMore<T> {
+    type Error = serde_json::Error;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        match value {
+            Value::Array(_) => serde_json::from_value(value).map(Self),
+            one => serde_json::from_value(one).map(|one| Self(vec![one])),
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Queue {
+    visibility_timeout: Option<u32>,
+    message_retention_period: Option<u64>,
+    redrive_policy: Option<RedrivePolicy>,
+    #[serde(rename = "ReceiveMessageWaitTimeSeconds", default)]
+    _wait: Value,
+    #[serde(rename = "SqsManagedSseEnabled", default)]
+    _encrypted: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct RedrivePolicy {
+    dead_letter_target_arn: Expression,
+    max_receive_count: u32,
+}
+
+impl Queue {
+    pub fn define(&self, id: &str) -> Result<QueueDefinition, TemplateError> {
+        let dlq = self.redrive_policy.as_ref().map(|redrive| match redrive.dead_letter_target_arn.attribute("Arn") {
+            Some(queue) => Ok((local_name(queue), redrive.max_receive_count)),
+            None => Err(TemplateError::resource(id, "redrives to something that is not a queue's Arn")),
+        });
+        Ok(QueueDefinition {
+            logical_id: id.to_owned(),
+            spec: QueueSpec {
+                name: local_name(id),
+                visibility_timeout_s: self.visibility_timeout.unwrap_or(DEFAULT_VISIBILITY_S),
+                dlq: dlq.transpose()?,
+            },
+            retention: Duration::from_secs(self.message_retention_period.unwrap_or(DEFAULT_RETENTION_S)),
+        })
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Table {
+    attribute_definitions: Vec<AttributeDefinition>,
+    key_schema: Vec<KeyElement>,
+    #[serde(default)]
+    global_secondary_indexes: Vec<Index>,
+    time_to_live_specification: Option<TimeToLive>,
+    #[serde(rename = "BillingMode")]
+    _billing_mode: Value,
+    #[serde(rename = "SSESpecification", default)]
+    _encryption: Value,
+    #[serde(rename = "PointInTimeRecoverySpecification", default)]
+    _recovery: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct AttributeDefinition {
+    attribute_name: String,
+    attribute_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct KeyElement {
+    attribute_name: String,
+    key_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct Index {
+    index_name: String,
+    key_schema: Vec<KeyElement>,
+    projection: WrittenProjection,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct WrittenProjection {
+    projection_type: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct TimeToLive {
+    attribute_name: String,
+    enabled: bool,
+}
+
+impl Table {
+    pub fn define(&self, id: &str) -> Result<TableDefinition, TemplateError> {
+        let indexes = self.global_secondary_indexes.iter().map(|index| {
+            let projection = match index.projection.projection_type.as_str() {
+                "KEYS_ONLY" => Projection::KeysOnly,
+                "ALL" => Projection::All,
+                _ => return Err(TemplateError::resource(id, "has an index with a projection that is not known")),
+            };
+            Ok(IndexSpec { name: index.index_name.clone(), key: self.key(id, &index.key_schema)?, projection })
+        });
+        let ttl = self.time_to_live_specification.as_ref().filter(|ttl| ttl.enabled);
+        let spec = TableSpec {
+            name: local_name(id),
+            key: self.key(id, &self.key_schema)?,
+            indexes: indexes.collect::<Result<_, _>>()?,
+            ttl_attribute: ttl.map(|ttl| ttl.attribute_name.clone()),
+        };
+        Ok(TableDefinition { logical_id: id.to_owned(), spec })
+    }
+
+    fn key(&self, id: &str, schema: &[KeyElement]) -> Result<KeySpec, TemplateError> {
+        let of_kind = |kind: &str| schema.iter().find(|element| element.key_type == kind);
+        let partition = of_kind("HASH").ok_or_else(|| TemplateError::resource(id, "has a key without HASH"))?;
+        let sort = of_kind("RANGE").map(|element| self.attribute(id, element)).transpose()?;
+        Ok(KeySpec { partition: self.attribute(id, partition)?, sort })
+    }
+
+    fn attribute(&self, id: &str, element: &KeyElement) -> Result<KeyAttribute, TemplateError> {
+        let name = element.attribute_name.clone();
+        let definition = self.attribute_definitions.iter().find(|definition| definition.attribute_name == name);
+        let kind = match definition.map(|definition| definition.attribute_type.as_str()) {
+            Some("S") => AttributeType::Text,
+            Some("N") => AttributeType::Number,
+            Some("B") => AttributeType::Binary,
+            _ => return Err(TemplateError::resource(id, format!("has no type for the attribute {name}"))),
+        };
+        Ok(KeyAttribute { name, kind })
+    }
+}
+
+impl Document {
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let written: Written = typed("the template", plain(yaml_serde::from_str(text)?)?)?;
+        let mut resources = BTreeMap::new();
+        for (id, resource) in written.resources {
+            let resource = resource.typed(&id)?;
+            resources.insert(id, resource);
+        }
+        Ok(Self { parameters: written.parameters, globals: written.globals, resources })
+    }
+}
+
+impl WrittenResource {
+    fn typed(self, id: &str) -> Result<Resource, TemplateError> {
+        Ok(match self.r#type.as_str() {
+            "AWS::Serverless::Function" => {
+                Resource::Function(typed(id, self.properties)?, typed(id, self.metadata)?)
+            }
+            // Throttle and access log are API Gateway's; the routes stand with the functions.
+            "AWS::Serverless::HttpApi" => Resource::HttpApi,
+            "AWS::SQS::Queue" => Resource::Queue(typed(id, self.properties)?),
+            "AWS::DynamoDB::Table" => Resource::Table(typed(id, self.properties)?),
+            "AWS::IAM::Role" => Resource::Role(typed(id, self.properties)?),
+            kind if NOTHING_TO_RUN.contains(&kind) => Resource::NothingToRun,
+            kind => return Err(TemplateError::Type { resource: id.to_owned(), kind: kind.to_owned() }),
+        })
+    }
+}
+
+fn typed<T: DeserializeOwned>(of: &str, value: Value) -> Result<T, TemplateError> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let at = format!("{of}: {}", error.path());
+        TemplateError::Shape { at, source: error.into_inner() }
+    })
+}
+
+/// YAML with CloudFormation's short tags, as the JSON that it stands for.
+fn plain(yaml: yaml_serde::Value) -> Result<Value, TemplateError> {
+    use yaml_serde::Value as Yaml;
+    Ok(match yaml {
+        Yaml::Null => Value::Null,
+        Yaml::Bool(flag) => Value::Bool(flag),
+        Yaml::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+            (Some(number), ..) => number.into(),
+            (_, Some(number), _) => number.into(),
+            (.., number) => number.into(),
+        },
+        Yaml::String(text) => Value::String(text),
+        Yaml::Sequence(items) => items.into_iter().map(plain).collect::<Result<Vec<_>, _>>()?.into(),
+        Yaml::Mapping(entries) => {
+            let mut object = Map::new();
+            for (key, value) in entries {
+                let Yaml::String(key) = key else { return Err(TemplateError::Key) };
+                object.insert(key, plain(value)?);
+            }
+            object.into()
+        }
+        Yaml::Tagged(tagged) => {
+            let function = match tagged.tag.to_string().as_str() {
+                "!Ref" => "Ref",
+                "!GetAtt" => "Fn::GetAtt",
+                "!Sub" => "Fn::Sub",
+                other => return Err(TemplateError::Intrinsic(other.to_owned())),
+            };
+            serde_json::json!({ function: plain(tagged.value)? })
+        }
+    })
+}

@@ -1,0 +1,142 @@
+//! The adapters on the embedded engines: the suite that every adapter must pass, and what only this pairing can show.
+
+use aws::{Aws, DynamoFirms, DynamoJournal, DynamoPayouts, DynamoRelations, DynamoSignIns};
+use contract::names::DUE_INDEX;
+use local::engines::{
+    AttributeType, EngineOptions, Engines, IndexSpec, KeyAttribute, KeySpec, Projection, TableSpec,
+};
+
+/// Engines in memory with the one table that every adapter can live in, and clients on them.
+async fn engines() -> (Engines, Aws) {
+    let engines = Engines::start(EngineOptions::default()).expect("engines start");
+    for table in tables() {
+        engines.create_table(&table).await.expect("the table is made");
+    }
+    let aws = Aws::from_sdk_config(&engines.sdk_config());
+    (engines, aws)
+}
+
+fn text(name: &str) -> KeyAttribute {
+    KeyAttribute { name: name.to_owned(), kind: AttributeType::Text }
+}
+
+fn table(name: &str, sort: Option<&str>) -> TableSpec {
+    let key = KeySpec { partition: text("pk"), sort: sort.map(text) };
+    TableSpec { name: name.to_owned(), key, indexes: Vec::new(), ttl_attribute: None }
+}
+
+fn tables() -> Vec<TableSpec> {
+    let due_at = KeyAttribute { name: "due_at".to_owned(), kind: AttributeType::Number };
+    let due = IndexSpec {
+        name: DUE_INDEX.to_owned(),
+        key: KeySpec { partition: text("due_shard"), sort: Some(due_at) },
+        projection: Projection::KeysOnly,
+    };
+    vec![
+        TableSpec { indexes: vec![due], ..table("journeys", Some("sk")) },
+        table("payouts", None),
+        table("relations", Some("sk")),
+        table("firms", None),
+        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", None) },
+    ]
+}
+
+/// One test per check of a port.
+macro_rules! conforms {
+    ($port:ident on $adapter:ident in $table:literal: $($check:ident)*) => {
+        mod $port {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let (engines, aws) = engines().await;
+                    ports::conformance::$port::$check(&$adapter::new(aws.dynamodb, $table)).await;
+                    engines.stop().await;
+                }
+            )*
+        }
+    };
+}
+
+conforms! { journal on DynamoJournal in "journeys":
+    a_journal_that_nobody_wrote_is_empty
+    an_entry_reads_back_bit_for_bit
+    a_number_is_written_once_and_the_first_entry_stays
+    the_same_entry_written_again_is_taken
+    of_two_racing_appends_exactly_one_wins
+    entries_load_in_order_beyond_the_ninth
+    a_journal_of_several_megabytes_loads_whole
+    applications_do_not_see_each_other
+    a_number_that_would_break_the_order_is_refused
+    a_journal_with_a_gap_is_not_loaded
+}
+
+conforms! { applicants on DynamoJournal in "journeys":
+    nobody_has_claimed_an_application_at_first
+    the_first_claim_wins_and_the_second_is_told_of_it
+    the_same_request_again_is_told_of_itself
+    of_racing_claims_exactly_one_is_new
+    an_applicant_is_no_entry_of_the_journal
+}
+
+conforms! { due on DynamoJournal in "journeys":
+    nothing_is_due_at_first
+    what_is_due_comes_earliest_first_whatever_its_shard
+    the_limit_keeps_the_earliest
+    the_range_holds_both_ends_and_nothing_outside
+    no_entry_is_due_a_moment_early
+    a_sweep_that_starts_where_the_last_one_ended_misses_nothing
+    an_entry_without_a_due_time_is_never_due
+    a_rearmed_entry_is_due_at_its_new_time_only
+    rearming_arms_an_entry_that_was_not_and_changes_nothing_else
+    an_entry_that_is_not_there_cannot_be_rearmed
+    the_cursor_is_nowhere_at_first_and_then_where_it_was_set
+}
+
+conforms! { sign_ins on DynamoSignIns in "sign-ins":
+    a_code_signs_in_once
+    another_code_of_the_same_borrower_signs_in_too
+    of_racing_sign_ins_with_one_code_exactly_one_is_recorded
+}
+
+conforms! { firms on DynamoFirms in "firms":
+    a_firm_that_the_archive_has_never_heard_of_is_none
+    a_firm_reads_back_as_it_was_loaded
+    a_later_record_replaces_the_earlier_one_whole
+    of_two_records_of_one_firm_the_later_is_kept
+    many_firms_are_loaded_at_once
+    a_row_from_an_unknown_source_is_refused
+}
+
+conforms! { relations on DynamoRelations in "relations":
+    nobody_is_at_a_node_at_first
+    a_link_stands_whole_under_each_of_its_nodes
+    linking_again_changes_nothing
+    the_same_hash_of_another_kind_is_another_node
+    more_than_the_limit_is_cut_off_and_says_so
+    a_node_with_megabytes_of_links_is_read_whole
+    of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other
+}
+
+conforms! { payouts on DynamoPayouts in "payouts":
+    a_ledger_is_empty_at_first
+    a_reserved_payout_reads_back_and_is_committed
+    reserving_twice_is_one_reservation
+    racing_reservations_of_one_payout_are_one_reservation
+    another_amount_or_bank_under_the_same_id_is_different_and_changes_nothing
+    a_reached_limit_leaves_nothing_behind
+    an_amount_above_the_whole_limit_leaves_nothing_behind
+    what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered
+    concurrent_reservations_never_exceed_the_limit
+    each_product_has_a_limit_of_its_own
+    the_largest_amount_is_kept_to_the_fen
+    posting_twice_is_done_and_keeps_the_first_reference
+    what_is_posted_stays_committed
+    voiding_twice_gives_the_amount_back_once
+    racing_voids_give_the_amount_back_once
+    what_is_posted_cannot_be_voided
+    what_is_voided_cannot_be_posted
+    a_post_and_a_void_that_race_agree_on_one_outcome
+    what_is_voided_is_never_reserved_again
+    a_payout_that_was_never_reserved_is_unknown
+}

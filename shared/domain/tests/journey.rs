@@ -1,0 +1,406 @@
+//! Every allowed and every forbidden transition, and that facts lead to one decision in whatever order they come.
+
+use domain::{
+    Application, ApplicationId, BasisPoints, Channel, Consents, Fen, Reason, Subject,
+    application::Traces,
+    checks::{CheckAnswer, ElementsAnswer, GraphFeatures, RingNotice, Score},
+    decision::{Decision, Offer},
+    journey::{AcceptedBy, CHECK_ATTEMPTS, Command, Event, Journey, Status, TransitionError, transition},
+    product::Approval,
+};
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+
+fn at() -> Timestamp {
+    "2026-11-23T08:00:00Z".parse().unwrap()
+}
+
+fn application() -> Application {
+    Application {
+        id: ApplicationId::from_bytes([1; 16]),
+        subject: Subject::try_from("subject-1".to_owned()).unwrap(),
+        firm_code: "91350100M000100Y43".parse().unwrap(),
+        product: "river-quick".into(),
+        bank: "river-bank".into(),
+        approval: Approval::Delegated,
+        amount_fen: Fen::yuan(200_000),
+        term_months: 12,
+        channel: Channel::MiniProgram,
+        consents: Consents { data: true, credit_query: true, face_recognition: true },
+        traces: Traces {
+            device: "d".into(),
+            network: "n".into(),
+            person: "p".into(),
+            phone: "t".into(),
+            card: "c".into(),
+            address: None,
+        },
+        place: None,
+        identified_by_channel: false,
+        accept_up_to_bp: None,
+        received_at: at(),
+    }
+}
+
+fn received() -> Event {
+    Event::Received { application: Box::new(application()) }
+}
+fn elements(answer: ElementsAnswer) -> Event {
+    Event::ElementsChecked { answer }
+}
+fn face(attempt: u8, answer: CheckAnswer) -> Event {
+    Event::FaceChecked { attempt, answer, message_id: format!("face-{attempt}") }
+}
+fn phone(attempt: u8, answer: CheckAnswer) -> Event {
+    Event::PhoneChecked { attempt, answer, message_id: format!("phone-{attempt}") }
+}
+fn scored() -> Event {
+    let score = Score {
+        model: "m".into(),
+        default_probability: 0.01,
+        points: 650,
+        dimensions: vec![],
+        firm_age_days: Some(900),
+        supported_amount_fen: None,
+    };
+    Event::Scored { score }
+}
+fn graph(ring_size: u32) -> Event {
+    let features = GraphFeatures {
+        ring_size,
+        ring_firms: ring_size,
+        device_applications: 1,
+        card_applications: 1,
+        phone_applications: 1,
+        network_applications: 1,
+        cut_off: false,
+        evidence: vec![],
+    };
+    Event::GraphChecked { features }
+}
+fn ring(finder: u8, size: u32) -> Event {
+    let finder = ApplicationId::from_bytes([finder; 16]);
+    Event::RingFound { finder, ring: RingNotice { ring_size: size, ring_firms: size } }
+}
+fn offer() -> Offer {
+    Offer {
+        amount_fen: Fen::yuan(200_000),
+        annual_rate_bp: BasisPoints(600),
+        term_months: 12,
+        expires_at: at() + SignedDuration::from_hours(24),
+    }
+}
+fn approved(revision: u32) -> Event {
+    let decision = Decision::Approved { offer: offer(), reasons: vec![] };
+    Event::Decided { revision, strategy: "s".into(), decision }
+}
+fn accepted() -> Event {
+    Event::Accepted { by: AcceptedBy::Borrower }
+}
+fn payout_requested() -> Event {
+    Event::PayoutRequested { payout_id: application().id.payout_id() }
+}
+fn paid_out() -> Event {
+    Event::PaidOut { bank_reference: "b".into() }
+}
+fn payout_failed() -> Event {
+    Event::PayoutFailed { reason: Reason::BankRefused }
+}
+
+/// The events that lead to each status.
+fn way_to(status: Status) -> Vec<Event> {
+    let yes = CheckAnswer::Match;
+    let facts = vec![received(), elements(ElementsAnswer::Match), face(1, yes), phone(1, yes), scored(), graph(1)];
+    let then = |more: Vec<Event>| facts.iter().cloned().chain(more).collect();
+    match status {
+        Status::Checking => vec![received()],
+        Status::Deciding => facts,
+        Status::Offered => then(vec![approved(2)]),
+        Status::Accepted => then(vec![approved(2), accepted()]),
+        Status::PayoutRequested => then(vec![approved(2), accepted(), payout_requested()]),
+        Status::PaidOut => then(vec![approved(2), accepted(), payout_requested(), paid_out()]),
+        Status::PayoutFailed => then(vec![approved(2), accepted(), payout_requested(), payout_failed()]),
+        Status::Declined => vec![received(), elements(ElementsAnswer::Mismatch)],
+        Status::Expired => vec![received(), Event::Expired],
+        Status::Cancelled => vec![received(), Event::Cancelled],
+    }
+}
+
+fn fold(events: &[Event]) -> Result<Journey, TransitionError> {
+    Journey::fold(events.iter().map(|event| (event, at()))).map(|journey| journey.unwrap())
+}
+
+const STATUSES: [Status; 10] = [
+    Status::Checking,
+    Status::Deciding,
+    Status::Offered,
+    Status::Accepted,
+    Status::PayoutRequested,
+    Status::PaidOut,
+    Status::Declined,
+    Status::Expired,
+    Status::Cancelled,
+    Status::PayoutFailed,
+];
+
+fn every_event() -> Vec<Event> {
+    let yes = CheckAnswer::Match;
+    vec![
+        received(),
+        elements(ElementsAnswer::Match),
+        face(1, yes),
+        phone(1, yes),
+        scored(),
+        graph(1),
+        ring(9, 5),
+        approved(2),
+        accepted(),
+        payout_requested(),
+        paid_out(),
+        payout_failed(),
+        Event::Expired,
+        Event::Cancelled,
+    ]
+}
+
+/// The whole machine as a table: where a status does not stand, the event is refused there.
+fn next_status(status: Status, event: &str) -> Option<Status> {
+    use Status::*;
+    Some(match (status, event) {
+        (
+            Checking,
+            "elements_checked" | "face_checked" | "phone_checked" | "scored" | "graph_checked" | "ring_found",
+        ) => Checking,
+        (Deciding | Offered | Accepted, "ring_found") => Deciding,
+        (Deciding, "decided") => Offered,
+        (Offered, "accepted") => Accepted,
+        (Accepted, "payout_requested") => PayoutRequested,
+        (PayoutRequested, "paid_out") => PaidOut,
+        (PayoutRequested, "payout_failed") => PayoutFailed,
+        (Checking | Deciding | Offered | Accepted, "cancelled") => Cancelled,
+        (Checking | Deciding | Offered, "expired") => Expired,
+        _ => return None,
+    })
+}
+
+#[test]
+fn every_transition_is_the_one_in_the_table_or_an_error_that_names_both_sides() {
+    for status in STATUSES {
+        let journey = fold(&way_to(status)).unwrap();
+        assert_eq!(journey.status, status);
+        for event in every_event() {
+            let outcome = transition(Some(journey.clone()), &event, at());
+            match (next_status(status, event.name()), outcome) {
+                (Some(expected), Ok((next, _))) => assert_eq!(next.status, expected, "{status} {event:?}"),
+                (None, Err(error)) => {
+                    let text = error.to_string();
+                    let named = text.contains(status.as_str())
+                        && (text.contains(event.name()) || text.contains("decision"));
+                    assert!(named, "{text}");
+                }
+                (expected, outcome) => panic!("{status} + {}: {expected:?} but {outcome:?}", event.name()),
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_but_received_begins_a_journey() {
+    for event in every_event().into_iter().skip(1) {
+        let error = transition(None, &event, at()).unwrap_err();
+        assert_eq!(error, TransitionError::NotBegun { event: event.name() });
+    }
+}
+
+#[test]
+fn an_end_takes_nothing_more() {
+    for status in STATUSES.into_iter().filter(|s| s.is_end()) {
+        let journey = fold(&way_to(status)).unwrap();
+        assert_eq!(journey.outstanding(), vec![]);
+        assert_eq!(journey.due_at(), None);
+        for event in every_event() {
+            assert!(transition(Some(journey.clone()), &event, at()).is_err(), "{status} took {event:?}");
+        }
+    }
+}
+
+#[test]
+fn a_hard_failure_ends_the_journey_at_once_with_its_own_reason() {
+    let no = CheckAnswer::Mismatch;
+    for (event, reason) in [
+        (elements(ElementsAnswer::Mismatch), Reason::IdentityMismatch),
+        (elements(ElementsAnswer::FirmBanned), Reason::FirmBanned),
+        (face(1, no), Reason::FaceMismatch),
+        (phone(1, no), Reason::PhoneMismatch),
+    ] {
+        let journey = fold(&[received(), event]).unwrap();
+        assert_eq!((journey.status, journey.reasons), (Status::Declined, vec![reason]));
+    }
+}
+
+#[test]
+fn unknown_asks_again_at_most_three_times_and_then_declines_with_its_own_reason() {
+    let mut events = vec![received()];
+    for attempt in 1..CHECK_ATTEMPTS {
+        events.push(phone(attempt, CheckAnswer::Unknown));
+        let journey = fold(&events).unwrap();
+        assert_eq!(journey.status, Status::Checking);
+        assert!(journey.outstanding().contains(&Command::StartPhoneCheck { attempt: attempt + 1 }));
+    }
+    events.push(phone(CHECK_ATTEMPTS, CheckAnswer::Unknown));
+    let journey = fold(&events).unwrap();
+    assert_eq!((journey.status, journey.reasons), (Status::Declined, vec![Reason::PhoneUnverified]));
+}
+
+#[test]
+fn an_answer_to_an_attempt_that_was_never_asked_is_refused() {
+    let journey = fold(&[received()]).unwrap();
+    assert!(transition(Some(journey), &phone(2, CheckAnswer::Match), at()).is_err());
+}
+
+#[test]
+fn refusing_face_recognition_needs_another_proof_or_ends_with_a_clear_reason() {
+    let mut refused = application();
+    refused.consents.face_recognition = false;
+    let (journey, _) = transition(None, &Event::Received { application: Box::new(refused.clone()) }, at()).unwrap();
+    assert_eq!((journey.status, journey.reasons), (Status::Declined, vec![Reason::FaceConsentRefused]));
+
+    refused.identified_by_channel = true;
+    let (journey, commands) = transition(None, &Event::Received { application: Box::new(refused) }, at()).unwrap();
+    assert_eq!(journey.status, Status::Checking);
+    assert!(!commands.contains(&Command::StartFaceCheck { attempt: 1 }), "{commands:?}");
+}
+
+#[test]
+fn a_decision_on_older_facts_is_refused() {
+    let mut events = way_to(Status::Deciding);
+    events.push(ring(9, 5));
+    let journey = fold(&events).unwrap();
+    let error = transition(Some(journey.clone()), &approved(2), at()).unwrap_err();
+    assert_eq!(error, TransitionError::Outdated { status: Status::Deciding, decided: 2, current: 3 });
+    assert!(transition(Some(journey), &approved(3), at()).is_ok());
+}
+
+#[test]
+fn a_ring_takes_the_offer_back_until_the_bank_is_instructed() {
+    for status in [Status::Offered, Status::Accepted] {
+        let mut events = way_to(status);
+        events.push(ring(9, 5));
+        let journey = fold(&events).unwrap();
+        assert_eq!((journey.status, journey.offer.clone()), (Status::Deciding, None));
+        assert_eq!(journey.outstanding(), vec![Command::Decide]);
+    }
+    let instructed = fold(&way_to(Status::PayoutRequested)).unwrap();
+    assert!(transition(Some(instructed), &ring(9, 5), at()).is_err());
+}
+
+#[test]
+fn an_offer_above_what_was_asked_or_above_the_legal_rate_is_refused() {
+    let journey = fold(&way_to(Status::Deciding)).unwrap();
+    for (amount_fen, rate) in [(Fen::yuan(200_001), 600), (Fen::ZERO, 600), (Fen::yuan(1), 2_401)] {
+        let offer = Offer { amount_fen, annual_rate_bp: BasisPoints(rate), ..offer() };
+        let decision = Decision::Approved { offer, reasons: vec![] };
+        let event = Event::Decided { revision: 2, strategy: "s".into(), decision };
+        let error = transition(Some(journey.clone()), &event, at()).unwrap_err();
+        assert!(matches!(error, TransitionError::OfferOutOfBounds(_)), "{error}");
+    }
+}
+
+#[test]
+fn a_payout_under_another_id_is_refused() {
+    let journey = fold(&way_to(Status::Accepted)).unwrap();
+    let other = Event::PayoutRequested { payout_id: ApplicationId::from_bytes([2; 16]).payout_id() };
+    assert!(transition(Some(journey), &other, at()).is_err());
+}
+
+#[test]
+fn checks_and_offers_run_out_of_time_but_an_accepted_offer_does_not() {
+    let late = at() + SignedDuration::from_hours(24);
+    for (status, runs_out) in [
+        (Status::Checking, true),
+        (Status::Deciding, true),
+        (Status::Offered, true),
+        (Status::Accepted, false),
+        (Status::PayoutRequested, false),
+    ] {
+        let journey = fold(&way_to(status)).unwrap();
+        assert!(!journey.has_expired(at()));
+        assert_eq!(journey.has_expired(late), runs_out, "{status}");
+    }
+}
+
+#[test]
+fn events_read_back_from_json_exactly() {
+    for event in every_event() {
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+    }
+}
+
+/// All facts of one application: two unknown phone answers, two rings found by others, its own graph check.
+fn facts() -> Vec<Event> {
+    vec![
+        elements(ElementsAnswer::Match),
+        face(1, CheckAnswer::Match),
+        phone(1, CheckAnswer::Unknown),
+        phone(2, CheckAnswer::Match),
+        scored(),
+        graph(2),
+        ring(7, 4),
+        ring(8, 3),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn the_same_facts_rest_the_same_decision_whatever_their_order(order in Just(facts()).prop_shuffle()) {
+        // What comes too early (the second phone answer) or tells nothing new (a smaller ring) is delivered again
+        // later or dropped, as the queues and the functions do.
+        let mut journey = fold(&[received()]).unwrap();
+        let mut waiting = order;
+        for _ in 0..3 {
+            let mut again = Vec::new();
+            for event in waiting {
+                match transition(Some(journey.clone()), &event, at()) {
+                    Ok((next, _)) => journey = next,
+                    Err(TransitionError::Repeated { .. }) => {}
+                    Err(_) => again.push(event),
+                }
+            }
+            waiting = again;
+        }
+        prop_assert_eq!(waiting, vec![]);
+        prop_assert_eq!(journey.status, Status::Deciding);
+        prop_assert_eq!(journey.facts.largest_ring(), RingNotice { ring_size: 4, ring_firms: 4 });
+        let straight = fold(&way_to(Status::Deciding)).unwrap();
+        prop_assert_eq!(&journey.facts.score, &straight.facts.score);
+    }
+
+    #[test]
+    fn no_sequence_of_events_pays_without_acceptance(events in prop::collection::vec(0..every_event().len(), 0..40)) {
+        let all = every_event();
+        let (mut state, mut accepted_before) = (None, false);
+        for index in events {
+            let event = &all[index];
+            if let Ok((next, commands)) = transition(state.clone(), event, at()) {
+                accepted_before |= matches!(event, Event::Accepted { .. });
+                if commands.contains(&Command::PayOut) || next.status == Status::PaidOut {
+                    prop_assert!(accepted_before);
+                }
+                state = Some(next);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_repeated_event_changes_nothing() {
+    let events = way_to(Status::PaidOut);
+    let journey = fold(&events).unwrap();
+    for event in &events {
+        let error = transition(Some(journey.clone()), event, at()).unwrap_err();
+        let refused =
+            matches!(error, TransitionError::Repeated { .. } | TransitionError::Forbidden { .. });
+        assert!(refused, "{error}");
+    }
+}

@@ -1,0 +1,189 @@
+use super::*;
+use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.1");
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(Path::new(FOLDER).join(name)).unwrap()
+}
+
+fn manifest() -> Manifest {
+    Manifest::parse(&file("manifest.json")).unwrap()
+}
+
+fn committed() -> ModelProto {
+    tract_onnx::onnx().proto_model_for_read(&mut &*file("ensemble.onnx")).unwrap()
+}
+
+/// The committed graph with one thing changed, past the hash that would have caught it.
+fn refused(change: impl FnOnce(&mut ModelProto)) -> LoadError {
+    let mut proto = committed();
+    change(&mut proto);
+    Ensemble::from_proto(manifest(), &proto).unwrap_err()
+}
+
+fn node<'a>(proto: &'a mut ModelProto, operator: &str) -> &'a mut NodeProto {
+    proto.graph.as_mut().unwrap().node.iter_mut().find(|n| n.op_type == operator).unwrap()
+}
+
+fn attribute<'a>(proto: &'a mut ModelProto, name: &str) -> &'a mut AttributeProto {
+    let attributes = &mut node(proto, "TreeEnsembleRegressor").attribute;
+    attributes.iter_mut().find(|a| a.name == name).unwrap()
+}
+
+fn graph_error(error: LoadError) -> String {
+    match error {
+        LoadError::Graph(why) => why,
+        other => panic!("expected a graph error, got {other:?}"),
+    }
+}
+
+fn tree_error(error: LoadError) -> TreeError {
+    match error {
+        LoadError::Tree(why) => why,
+        other => panic!("expected a tree error, got {other:?}"),
+    }
+}
+
+fn ensemble() -> Ensemble {
+    Ensemble::load(Path::new(FOLDER)).unwrap()
+}
+
+#[test]
+fn a_model_may_be_built_into_the_binary() {
+    let built_in = Ensemble::from_bytes(&file("manifest.json"), &file("ensemble.onnx")).unwrap();
+    let row = vec![1.0; built_in.manifest().features.len()];
+    assert_eq!(built_in.score(&row), ensemble().score(&row));
+}
+
+#[test]
+fn one_changed_byte_is_refused() {
+    let mut onnx = file("ensemble.onnx");
+    let middle = onnx.len() / 2;
+    onnx[middle] ^= 1;
+    let error = Ensemble::from_bytes(&file("manifest.json"), &onnx).unwrap_err();
+    assert!(matches!(error, LoadError::Hash { .. }), "{error}");
+}
+
+#[test]
+fn a_folder_without_a_model_is_refused() {
+    let error = Ensemble::load(&Path::new(FOLDER).join("nowhere")).unwrap_err();
+    assert!(matches!(error, LoadError::Read { .. }), "{error}");
+}
+
+#[test]
+fn bytes_that_are_no_graph_are_refused_even_with_a_matching_hash() {
+    let onnx = file("ensemble.onnx");
+    for bytes in [&b""[..], &b"not a model"[..], &onnx[..onnx.len() / 2]] {
+        let mut json: serde_json::Value = serde_json::from_slice(&file("manifest.json")).unwrap();
+        json["sha256"]["ensemble.onnx"] = hexadecimal(digest::digest(&digest::SHA256, bytes).as_ref()).into();
+        let error = Ensemble::from_bytes(json.to_string().as_bytes(), bytes).unwrap_err();
+        assert!(matches!(error, LoadError::Graph(_)), "{error}");
+    }
+}
+
+#[test]
+fn features_in_another_order_are_refused() {
+    let mut swapped = manifest();
+    swapped.features.swap(0, 1);
+    let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
+    assert!(graph_error(error).contains("another order"));
+    let mut swapped = manifest();
+    swapped.dimensions.swap(0, 1);
+    let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
+    assert!(graph_error(error).contains("another order"));
+    assert!(graph_error(refused(|proto| proto.metadata_props.clear())).contains("another order"));
+}
+
+#[test]
+fn damaged_trees_are_refused_with_the_reason() {
+    let mode = tree_error(refused(|p| attribute(p, "nodes_modes").strings[0] = b"BRANCH_MEMBER".to_vec()));
+    assert!(matches!(mode, TreeError::Mode { .. }), "{mode}");
+    let child = tree_error(refused(|p| attribute(p, "nodes_truenodeids").ints[0] = 9999));
+    assert!(matches!(child, TreeError::Child { child: 9999, .. }), "{child}");
+    let cycle = tree_error(refused(|p| attribute(p, "nodes_truenodeids").ints[0] = 0));
+    assert!(matches!(cycle, TreeError::Root { .. }), "{cycle}");
+    let threshold = tree_error(refused(|p| attribute(p, "nodes_values").floats[0] = f32::NAN));
+    assert!(matches!(threshold, TreeError::Threshold { .. }), "{threshold}");
+    let length = tree_error(refused(|p| {
+        attribute(p, "nodes_values").floats.pop();
+    }));
+    assert!(matches!(length, TreeError::Length { name: "nodes_values", .. }), "{length}");
+    let feature = tree_error(refused(|p| attribute(p, "nodes_featureids").ints[0] = 44_000));
+    assert!(matches!(feature, TreeError::Width { needed: 44_000, .. }), "{feature}");
+    let targets = tree_error(refused(|p| attribute(p, "n_targets").i = 4));
+    assert!(matches!(targets, TreeError::Target { target: 4, .. }), "{targets}");
+}
+
+#[test]
+fn settings_that_we_do_not_implement_are_refused() {
+    for (name, value) in [("aggregate_function", "AVERAGE"), ("post_transform", "LOGISTIC")] {
+        let error = tree_error(refused(|p| attribute(p, name).s = value.as_bytes().to_vec()));
+        assert_eq!(error, TreeError::Unsupported { name, value: value.to_owned() });
+    }
+    let error = tree_error(refused(|p| attribute(p, "nodes_hitrates").name = "nodes_values_as_tensor".to_owned()));
+    assert!(matches!(error, TreeError::Unsupported { name: "attribute", .. }), "{error}");
+}
+
+#[test]
+fn a_missing_attribute_is_refused() {
+    let without = |name: &str| {
+        refused(|p| node(p, "TreeEnsembleRegressor").attribute.retain(|a| a.name != name))
+    };
+    for name in ["nodes_modes", "nodes_values", "target_weights", "n_targets"] {
+        assert!(graph_error(without(name)).contains(name));
+    }
+}
+
+#[test]
+fn a_graph_of_another_make_is_refused() {
+    let operator = graph_error(refused(|p| node(p, "Sigmoid").op_type = "Loop".to_owned()));
+    assert!(operator.contains("Loop"));
+    let output = graph_error(refused(|p| p.graph.as_mut().unwrap().output.swap(0, 1)));
+    assert!(output.contains("outputs"));
+    let nowhere = graph_error(refused(|p| node(p, "Sigmoid").output[0] = "elsewhere".to_owned()));
+    assert!(nowhere.contains("pd"));
+    let input = graph_error(refused(|p| p.graph.as_mut().unwrap().input[0].name = "x".to_owned()));
+    assert!(input.contains("features"));
+    let external = graph_error(refused(|p| p.graph.as_mut().unwrap().initializer[0].data_location = Some(1)));
+    assert!(external.contains("outside"));
+    assert!(graph_error(refused(|p| p.graph = None)).contains("no graph"));
+}
+
+#[test]
+fn a_fuser_that_gives_no_number_is_refused() {
+    let error = refused(|p| {
+        let weights = &mut p.graph.as_mut().unwrap().initializer[0];
+        weights.raw_data.clear();
+        weights.float_data = vec![f32::NAN; 10];
+    });
+    assert!(graph_error(error).contains("not sound"));
+}
+
+#[test]
+fn a_row_of_the_wrong_length_is_refused() {
+    let ensemble = ensemble();
+    let expected = ensemble.manifest().features.len();
+    for found in [0, expected - 1, expected + 1] {
+        assert_eq!(ensemble.score(&vec![0.0; found]), Err(ScoreError::Length { expected, found }));
+    }
+}
+
+#[test]
+fn an_infinite_value_is_refused_by_name() {
+    let ensemble = ensemble();
+    for infinite in [f32::INFINITY, f32::NEG_INFINITY] {
+        let mut row = vec![0.0; ensemble.manifest().features.len()];
+        row[2] = infinite;
+        let name = ensemble.manifest().features[2].name.clone();
+        assert_eq!(ensemble.score(&row), Err(ScoreError::Infinite(name)));
+    }
+}
+
+#[test]
+fn a_firm_of_which_nothing_is_known_still_gets_a_score() {
+    let ensemble = ensemble();
+    let scored = ensemble.score(&vec![f32::NAN; ensemble.manifest().features.len()]).unwrap();
+    assert!(scored.margins.iter().all(Option::is_none));
+    assert!(scored.pd > 0.0 && scored.pd < 1.0);
+}

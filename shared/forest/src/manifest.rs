@@ -1,0 +1,222 @@
+//! What a model folder says about itself: inputs, dimensions, score scale and hashes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+/// Most features a model may read; a row is a few kilobytes at most.
+const MAX_FEATURES: usize = 4096;
+/// Most dimensions a model may have.
+const MAX_DIMENSIONS: usize = 32;
+
+/// `manifest.json`. Dimensions and features are data: nothing here or in the functions knows how many there are.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Manifest {
+    /// Goes into the journal with every score, so that a decision can be replayed.
+    pub version: String,
+    /// What the probability is the probability of.
+    pub target: String,
+    /// File name of the ONNX graph, in the manifest's own folder.
+    pub model: String,
+    /// In the order of the graph's outputs.
+    pub dimensions: Vec<String>,
+    /// In the order of the graph's input.
+    pub features: Vec<Feature>,
+    pub scale: Scale,
+    /// File name → SHA-256, lower-case hexadecimal.
+    pub sha256: BTreeMap<String, String>,
+    /// Figures on held-out firms, kept for display.
+    pub metrics: serde_json::Value,
+}
+
+/// One input of the model.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Feature {
+    pub name: String,
+    pub dimension: String,
+    pub unit: String,
+    /// Effect of a higher value on the chance to default that the trees respect: 1 up, -1 down, 0 free.
+    pub direction: i8,
+    /// What it means when the value is missing.
+    pub missing: String,
+    pub extract: Extract,
+}
+
+/// How a feature is worked out from the firm archive.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Extract {
+    /// The number as it stands.
+    Value { source: String, field: String },
+    /// One number by another; missing when the denominator is zero.
+    Ratio { numerator: Place, denominator: Place },
+    /// Whole days from the date to the day of scoring.
+    AgeDays { source: String, field: String },
+    /// A number for each listed text; any other text is missing.
+    Category { source: String, field: String, codes: BTreeMap<String, f64> },
+}
+
+/// One field of one source.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    pub source: String,
+    pub field: String,
+}
+
+/// Points are linear in the log of the odds (good to bad): `points_at_odds` at `odds` to one, and
+/// `points_to_double_odds` more for every doubling; kept within `lowest` and `highest`.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+pub struct Scale {
+    pub points_at_odds: i32,
+    pub odds: f64,
+    pub points_to_double_odds: i32,
+    pub lowest: i32,
+    pub highest: i32,
+}
+
+/// Why a manifest was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    #[error("the manifest is not valid JSON of the expected shape")]
+    Json(#[source] serde_json::Error),
+    #[error("expected 1 to {MAX_FEATURES} features and 1 to {MAX_DIMENSIONS} dimensions")]
+    Count,
+    #[error("{0:?} is listed twice")]
+    Twice(String),
+    #[error("feature {feature:?} belongs to dimension {dimension:?}, which is not listed")]
+    Dimension { feature: String, dimension: String },
+    #[error("dimension {0:?} has no feature")]
+    NoFeature(String),
+    #[error("the score scale is out of range")]
+    Scale,
+    #[error("{0:?} must be the name of a file in the manifest's own folder")]
+    FileName(String),
+    #[error("no SHA-256 is listed for {0:?}")]
+    NoHash(String),
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// [`ManifestError`] for the first thing that is wrong.
+    pub fn parse(json: &[u8]) -> Result<Self, ManifestError> {
+        let manifest: Self = serde_json::from_slice(json).map_err(ManifestError::Json)?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    fn check(&self) -> Result<(), ManifestError> {
+        let counted = (1..=MAX_FEATURES).contains(&self.features.len())
+            && (1..=MAX_DIMENSIONS).contains(&self.dimensions.len());
+        if !counted {
+            return Err(ManifestError::Count);
+        }
+        let mut seen = BTreeSet::new();
+        for name in self.dimensions.iter().chain(self.features.iter().map(|f| &f.name)) {
+            if !seen.insert(name) {
+                return Err(ManifestError::Twice(name.clone()));
+            }
+        }
+        for Feature { name, dimension, .. } in &self.features {
+            if !self.dimensions.contains(dimension) {
+                let (feature, dimension) = (name.clone(), dimension.clone());
+                return Err(ManifestError::Dimension { feature, dimension });
+            }
+        }
+        if let Some(empty) = self.dimensions.iter().find(|d| self.features.iter().all(|f| f.dimension != **d)) {
+            return Err(ManifestError::NoFeature(empty.clone()));
+        }
+        let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':']);
+        if let Some(name) = self.sha256.keys().chain([&self.model]).find(|name| !plain(name)) {
+            return Err(ManifestError::FileName(name.clone()));
+        }
+        if !self.sha256.contains_key(&self.model) {
+            return Err(ManifestError::NoHash(self.model.clone()));
+        }
+        self.scale.check()
+    }
+}
+
+impl Scale {
+    fn check(&self) -> Result<(), ManifestError> {
+        let sound = self.odds.is_finite()
+            && self.odds > 0.0
+            && (1..=1000).contains(&self.points_to_double_odds)
+            && (0..=10_000).contains(&self.lowest)
+            && (self.lowest..=10_000).contains(&self.points_at_odds)
+            && (self.points_at_odds..=10_000).contains(&self.highest);
+        if sound { Ok(()) } else { Err(ManifestError::Scale) }
+    }
+
+    /// Points for a chance to default between 0 and 1; the ends give the lowest and the highest points.
+    pub fn points(&self, pd: f64) -> i32 {
+        let doublings = ((1.0 - pd) / pd / self.odds).log2();
+        let points = f64::from(self.points_at_odds) + f64::from(self.points_to_double_odds) * doublings;
+        points.round().clamp(f64::from(self.lowest), f64::from(self.highest)) as i32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SCALE: Scale =
+        Scale { points_at_odds: 600, odds: 30.0, points_to_double_odds: 20, lowest: 300, highest: 900 };
+
+    #[test]
+    fn points_follow_the_odds() {
+        assert_eq!(SCALE.points(1.0 / 31.0), 600);
+        assert_eq!(SCALE.points(1.0 / 61.0), 620);
+        assert_eq!(SCALE.points(1.0 / 16.0), 580);
+    }
+
+    #[test]
+    fn certain_outcomes_give_the_ends_of_the_scale() {
+        assert_eq!(SCALE.points(0.0), 900);
+        assert_eq!(SCALE.points(1.0), 300);
+    }
+
+    fn manifest() -> serde_json::Value {
+        let extract = serde_json::json!({ "kind": "value", "source": "s", "field": "f" });
+        serde_json::json!({
+            "version": "1", "target": "default", "model": "m.onnx", "dimensions": ["a"], "metrics": {},
+            "features": [{ "name": "x", "dimension": "a", "unit": "count", "direction": 0, "missing": "unknown",
+                           "extract": extract }],
+            "scale": { "points_at_odds": 600, "odds": 30, "points_to_double_odds": 20, "lowest": 300,
+                       "highest": 900 },
+            "sha256": { "m.onnx": "00" },
+        })
+    }
+
+    fn refused(pointer: &str, value: serde_json::Value) -> ManifestError {
+        let mut json = manifest();
+        *json.pointer_mut(pointer).unwrap() = value;
+        Manifest::parse(json.to_string().as_bytes()).unwrap_err()
+    }
+
+    #[test]
+    fn a_sound_manifest_is_read() {
+        assert_eq!(Manifest::parse(manifest().to_string().as_bytes()).unwrap().features[0].name, "x");
+    }
+
+    #[test]
+    fn a_path_outside_the_folder_is_refused() {
+        for name in ["../m.onnx", "/etc/m.onnx", "..", "", "c:m"] {
+            assert!(matches!(refused("/model", name.into()), ManifestError::FileName(_)), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_manifest_that_contradicts_itself_is_refused() {
+        assert!(matches!(refused("/dimensions", serde_json::json!(["a", "b"])), ManifestError::NoFeature(_)));
+        assert!(matches!(refused("/dimensions", serde_json::json!(["a", "a"])), ManifestError::Twice(_)));
+        assert!(matches!(refused("/dimensions", serde_json::json!(["b"])), ManifestError::Dimension { .. }));
+        assert!(matches!(refused("/features", serde_json::json!([])), ManifestError::Count));
+        assert!(matches!(refused("/model", "other.onnx".into()), ManifestError::NoHash(_)));
+        assert!(matches!(refused("/scale/odds", 0.into()), ManifestError::Scale));
+        assert!(matches!(refused("/scale/highest", 10.into()), ManifestError::Scale));
+        assert!(matches!(refused("/features/0/extract/kind", "sum".into()), ManifestError::Json(_)));
+    }
+}

@@ -1,0 +1,215 @@
+//! The committed model against what onnxruntime and LightGBM said about it, and the archive against Python's reading.
+
+use std::{
+    collections::BTreeMap,
+    fs::read_dir,
+    path::{Path, PathBuf},
+};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use forest::{Ensemble, Sources, extract};
+use serde_json::{Map, Value};
+
+/// Largest difference allowed to either runtime, in log odds and in probability.
+const TOLERANCE: f64 = 1e-5;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Every model in the registry is held to its own golden rows.
+fn models() -> Vec<PathBuf> {
+    let folders = read_dir(root().join("models/registry")).unwrap().map(|entry| entry.unwrap().path());
+    let models: Vec<_> = folders.filter(|path| path.is_dir()).collect();
+    assert!(!models.is_empty());
+    models
+}
+
+/// A golden row: the features, and each runtime's answers by column name.
+struct Row {
+    features: Vec<f32>,
+    answers: BTreeMap<String, Option<f64>>,
+}
+
+fn golden(model: &Path, ensemble: &Ensemble) -> Vec<Row> {
+    let names: Vec<&str> = ensemble.manifest().features.iter().map(|f| f.name.as_str()).collect();
+    let mut file = csv::Reader::from_path(model.join("golden.csv")).unwrap();
+    let header = file.headers().unwrap().clone();
+    assert!(header.iter().take(names.len()).eq(names.iter().copied()));
+    let read = |cell: &str| (!cell.is_empty()).then(|| cell.parse::<f32>().unwrap());
+    let rows = file.records().map(|record| {
+        let record = record.unwrap();
+        let features = record.iter().take(names.len()).map(|c| read(c).unwrap_or(f32::NAN)).collect();
+        let answers = header.iter().zip(&record).skip(names.len());
+        let answers = answers.map(|(name, cell)| (name.to_owned(), read(cell).map(f64::from))).collect();
+        Row { features, answers }
+    });
+    rows.collect()
+}
+
+#[test]
+fn scores_agree_with_onnxruntime_and_lightgbm() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let rows = golden(&model, &ensemble);
+        let holed = rows.iter().filter(|row| row.features.iter().any(|x| x.is_nan())).count();
+        assert!(rows.len() >= 2000 && holed >= 500, "{} rows, {holed} with missing values", rows.len());
+        let mut largest = BTreeMap::<String, f64>::new();
+        for row in &rows {
+            let scored = ensemble.score(&row.features).unwrap();
+            let margins = scored.margins.iter().map(|m| m.map(f64::from));
+            let found = ensemble.manifest().dimensions.iter().cloned().zip(margins);
+            for (name, found) in found.chain([("pd".to_owned(), Some(scored.pd))]) {
+                for runtime in ["onnxruntime", "lightgbm"] {
+                    let column = format!("{runtime}.{name}");
+                    let expected = row.answers[&column];
+                    assert_eq!(found.is_some(), expected.is_some(), "{column}: {:?}", row.features);
+                    let difference = found.zip(expected).map_or(0.0, |(a, b)| (a - b).abs());
+                    let entry = largest.entry(column).or_default();
+                    *entry = entry.max(difference);
+                }
+            }
+        }
+        println!("{}: largest differences over {} rows: {largest:#?}", model.display(), rows.len());
+        assert!(largest.values().all(|difference| *difference <= TOLERANCE), "{largest:?}");
+    }
+}
+
+#[test]
+fn a_missing_dimension_is_not_scored_as_zeros() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let manifest = ensemble.manifest();
+        let complete = golden(&model, &ensemble).into_iter().map(|row| row.features);
+        let known = |row: &Vec<f32>| ensemble.score(row).unwrap().margins.iter().all(Option::is_some);
+        let row = complete.into_iter().find(known).unwrap();
+        for (at, dimension) in manifest.dimensions.iter().enumerate() {
+            let with = |value: f32| {
+                let mut row = row.clone();
+                for (place, feature) in row.iter_mut().zip(&manifest.features) {
+                    *place = if feature.dimension == *dimension { value } else { *place };
+                }
+                ensemble.score(&row).unwrap()
+            };
+            let (missing, zeros) = (with(f32::NAN), with(0.0));
+            assert_eq!(missing.margins[at], None, "{dimension}");
+            assert!(zeros.margins[at].is_some(), "{dimension}");
+            assert_ne!(missing.pd, zeros.pd, "{dimension}");
+            let others = |scored: &forest::Scored| {
+                let mut margins = scored.margins.clone();
+                margins.remove(at);
+                margins
+            };
+            assert_eq!(others(&missing), others(&zeros), "{dimension}");
+        }
+    }
+}
+
+#[test]
+fn one_value_is_enough_to_know_a_dimension() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let manifest = ensemble.manifest();
+        for (at, feature) in manifest.features.iter().enumerate() {
+            let mut row = vec![f32::NAN; manifest.features.len()];
+            row[at] = 0.0;
+            let scored = ensemble.score(&row).unwrap();
+            for (dimension, margin) in manifest.dimensions.iter().zip(scored.margins) {
+                assert_eq!(margin.is_some(), *dimension == feature.dimension, "{} {dimension}", feature.name);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_file_has_the_hash_that_the_manifest_lists() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        for (name, expected) in &ensemble.manifest().sha256 {
+            let bytes = std::fs::read(model.join(name)).unwrap();
+            let found: String = digest(&SHA256, &bytes).as_ref().iter().map(|b| format!("{b:02x}")).collect();
+            assert_eq!(&found, expected, "{name}");
+        }
+    }
+}
+
+/// The committed city: firm code → source → row, with numbers as numbers and empty cells left out.
+fn city() -> BTreeMap<String, Sources> {
+    let mut firms = BTreeMap::<String, Sources>::new();
+    for entry in read_dir(root().join("infra/local/city")).unwrap() {
+        let path = entry.unwrap().path();
+        let source = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let mut file = csv::Reader::from_path(&path).unwrap();
+        let header = file.headers().unwrap().clone();
+        for record in file.records() {
+            let record = record.unwrap();
+            let typed =
+                |cell: &str| cell.parse::<i64>().map_or_else(|_| Value::from(cell), Value::from);
+            let cells = header.iter().zip(&record).skip(1).filter(|(_, cell)| !cell.is_empty());
+            let row: Map<String, Value> = cells.map(|(name, cell)| (name.to_owned(), typed(cell))).collect();
+            firms.entry(record[0].to_owned()).or_default().insert(source.clone(), row);
+        }
+    }
+    firms
+}
+
+#[test]
+fn features_from_the_archive_are_the_ones_that_python_extracts() {
+    let city = city();
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let manifest = ensemble.manifest();
+        let parity: Value = serde_json::from_slice(&std::fs::read(model.join("parity.json")).unwrap()).unwrap();
+        let as_of = parity["as_of"].as_str().unwrap().parse().unwrap();
+        let firms = parity["firms"].as_object().unwrap();
+        assert!(firms.len() >= 200);
+        let mut missing = 0;
+        for (code, expected) in firms {
+            let found = extract(manifest, &city[code], as_of);
+            let expected: Vec<f32> =
+                serde_json::from_value::<Vec<Option<f64>>>(expected.clone()).unwrap().into_iter()
+                    .map(|x| x.map_or(f32::NAN, |x| x as f32)).collect();
+            for ((feature, found), expected) in manifest.features.iter().zip(&found).zip(&expected) {
+                let same = found == expected || (found.is_nan() && expected.is_nan());
+                assert!(same, "{code} {}: {found} instead of {expected}", feature.name);
+            }
+            missing += found.iter().filter(|x| x.is_nan()).count();
+        }
+        assert!(missing > 0);
+    }
+}
+
+#[test]
+fn every_firm_of_the_city_gets_a_score() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let firms = city();
+        assert_eq!(firms.len(), 2000);
+        let mut points: Vec<i32> = Vec::new();
+        for sources in firms.values() {
+            let features = extract(ensemble.manifest(), sources, jiff::civil::date(2026, 11, 23));
+            points.push(ensemble.score(&features).unwrap().points);
+        }
+        points.sort_unstable();
+        println!("points at 5, 50 and 95 %: {} {} {}", points[100], points[1000], points[1900]);
+        // Of any use: the best and the worst twentieth are three doublings of the odds apart.
+        assert!(points[1900] - points[100] >= 60, "{} to {}", points[100], points[1900]);
+    }
+}
+
+#[test]
+fn threads_share_one_ensemble() {
+    let model = models().remove(0);
+    let ensemble = Ensemble::load(&model).unwrap();
+    let rows = golden(&model, &ensemble);
+    let alone: Vec<_> = rows.iter().map(|row| ensemble.score(&row.features).unwrap()).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for (row, expected) in rows.iter().zip(&alone) {
+                    assert_eq!(ensemble.score(&row.features).as_ref(), Ok(expected));
+                }
+            });
+        }
+    });
+}

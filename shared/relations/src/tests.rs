@@ -1,0 +1,248 @@
+//! Rings drawn by hand, and properties over random graphs.
+
+use crate::*;
+use domain::{ApplicationId, FirmCode};
+use jiff::Timestamp;
+use ports::relation::Neighbours;
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+
+/// A firm code by number: any stem with its right check character will do.
+fn firm(number: usize) -> FirmCode {
+    let stem = format!("91420100MA4K{number:05}");
+    "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().find_map(|check| format!("{stem}{check}").parse().ok()).unwrap()
+}
+
+fn id(number: u8) -> ApplicationId {
+    ApplicationId::from_bytes([number; 16])
+}
+
+fn day(number: i64) -> Timestamp {
+    Timestamp::from_second(1_790_000_000 + number * 86_400).unwrap()
+}
+
+/// `link(1, 2, "device a, card b", day)`: application 1 of firm 2 with these nodes and its firm.
+fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
+    let kind = |name: &str| match name {
+        "card" => NodeKind::Card,
+        "device" => NodeKind::Device,
+        "phone" => NodeKind::Phone,
+        "person" => NodeKind::Person,
+        "address" => NodeKind::Address,
+        "network" => NodeKind::Network,
+        other => panic!("{other}"),
+    };
+    let mut all: Vec<Node> = nodes
+        .split(", ")
+        .filter_map(|node| node.split_once(' '))
+        .map(|(name, hash)| Node { kind: kind(name), hash: hash.to_owned() })
+        .collect();
+    all.push(Node { kind: NodeKind::Firm, hash: firm(of_firm).to_string() });
+    Link { application: id(application), firm: firm(of_firm), nodes: all, at: day(at) }
+}
+
+/// Reads a graph as the function does: both hops, each node once, at most [`FAN_OUT`] applications at a node.
+fn ring(graph: &[Link], own: &Link) -> Ring {
+    let at = |node: &Node| {
+        let mut links: Vec<Link> = graph.iter().filter(|l| l.nodes.contains(node)).cloned().collect();
+        let cut_off = links.len() > FAN_OUT as usize;
+        if cut_off {
+            links.sort_by_key(|l| l.application);
+            links.truncate(FAN_OUT as usize);
+        }
+        Neighbours { links, cut_off }
+    };
+    let mut around = Neighbourhood::around(own.clone());
+    let mut reads = 0;
+    for hop in [Neighbourhood::first_hop, Neighbourhood::second_hop] {
+        for node in hop(&around) {
+            let found = at(&node);
+            around.add(node, found);
+            reads += 1;
+        }
+    }
+    assert!(reads <= MAX_READS);
+    Ring::of(&around)
+}
+
+fn sizes(ring: &Ring) -> (u32, u32) {
+    (ring.features.ring_size, ring.features.ring_firms)
+}
+
+#[test]
+fn an_application_alone_is_a_ring_of_one() {
+    let own = link(1, 1, "device a, card a, phone a, person a, network n, address s", 0);
+    let ring = ring(std::slice::from_ref(&own), &own);
+    assert_eq!(sizes(&ring), (1, 1));
+    assert_eq!((ring.others, ring.features.evidence, ring.features.cut_off), (vec![], vec![], false));
+}
+
+#[test]
+fn five_firms_on_one_device_are_a_ring_of_five_and_all_are_told() {
+    let graph: Vec<Link> =
+        (1..=5).map(|n| link(n, n.into(), &format!("device d, card {n}, person {n}"), n.into())).collect();
+    let ring = ring(&graph, &graph[4]);
+    assert_eq!(sizes(&ring), (5, 5));
+    assert_eq!(ring.to_notify(), [id(4), id(3), id(2), id(1)], "the newest first");
+    assert_eq!(ring.features.device_applications, 5);
+    assert_eq!(ring.features.evidence.len(), 1);
+    assert_eq!(ring.features.evidence[0].kind, "device");
+    assert_eq!(ring.features.evidence[0].applications, [id(1), id(2), id(3), id(4), id(5)]);
+}
+
+#[test]
+fn a_ring_reaches_over_two_hops_and_no_further() {
+    let graph = [
+        link(1, 1, "device a", 0),
+        link(2, 2, "device a, card b", 0),
+        link(3, 3, "card b, phone c", 0),
+        link(4, 4, "phone c", 0),
+    ];
+    assert_eq!(sizes(&ring(&graph, &graph[0])), (3, 3));
+    assert_eq!(sizes(&ring(&graph, &graph[1])), (4, 4));
+}
+
+#[test]
+fn one_person_with_two_firms_and_one_firm_that_applies_again_are_told_nothing() {
+    let two_firms = [link(1, 1, "person p, device d", 0), link(2, 2, "person p, device d", 0)];
+    let pair = ring(&two_firms, &two_firms[0]);
+    assert_eq!((sizes(&pair), pair.to_notify()), ((2, 2), [].as_slice()));
+    let again: Vec<Link> = (1..=4).map(|n| link(n, 1, &format!("device {n}"), n.into())).collect();
+    let same = ring(&again, &again[3]);
+    assert_eq!((sizes(&same), same.to_notify()), ((4, 1), [].as_slice()));
+}
+
+#[test]
+fn a_shared_network_or_address_joins_nobody_and_is_counted() {
+    let graph: Vec<Link> = (1..=40).map(|n| link(n, n.into(), "network cafe, address tower", 0)).collect();
+    let ring = ring(&graph, &graph[0]);
+    assert_eq!(sizes(&ring), (1, 1));
+    assert_eq!((ring.features.network_applications, ring.features.cut_off), (40, false));
+}
+
+#[test]
+fn a_crowd_on_one_network_is_cut_off_and_harms_nobody() {
+    let graph: Vec<Link> = (1..=200).map(|n| link(n, n.into(), "network airport", 0)).collect();
+    let ring = ring(&graph, &graph[199]);
+    assert_eq!(sizes(&ring), (1, 1));
+    assert!(ring.features.cut_off && ring.features.network_applications >= FAN_OUT);
+}
+
+#[test]
+fn a_crowd_on_one_device_joins_nobody_and_shows_in_the_count() {
+    let graph: Vec<Link> = (1..=200).map(|n| link(n, n.into(), "device hall", 0)).collect();
+    let ring = ring(&graph, &graph[0]);
+    assert_eq!((sizes(&ring), ring.features.evidence.len()), ((1, 1), 0));
+    assert!(ring.features.cut_off && ring.features.device_applications >= FAN_OUT);
+}
+
+#[test]
+fn a_person_joins_in_any_crowd() {
+    let graph: Vec<Link> = (1..=200).map(|n| link(n, n.into(), "person p", 0)).collect();
+    let ring = ring(&graph, &graph[0]);
+    assert!(ring.features.ring_size >= FAN_OUT && ring.features.cut_off);
+    assert!(ring.features.evidence.iter().any(|e| e.kind == "person"));
+}
+
+#[test]
+fn links_older_than_the_window_do_not_count() {
+    let graph = [link(1, 1, "device a", 0), link(2, 2, "device a", 90), link(3, 3, "device a", 91)];
+    let latest = ring(&graph, &graph[2]);
+    assert_eq!((sizes(&latest), latest.features.device_applications), ((2, 2), 2));
+    assert_eq!(sizes(&ring(&graph, &graph[1])), (3, 3));
+}
+
+#[test]
+fn the_read_budget_holds_and_says_that_it_did() {
+    // Forty members with four nodes of their own each: 160 nodes for 53 reads.
+    let graph: Vec<Link> = (1..=40)
+        .map(|n| link(n, n.into(), &format!("device d, card {n}, phone {n}, person {n}"), 0))
+        .collect();
+    let ring = ring(&graph, &graph[0]);
+    assert!(ring.features.cut_off);
+    assert_eq!(ring.features.ring_size, 40);
+}
+
+#[test]
+fn evidence_is_bounded_and_names_the_application_itself() {
+    let graph: Vec<Link> = (1..=40)
+        .map(|n| {
+            let pairs: Vec<String> = (0..6).map(|k| format!("phone {}", (n / 2) * 10 + k)).collect();
+            link(n, n.into(), &format!("device d, {}", pairs.join(", ")), 0)
+        })
+        .collect();
+    let ring = ring(&graph, &graph[39]);
+    assert_eq!(ring.features.evidence.len(), MAX_EVIDENCE);
+    let device = &ring.features.evidence[0];
+    assert_eq!((device.kind.as_str(), device.applications.len()), ("device", MAX_EVIDENCE_APPLICATIONS));
+    assert!(device.applications.contains(&id(40)));
+}
+
+fn any_graph() -> impl Strategy<Value = Vec<Link>> {
+    let node = (prop::sample::select(vec!["card", "device", "phone", "person", "address", "network"]), 0_u8..6);
+    let one = (0_usize..6, prop::collection::vec(node, 1..5), 0_i64..120);
+    prop::collection::vec(one, 1..24).prop_map(|all| {
+        let number = |place: usize| u8::try_from(place + 1).unwrap();
+        all.into_iter()
+            .enumerate()
+            .map(|(place, (firm, nodes, at))| {
+                let nodes: Vec<String> = nodes.iter().map(|(kind, hash)| format!("{kind} {hash}")).collect();
+                link(number(place), firm, &nodes.join(", "), at)
+            })
+            .collect()
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_order_of_links_and_nodes_changes_nothing(
+        (graph, shuffled) in any_graph().prop_flat_map(|g| (Just(g.clone()), Just(g).prop_shuffle())),
+        turned in any::<bool>(),
+    ) {
+        let mut shuffled = shuffled;
+        if turned {
+            shuffled.iter_mut().for_each(|link| link.nodes.reverse());
+        }
+        let own = shuffled.iter().find(|l| l.application == graph[0].application).unwrap();
+        prop_assert_eq!(ring(&graph, &graph[0]), ring(&shuffled, own));
+    }
+
+    #[test]
+    fn a_weak_link_never_changes_the_ring(graph in any_graph(), firm in 10_usize..14, hash in 0_u8..6) {
+        let before = ring(&graph, &graph[0]);
+        let mut after = graph.clone();
+        after.push(link(200, firm, &format!("network {hash}, address {hash}, device new, card new"), 0));
+        let after = ring(&after, &graph[0]);
+        prop_assert_eq!(sizes(&before), sizes(&after));
+        prop_assert_eq!(before.others, after.others);
+    }
+
+    #[test]
+    fn evidence_names_members_only_and_a_ring_has_evidence(graph in any_graph()) {
+        let ring = ring(&graph, &graph[0]);
+        let mut members: BTreeSet<ApplicationId> = ring.others.iter().copied().collect();
+        members.insert(graph[0].application);
+        prop_assert_eq!(members.len(), ring.features.ring_size as usize);
+        prop_assert!(ring.features.ring_firms <= ring.features.ring_size);
+        prop_assert_eq!(ring.features.evidence.is_empty(), ring.others.is_empty());
+        prop_assert!(ring.features.evidence.len() <= MAX_EVIDENCE);
+        for evidence in &ring.features.evidence {
+            prop_assert!((2..=MAX_EVIDENCE_APPLICATIONS).contains(&evidence.applications.len()));
+            prop_assert!(evidence.applications.iter().all(|a| members.contains(a)));
+            prop_assert!(evidence.applications.is_sorted());
+        }
+    }
+
+    #[test]
+    fn of_two_direct_neighbours_each_sees_the_other(graph in any_graph()) {
+        for other in ring(&graph, &graph[0]).others {
+            let link = graph.iter().find(|l| l.application == other).unwrap();
+            let direct = link.nodes.iter().any(|n| is_strong(n.kind) && graph[0].nodes.contains(n));
+            if direct {
+                prop_assert!(ring(&graph, link).others.contains(&graph[0].application));
+            }
+        }
+    }
+}
