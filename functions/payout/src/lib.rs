@@ -1,1 +1,236 @@
+//! The payout: reserve, instruct the bank, and find out what became of it. Never twice.
+//!
+//! | | |
+//! |---|---|
+//! | triggered by | queue `payouts` |
+//! | reads | `journeys`: the journal, and the payee when the bank is instructed; `payouts` |
+//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, post, void |
+//! | emits | signed instructions and questions to banks; no commands |
+//! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
+//!
+//! The order is the safety: the journal first (the point of no return for cancelling), then the ledger's row, then the
+//! bank. What may have been sent is asked about before it is sent again, always under the same key
+//! ([`dealings::next_step`] is the whole rule).
 
+pub mod dealings;
+mod wire;
+
+pub use wire::{wire, wire_at};
+
+use async_trait::async_trait;
+use contract::{
+    bank::{Payee, PayoutInstruction},
+    names::BANK_CALLBACK_PATH,
+    queue::CommandMessage,
+};
+use dealings::{Dealings, Heard, Step, next_step};
+use domain::{
+    ApplicationId, Fen, Reason,
+    journey::{Command, Event, Journey, Status, TransitionError},
+    product::Catalogue,
+};
+use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
+use ports::{
+    counterparty::{Bank, Instructed},
+    journal::Applicants,
+    payouts::{Payout, PayoutState, Payouts, Reservation},
+};
+use serde_json::Value;
+use std::sync::Arc;
+use steps::{AdvanceError, Advanced, BankAnswer, BankWord, Journeys, follow_ledger, settle};
+
+/// The function with everything that it reaches.
+#[derive(Clone)]
+pub struct PayOut {
+    pub journeys: Journeys,
+    pub applicants: Arc<dyn Applicants>,
+    pub payouts: Arc<dyn Payouts>,
+    pub bank: Arc<dyn Bank>,
+    pub products: Arc<Catalogue>,
+    /// Where our callbacks are reached, without a trailing slash.
+    pub public_url: Arc<str>,
+}
+
+/// A journey whose payout has been requested.
+struct Requested {
+    journey: Box<Journey>,
+    /// By this very invocation.
+    just_now: bool,
+}
+
+/// What the ledger holds for the payout.
+enum Row {
+    Reserved { just_now: bool },
+    Resolved(Box<Payout>),
+}
+
+#[async_trait]
+impl Function for PayOut {
+    async fn call(&self, event: Value) -> Result<Value, Failure> {
+        let Incoming::Batch(records) = Incoming::parse(event)? else {
+            return Err(Failure::new("reading an SQS event", "payout reads its queue only"));
+        };
+        let function = self.clone();
+        let handle = move |message| {
+            let function = function.clone();
+            async move { function.pay_out(message).await }
+        };
+        Ok(batch::run(records, handle).await)
+    }
+}
+
+impl PayOut {
+    /// Brings one payout as far as it can be brought now.
+    async fn pay_out(&self, message: CommandMessage) -> Result<(), RecordError> {
+        if message.command != Command::PayOut {
+            return Err(RecordError::Handler("the command belongs to another queue"));
+        }
+        let Some(requested) = self.request(message.application_id).await? else { return Ok(()) };
+        let payout = self.payout(&requested.journey)?;
+        match self.reserve(&payout, &requested.journey).await? {
+            Row::Resolved(row) => {
+                follow_ledger(&self.journeys, &row).await?;
+                Ok(())
+            }
+            Row::Reserved { just_now } => {
+                let alone = requested.just_now && just_now;
+                self.deal(&requested.journey, &payout, alone).await
+            }
+        }
+    }
+
+    /// Records that the payout is requested. From here on nobody can cancel it. `None` when there is nothing to pay: the
+    /// journey has ended, or a ring has taken the offer back.
+    async fn request(&self, id: ApplicationId) -> Result<Option<Requested>, RecordError> {
+        let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        match loaded.journey.status {
+            Status::PayoutRequested => {
+                return Ok(Some(Requested { journey: Box::new(loaded.journey), just_now: false }));
+            }
+            Status::Accepted => {}
+            status => {
+                tracing::info!(%status, "nothing is to be paid out");
+                return Ok(None);
+            }
+        }
+        let event = Event::PayoutRequested { payout_id: id.payout_id() };
+        match self.journeys.advance_from(loaded, &[event]).await {
+            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, just_now: true })),
+            Ok(Advanced::Repeated(journey)) if journey.status == Status::PayoutRequested => {
+                Ok(Some(Requested { journey, just_now: false }))
+            }
+            Ok(Advanced::Repeated(_)) => Ok(None),
+            Err(AdvanceError::Transition(TransitionError::Forbidden { status, .. })) => {
+                tracing::info!(%status, "the acceptance was overtaken; nothing is to be paid out");
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn payout(&self, journey: &Journey) -> Result<Payout, RecordError> {
+        let application = &journey.application;
+        let offer = journey.offer.as_ref().ok_or(RecordError::Handler("a payout without an offer"))?;
+        Ok(Payout {
+            id: application.id.payout_id(),
+            bank: application.bank.clone(),
+            product: application.product.clone(),
+            amount_fen: offer.amount_fen,
+            annual_rate_bp: offer.annual_rate_bp,
+            term_months: offer.term_months,
+            state: PayoutState::Reserved,
+            reserved_at: self.journeys.clock.now(),
+        })
+    }
+
+    async fn reserve(&self, payout: &Payout, journey: &Journey) -> Result<Row, RecordError> {
+        let product = self
+            .products
+            .get(&journey.application.product)
+            .ok_or(RecordError::Handler("the product is not in the catalogue"))?;
+        match self.payouts.reserve(payout, product.limit_fen).await? {
+            Reservation::New => Ok(Row::Reserved { just_now: true }),
+            Reservation::Exists(row) if row.state == PayoutState::Reserved => {
+                Ok(Row::Reserved { just_now: false })
+            }
+            Reservation::Exists(row) => Ok(Row::Resolved(row)),
+            Reservation::Different(row) if row.amount_fen == Fen::ZERO => Ok(Row::Resolved(row)),
+            Reservation::Different(_) => {
+                Err(RecordError::Handler("the ledger holds this payout with another bank or amount"))
+            }
+            Reservation::LimitReached => self.close(payout).await,
+        }
+    }
+
+    /// Closes a payout that the bank's limit does not allow, in the ledger and before the journal: a row of nothing,
+    /// voided. Without it another delivery of the same command could find room in the limit a moment later, and pay a
+    /// journey that has just been ended.
+    async fn close(&self, payout: &Payout) -> Result<Row, RecordError> {
+        let state = PayoutState::Voided { reason: Reason::BankLimitReached };
+        let closed = Payout { amount_fen: Fen::ZERO, state, ..payout.clone() };
+        match self.payouts.reserve(&closed, Fen(u64::MAX)).await? {
+            Reservation::New => Ok(Row::Resolved(Box::new(closed))),
+            Reservation::Exists(row) => Ok(Row::Resolved(row)),
+            Reservation::Different(_) | Reservation::LimitReached => {
+                Err(RecordError::Handler("another delivery reserved the payout in the meantime"))
+            }
+        }
+    }
+
+    /// Takes the steps that [`next_step`] names. It instructs at most twice and asks at most once before and once after
+    /// each, so this ends.
+    async fn deal(&self, journey: &Journey, payout: &Payout, alone: bool) -> Result<(), RecordError> {
+        let mut dealings = Dealings::begin(alone);
+        loop {
+            dealings.age = self.journeys.clock.now().duration_since(journey.updated_at);
+            match next_step(&dealings) {
+                Step::Instruct => dealings.instructed(self.instruct(journey, payout).await?),
+                Step::Ask => dealings.heard(self.ask(payout).await?),
+                Step::Settle(word) => return self.settle(payout, word).await,
+                Step::Wait => return Ok(()),
+                Step::TryAgain => return Err(RecordError::Handler("the bank was not reached")),
+            }
+        }
+    }
+
+    async fn instruct(&self, journey: &Journey, payout: &Payout) -> Result<Instructed, RecordError> {
+        let application = &journey.application;
+        let applicant = self
+            .applicants
+            .get(application.id)
+            .await?
+            .ok_or(RecordError::Handler("the payee's data is gone, the bank cannot be instructed"))?;
+        let instruction = PayoutInstruction {
+            payout_id: payout.id,
+            application_id: application.id,
+            amount_fen: payout.amount_fen,
+            annual_rate_bp: payout.annual_rate_bp,
+            term_months: payout.term_months,
+            product: &payout.product,
+            payee: Payee {
+                name: applicant.person.name.expose(),
+                bank_card: applicant.person.bank_card.expose(),
+                firm_code: application.firm_code.as_str(),
+            },
+            approval: application.approval,
+            callback_url: format!("{}{BANK_CALLBACK_PATH}/{}", self.public_url, payout.bank),
+        };
+        Ok(self.bank.instruct(&payout.bank, &instruction).await?)
+    }
+
+    async fn ask(&self, payout: &Payout) -> Result<Heard, RecordError> {
+        let answer = self.bank.ask(&payout.bank, payout.id).await?;
+        Ok(match answer.and_then(BankAnswer::from_state) {
+            None => Heard::Silence,
+            Some(BankAnswer::NeverSeen) => Heard::NeverSeen,
+            Some(BankAnswer::Word(word)) => Heard::Word(word),
+        })
+    }
+
+    async fn settle(&self, payout: &Payout, word: BankWord) -> Result<(), RecordError> {
+        settle(&*self.payouts, &self.journeys, &payout.bank, payout.id, word)
+            .await
+            .map(|_| ())
+            .map_err(|error| RecordError::other("settling a payout on what the bank says", error))
+    }
+}

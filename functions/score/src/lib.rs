@@ -11,7 +11,7 @@
 mod revenue;
 mod wire;
 
-pub use wire::{wire, wire_at};
+pub use wire::{ensemble, wire, wire_at};
 
 use async_trait::async_trait;
 use contract::queue::CommandMessage;
@@ -63,7 +63,7 @@ impl Scorer {
             "the firm of a received application is no longer in the archive",
         ))?;
         let today = application.received_at.to_zoned(TimeZone::fixed(jiff::tz::offset(8))).date();
-        let score = self.score(&firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        let score = assess(&self.ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
         self.record(id, loaded, score).await
     }
 
@@ -81,22 +81,22 @@ impl Scorer {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    /// The score of a firm as its record stands, on the day of the application.
-    fn score(&self, firm: &FirmRecord, today: Date) -> Result<Score, forest::ScoreError> {
-        let manifest = self.ensemble.manifest();
-        let features = manifest.extract(&firm.sources, today);
-        let scored = self.ensemble.score(&features)?;
-        let dimensions = manifest.dimensions.iter().zip(&scored.margins);
-        Ok(Score {
-            model: manifest.version.clone(),
-            default_probability: scored.pd,
-            points: scored.points,
-            dimensions: dimensions
-                .map(|(name, margin)| DimensionScore { dimension: name.clone(), margin: margin.map(f64::from) })
-                .collect(),
-            firm_age_days: revenue::age_days(firm, today),
-            supported_amount_fen: revenue::supported_amount(firm),
-        })
-    }
+/// The score of a firm as its record stands, on the day of the application.
+pub fn assess(ensemble: &Ensemble, firm: &FirmRecord, today: Date) -> Result<Score, forest::ScoreError> {
+    let manifest = ensemble.manifest();
+    let features = forest::extract(manifest, &firm.sources, today);
+    let scored = ensemble.score(&features)?;
+    let dimensions = manifest.dimensions.iter().zip(&scored.margins);
+    Ok(Score {
+        model: manifest.version.clone(),
+        default_probability: scored.pd,
+        points: scored.points,
+        dimensions: dimensions
+            .map(|(name, margin)| DimensionScore { dimension: name.clone(), margin: margin.map(f64::from) })
+            .collect(),
+        firm_age_days: revenue::age_days(firm, today),
+        supported_amount_fen: revenue::supported_amount(firm),
+    })
 }

@@ -12,7 +12,7 @@ use wiring::WireError;
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 
 /// The model, as packaged with the function.
-const MANIFEST: &str = include_str!("../../../models/registry/2026.11.1/manifest.json");
+const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.1/manifest.json");
 const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.1/ensemble.onnx");
 
 /// Builds the function on the machine's clock.

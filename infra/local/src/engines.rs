@@ -19,7 +19,7 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use connector::EmbeddedServices;
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
 /// The file that holds all tables, in the data folder.
@@ -45,7 +45,12 @@ pub enum EngineError {
     #[error("table {table} is in the data folder with other keys or indexes; start with a fresh folder")]
     OtherShape { table: String },
     #[error("{attempted} {name}")]
-    Refused { attempted: &'static str, name: String, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Refused {
+        attempted: &'static str,
+        name: String,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 /// The running engines. Dropping them without [`Engines::stop`] loses nothing that was answered.
@@ -66,7 +71,10 @@ impl Engines {
             None => None,
         };
         let services = Arc::new(EmbeddedServices::start(file.as_deref())?);
-        let config = sdk_config(Arc::clone(&services), RetryConfig::standard().with_max_attempts(3));
+        // As many attempts as on AWS, without its long waits: there is nobody here to be spared.
+        let retries =
+            RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(5));
+        let config = sdk_config(Arc::clone(&services), retries);
         Ok(Self { services, config })
     }
 

@@ -1,1 +1,15 @@
+//! The local runner: everything that `infra/template.yaml` wires, in one process on embedded engines.
+//!
+//! Triggered by the binary of this crate and by tests. It reads the template ([`template`]), starts the engines
+//! ([`engines`]), makes the tables and queues that the template names, builds the functions with the settings that the
+//! template gives them ([`stack`]), and calls them with the events that Lambda would send: of HTTP requests
+//! ([`gateway`]), of queued messages ([`poller`]) and of schedules ([`schedule`]), with Lambda's time-outs ([`invoke`]).
+//! A message whose function failed stays in its queue and is delivered again, as on AWS.
+
 pub mod engines;
+pub mod gateway;
+pub mod invoke;
+pub mod poller;
+pub mod schedule;
+pub mod stack;
+pub mod template;

@@ -34,7 +34,7 @@ impl Courier {
     pub(crate) async fn deliver(&self, keys: &Keys, url: &str, id: &MessageId, body: &[u8]) {
         for redelivery in 0..=REDELIVERIES {
             if redelivery > 0 {
-                pause(self.first_pause * 2_u32.pow(redelivery - 1)).await;
+                pause(self.first_pause.saturating_mul(2_u32.pow(redelivery - 1))).await;
             }
             match self.post(keys, url, id, body).await {
                 Ok(status) if !status.is_server_error() => {

@@ -77,6 +77,59 @@ pub enum Behaviour {
     Twice,
 }
 
+impl std::str::FromStr for Behaviour {
+    type Err = NotASteer;
+
+    fn from_str(text: &str) -> Result<Self, NotASteer> {
+        Ok(match text {
+            "match" => Self::Match,
+            "mismatch" => Self::Mismatch,
+            "unknown" => Self::Unknown,
+            "unknown-once" => Self::UnknownOnce,
+            "silent-once" => Self::SilentOnce,
+            "twice" => Self::Twice,
+            _ => return Err(NotASteer),
+        })
+    }
+}
+
+/// One person's behaviour as text: `face:13800000000=mismatch`.
+#[derive(Clone)]
+pub struct Steer {
+    kind: Kind,
+    phone: String,
+    behaviour: Behaviour,
+}
+
+/// The text is not a [`Steer`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "must be face:<phone>=<behaviour> or phone:<phone>=<behaviour>, the behaviour one of match, mismatch, unknown, unknown-once, silent-once, twice"
+)]
+pub struct NotASteer;
+
+impl std::str::FromStr for Steer {
+    type Err = NotASteer;
+
+    fn from_str(text: &str) -> Result<Self, NotASteer> {
+        let (kind, rest) = text.split_once(':').ok_or(NotASteer)?;
+        let (phone, behaviour) = rest.split_once('=').ok_or(NotASteer)?;
+        let kind = match kind {
+            "face" => Kind::Face,
+            "phone" => Kind::Phone,
+            _ => return Err(NotASteer),
+        };
+        Ok(Self { kind, phone: phone.to_owned(), behaviour: behaviour.parse()? })
+    }
+}
+
+impl Steer {
+    /// For [`ProvidersConfig::behaviours`].
+    pub fn into_entry(self) -> ((Kind, String), Behaviour) {
+        ((self.kind, self.phone), self.behaviour)
+    }
+}
+
 /// Settings of the providers' server.
 #[derive(Clone)]
 pub struct ProvidersConfig {

@@ -5,6 +5,7 @@ use std::{
     io,
     net::{Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 use tokio::{
     net::TcpListener,
@@ -14,6 +15,9 @@ use tokio::{
 
 /// Largest request that is read, in bytes.
 const MAX_REQUEST_BYTES: usize = 64 * 1024;
+
+/// How long a stopping server may take over the answers that it has begun.
+const STOP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A counterparty could not start.
 #[derive(Debug, thiserror::Error)]
@@ -103,8 +107,9 @@ impl Handle {
     /// Answers the requests that are being answered, drops the callbacks that are still due, and ends.
     pub async fn stop(mut self) {
         self.background.stop();
-        if let Err(error) = (&mut self.server).await {
-            tracing::warn!(%error, "a simulated counterparty did not end cleanly");
+        if tokio::time::timeout(STOP_WITHIN, &mut self.server).await.is_err() {
+            tracing::warn!("a simulated counterparty was cut off while it answered");
+            self.server.abort();
         }
     }
 }

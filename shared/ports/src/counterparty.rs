@@ -50,7 +50,11 @@ pub enum Instructed {
 #[async_trait]
 pub trait Bank: Send + Sync {
     /// Sends the instruction. The payout id is the key: the bank pays it once, however often it is sent.
-    async fn instruct(&self, bank: &str, instruction: &PayoutInstruction<'_>) -> Result<Instructed, PortError>;
+    async fn instruct(
+        &self,
+        bank: &str,
+        instruction: &PayoutInstruction<'_>,
+    ) -> Result<Instructed, PortError>;
 
     /// Asks where a payout stands; `None` when no usable answer came.
     async fn ask(&self, bank: &str, payout: PayoutId) -> Result<Option<PayoutState>, PortError>;

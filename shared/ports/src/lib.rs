@@ -19,10 +19,18 @@ pub use clock::{Clock, FixedClock, SystemClock};
 pub enum PortError {
     /// Throttled, timed out, or the answer was lost. The effect may have happened.
     #[error("{attempted}: not available")]
-    Unavailable { attempted: &'static str, #[source] source: Source },
+    Unavailable {
+        attempted: &'static str,
+        #[source]
+        source: Source,
+    },
     /// The other side refused the call, or what it holds cannot be read. Trying again will not help.
     #[error("{attempted}: refused or unreadable")]
-    Broken { attempted: &'static str, #[source] source: Source },
+    Broken {
+        attempted: &'static str,
+        #[source]
+        source: Source,
+    },
 }
 
 /// The error underneath; it must never carry personal data.

@@ -12,6 +12,7 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, strategy::Strategy as _};
 use serde_json::{Value, json};
+use std::sync::OnceLock;
 
 const NAME: &str = "standard-2026.11.1";
 const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
@@ -20,10 +21,15 @@ fn now() -> Timestamp {
     "2026-11-23T08:00:00Z".parse().unwrap()
 }
 
+fn standard() -> &'static Strategy {
+    static LOADED: OnceLock<Strategy> = OnceLock::new();
+    LOADED.get_or_init(|| Strategy::load(NAME, STANDARD).unwrap())
+}
+
 fn decide(change: impl Fn(&mut Input)) -> Decision {
     let mut input = good_firm();
     change(&mut input);
-    Strategy::load(NAME, STANDARD).unwrap().decide(&input, now()).unwrap()
+    standard().decide(&input, now()).unwrap()
 }
 
 fn offer(change: impl Fn(&mut Input)) -> (Offer, Vec<Reason>) {
@@ -220,7 +226,7 @@ fn nodes_that_run_code_or_reach_outside_are_refused() {
 #[test]
 fn expressions_that_read_a_clock_or_roll_dice_are_refused() {
     for expression in
-        ["rand(2) > 1", "d() > d('2026-01-01')", "date('now') > 0", "map([1], rand(#))[0] == 1", "'${rand(9)}' == '1'"]
+        ["rand(2) > 1", "d() > d('2026-01-01')", "date('now') > 0", "map([1], rand(#))[0] == 1", "`${rand(9)}` == '1'"]
     {
         let error = with_outcome("approve", expression).unwrap_err();
         assert!(matches!(error, LoadError::Function { .. }), "{expression}: {error}");
@@ -334,7 +340,6 @@ proptest! {
     /// The rules of the document once more, in another language, for every mixture of facts.
     #[test]
     fn no_approval_breaks_a_rule_and_no_decline_is_without_cause(input in facts()) {
-        let strategy = Strategy::load(NAME, STANDARD).unwrap();
         let may_refuse = input.score.points < 590
             || input.score.dimensions_present.len() < 2
             || input.firm.age_days.is_none_or(|days| days < 180)
@@ -342,7 +347,7 @@ proptest! {
             || (input.ring.size >= 3 && input.ring.firms >= 3)
             || input.graph.device_applications.max(input.graph.card_applications).max(input.graph.phone_applications) >= 50
             || input.requested.amount_fen < input.product.min_amount_fen;
-        match strategy.decide(&input, now()).unwrap() {
+        match standard().decide(&input, now()).unwrap() {
             Decision::Approved { offer, reasons } => {
                 prop_assert!(offer.annual_rate_bp <= MAX_ANNUAL_RATE);
                 prop_assert!(offer.amount_fen.0 <= input.requested.amount_fen);
@@ -358,10 +363,10 @@ proptest! {
 
     #[test]
     fn equal_facts_get_an_equal_decision_from_every_copy(input in facts()) {
-        let (one, two) = (Strategy::load(NAME, STANDARD).unwrap(), Strategy::load(NAME, STANDARD).unwrap());
-        let first = one.decide(&input, now());
-        prop_assert_eq!(&first, &one.decide(&input, now()));
-        prop_assert_eq!(&first, &two.decide(&input, now()));
+        let first = standard().decide(&input, now());
+        prop_assert_eq!(&first, &standard().clone().decide(&input, now()));
+        let other = std::thread::spawn(move || standard().decide(&input, now())).join();
+        prop_assert_eq!(&first, &other.unwrap());
     }
 }
 

@@ -23,9 +23,15 @@ pub(super) struct Answer {
 }
 
 enum Job {
-    Call { operation: String, body: Vec<u8>, answer: oneshot::Sender<Answer> },
+    Call {
+        operation: String,
+        body: Vec<u8>,
+        answer: oneshot::Sender<Answer>,
+    },
     /// Close the tables, then tell.
-    Stop { stopped: oneshot::Sender<()> },
+    Stop {
+        stopped: oneshot::Sender<()>,
+    },
 }
 
 #[derive(Debug)]
@@ -76,8 +82,8 @@ fn serve(database: Database, queue: &Receiver<Job>) {
         match job {
             // A caller that has gone away does not want the answer any more.
             Job::Call { operation, body, answer } => {
- let _ = answer.send(respond(&database, &operation, &body));
-},
+                let _ = answer.send(respond(&database, &operation, &body));
+            }
             Job::Stop { stopped } => {
                 drop(database);
                 let _ = stopped.send(());

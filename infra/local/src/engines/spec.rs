@@ -2,8 +2,8 @@
 
 use super::EngineError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType, Projection as Projected,
-    ProjectionType, ScalarAttributeType, TableDescription, TimeToLiveSpecification,
+    AttributeDefinition, BillingMode, GlobalSecondaryIndex, KeySchemaElement, KeyType,
+    Projection as Projected, ProjectionType, ScalarAttributeType, TableDescription, TimeToLiveSpecification,
 };
 use aws_sdk_sqs::types::QueueAttributeName;
 use std::collections::{BTreeMap, BTreeSet};
@@ -105,7 +105,11 @@ pub(super) async fn create_table(
 
 fn key_schema(key: &KeySpec) -> Result<Vec<KeySchemaElement>, Cause> {
     let element = |attribute: &KeyAttribute, kind: KeyType| {
-        KeySchemaElement::builder().attribute_name(&attribute.name).key_type(kind).build().map_err(Cause::from)
+        KeySchemaElement::builder()
+            .attribute_name(&attribute.name)
+            .key_type(kind)
+            .build()
+            .map_err(Cause::from)
     };
     let partition = element(&key.partition, KeyType::Hash)?;
     let sort = key.sort.as_ref().map(|sort| element(sort, KeyType::Range)).transpose()?;
@@ -194,7 +198,8 @@ async fn find_or_create(
         name: name.to_owned(),
         source,
     };
-    let request = client.create_queue().queue_name(name).set_attributes(Some(attributes.into_iter().collect()));
+    let request =
+        client.create_queue().queue_name(name).set_attributes(Some(attributes.into_iter().collect()));
     let created = request.send().await.map_err(|error| refused(error.into()))?;
     created.queue_url.ok_or_else(|| refused("no URL came back".into()))
 }

@@ -1,1 +1,402 @@
+use super::*;
+use crate::testing::{self, Lender, Received, SECRET};
+use serde_json::{Value, json};
 
+async fn start_with(change: impl FnOnce(&mut BankConfig)) -> BankHandle {
+    let mut config = BankConfig::new("harbour", testing::keys(SECRET));
+    config.delay = Delay::NONE;
+    config.redelivery_pause = Duration::ZERO;
+    config.clock = testing::clock();
+    change(&mut config);
+    start(config).await.unwrap()
+}
+
+async fn lender_and_bank() -> (Lender, BankHandle) {
+    (Lender::start(SECRET).await, start_with(|_| ()).await)
+}
+
+fn instruction(lender: &Lender, amount_fen: u64) -> Value {
+    json!({
+        "payout_id": "p-1",
+        "application_id": "a-1",
+        "amount_fen": amount_fen,
+        "annual_rate_bp": 850,
+        "term_months": 12,
+        "product": "harbour-quick",
+        "payee": {"name": "张三", "bank_card": "6222020000000000000", "firm_code": "91350211M000100Y43"},
+        "approval": "delegated",
+        "callback_url": lender.callback_url,
+    })
+}
+
+async fn instruct(lender: &Lender, bank: &BankHandle, body: &Value) -> reqwest::Response {
+    let response = lender.post(&format!("{}/payouts", bank.url()), body).await;
+    bank.idle().await;
+    response
+}
+
+async fn ask(lender: &Lender, bank: &BankHandle) -> Value {
+    let response = lender.post(&format!("{}/payouts/query", bank.url()), &json!({"payout_id": "p-1"})).await;
+    assert_eq!(response.status(), 200);
+    response.json().await.unwrap()
+}
+
+fn outcomes(received: &[Received]) -> Vec<&str> {
+    received.iter().map(|callback| callback.body["outcome"].as_str().unwrap()).collect()
+}
+
+fn states(bank: &BankHandle) -> Vec<PayoutState> {
+    bank.book().iter().map(|entry| entry.state).collect()
+}
+
+#[tokio::test]
+async fn a_payout_is_taken_paid_and_called_back() {
+    let (lender, bank) = lender_and_bank().await;
+    assert_eq!(ask(&lender, &bank).await, json!({"payout_id": "p-1", "state": "unknown_to_us"}));
+    assert_eq!(instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await.status(), 202);
+    let expected = json!({
+        "payout_id": "p-1", "application_id": "a-1", "outcome": "paid", "bank_reference": "harbour-00000001",
+        "amount_fen": 50_000_00, "at": "2027-01-15T08:00:00Z",
+    });
+    assert_eq!(lender.received().iter().map(|callback| &callback.body).collect::<Vec<_>>(), [&expected]);
+    let state = ask(&lender, &bank).await;
+    assert_eq!(
+        state,
+        json!({
+            "payout_id": "p-1", "state": "paid", "bank_reference": "harbour-00000001", "amount_fen": 50_000_00,
+        })
+    );
+    bank.stop().await;
+}
+
+#[tokio::test]
+async fn a_repeated_instruction_pays_once_and_says_the_same_under_the_same_id() {
+    let (lender, bank) = lender_and_bank().await;
+    for _ in 0..3 {
+        assert_eq!(instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await.status(), 202);
+    }
+    assert_eq!(bank.book().len(), 1);
+    let received = lender.received();
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|callback| *callback == received[0]));
+}
+
+#[tokio::test]
+async fn instructions_that_arrive_together_pay_once() {
+    let (lender, bank) = lender_and_bank().await;
+    let url = format!("{}/payouts", bank.url());
+    let body = instruction(&lender, 50_000_00);
+    let answers = futures::future::join_all((0..20).map(|_| lender.post(&url, &body))).await;
+    bank.idle().await;
+    assert!(answers.iter().all(|answer| answer.status() == 202));
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+}
+
+#[tokio::test]
+async fn the_same_payout_with_other_terms_is_a_conflict_and_changes_nothing() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    let good = instruction(&lender, 50_000_00);
+    for (pointer, value) in [
+        ("/amount_fen", json!(50_000_01)),
+        ("/annual_rate_bp", json!(851)),
+        ("/term_months", json!(24)),
+        ("/application_id", json!("a-2")),
+        ("/payee/bank_card", json!("6222020000000000018")),
+        ("/approval", json!("bank_confirms")),
+    ] {
+        let mut other = good.clone();
+        *other.pointer_mut(pointer).unwrap() = value;
+        assert_eq!(instruct(&lender, &bank, &other).await.status(), 409, "{pointer}");
+    }
+    assert_eq!(bank.book().len(), 1);
+    assert_eq!(bank.book()[0].amount_fen, 50_000_00);
+}
+
+#[tokio::test]
+async fn a_repeated_instruction_may_name_a_new_callback_address() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    let moved = Lender::start(SECRET).await;
+    assert_eq!(instruct(&moved, &bank, &instruction(&moved, 50_000_00)).await.status(), 202);
+    assert_eq!(moved.received(), lender.received());
+}
+
+#[tokio::test]
+async fn a_bank_that_confirms_refuses_what_is_above_its_limit() {
+    let lender = Lender::start(SECRET).await;
+    for (amount_fen, outcome) in [(30_000_00, "paid"), (30_000_01, "refused")] {
+        let bank = start_with(|config| config.limit_fen = 30_000_00).await;
+        let mut body = instruction(&lender, amount_fen);
+        body["approval"] = json!("bank_confirms");
+        assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+        assert_eq!(outcomes(&lender.received()).last(), Some(&outcome));
+        assert_eq!(ask(&lender, &bank).await["state"], outcome);
+    }
+}
+
+#[tokio::test]
+async fn a_bank_that_has_delegated_pays_above_its_limit() {
+    let lender = Lender::start(SECRET).await;
+    let bank = start_with(|config| config.limit_fen = 1).await;
+    instruct(&lender, &bank, &instruction(&lender, 30_000_00)).await;
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_77_are_paid_while_the_answer_is_held_back_and_only_the_query_tells() {
+    let lender = Lender::start(SECRET).await;
+    let bank = start_with(|config| config.hold = Duration::from_secs(3600)).await;
+    let url = format!("{}/payouts", bank.url());
+    let body = instruction(&lender, 50_077_00);
+    let first = tokio::time::timeout(Duration::from_millis(200), lender.post(&url, &body)).await;
+    assert!(first.is_err(), "the answer was not held back");
+    assert_eq!(ask(&lender, &bank).await["state"], "paid");
+    assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+    assert_eq!(lender.received(), []);
+}
+
+#[tokio::test]
+async fn stopping_ends_an_answer_that_is_held_back() {
+    let lender = Arc::new(Lender::start(SECRET).await);
+    let bank = start_with(|config| config.hold = Duration::from_secs(3600)).await;
+    let (url, body) = (format!("{}/payouts", bank.url()), instruction(&lender, 50_077_00));
+    let waiting = tokio::spawn({
+        let lender = Arc::clone(&lender);
+        async move { lender.post(&url, &body).await.status() }
+    });
+    while bank.book().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    bank.stop().await;
+    assert_eq!(waiting.await.unwrap(), 202);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_78_fail_with_500_once_and_are_paid_on_the_second_try() {
+    let (lender, bank) = lender_and_bank().await;
+    let body = instruction(&lender, 50_078_00);
+    assert_eq!(instruct(&lender, &bank, &body).await.status(), 500);
+    assert_eq!(ask(&lender, &bank).await["state"], "unknown_to_us");
+    assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+    assert_eq!(outcomes(&lender.received()), ["paid"]);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_79_are_refused_and_in_80_fail() {
+    for (amount_fen, outcome) in [(50_079_00, "refused"), (50_080_00, "failed")] {
+        let (lender, bank) = lender_and_bank().await;
+        assert_eq!(instruct(&lender, &bank, &instruction(&lender, amount_fen)).await.status(), 202);
+        assert_eq!(outcomes(&lender.received()), [outcome]);
+        assert_eq!(ask(&lender, &bank).await["state"], outcome);
+    }
+}
+
+#[tokio::test]
+async fn yuan_ending_in_81_are_throttled_once() {
+    let (lender, bank) = lender_and_bank().await;
+    let body = instruction(&lender, 50_081_00);
+    let response = instruct(&lender, &bank, &body).await;
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["retry-after"]),
+        (429, &"1".parse().unwrap())
+    );
+    assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+    assert_eq!(outcomes(&lender.received()), ["paid"]);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_82_are_answered_with_garbage_and_paid() {
+    let (lender, bank) = lender_and_bank().await;
+    let response = instruct(&lender, &bank, &instruction(&lender, 50_082_00)).await;
+    assert_eq!(response.status(), 200);
+    assert!(response.text().await.unwrap().starts_with("<html>"));
+    assert_eq!(outcomes(&lender.received()), ["paid"]);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_83_are_redirected_and_in_84_gone_and_neither_is_in_the_book() {
+    for (amount_fen, status) in [(50_083_00, 307), (50_084_00, 410)] {
+        let (lender, bank) = lender_and_bank().await;
+        assert_eq!(instruct(&lender, &bank, &instruction(&lender, amount_fen)).await.status(), status);
+        assert_eq!(bank.book(), []);
+        assert_eq!(ask(&lender, &bank).await["state"], "unknown_to_us");
+        assert_eq!(lender.received(), []);
+    }
+}
+
+#[tokio::test]
+async fn yuan_ending_in_85_are_paid_without_a_callback() {
+    let (lender, bank) = lender_and_bank().await;
+    assert_eq!(instruct(&lender, &bank, &instruction(&lender, 50_085_00)).await.status(), 202);
+    assert_eq!(ask(&lender, &bank).await["state"], "paid");
+    assert_eq!(lender.received(), []);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_86_are_paid_once_and_called_back_twice() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_086_00)).await;
+    let received = lender.received();
+    assert_eq!(outcomes(&received), ["paid", "paid"]);
+    assert_eq!(received[0], received[1]);
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+}
+
+#[tokio::test]
+async fn yuan_ending_in_87_are_paid_and_the_answer_never_ends() {
+    let (lender, bank) = lender_and_bank().await;
+    let body = instruction(&lender, 50_087_00);
+    let response = lender.post(&format!("{}/payouts", bank.url()), &body).await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(ask(&lender, &bank).await["state"], "paid");
+    let reading = tokio::time::timeout(Duration::from_millis(50), response.bytes()).await;
+    assert!(reading.is_err(), "the answer came to an end");
+    assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+    assert_eq!(lender.received(), []);
+}
+
+#[tokio::test]
+async fn a_marker_counts_only_on_a_whole_number_of_yuan() {
+    for (amount_fen, expected) in [
+        (77_00, Behaviour::TimeOutAfterPaying),
+        (1_234_579_00, Behaviour::Refuse),
+        (50_077_01, Behaviour::Usual),
+        (50_000_77, Behaviour::Usual),
+        (50_000_00, Behaviour::Usual),
+    ] {
+        assert_eq!(Behaviour::by_amount(amount_fen), expected, "{amount_fen}");
+    }
+}
+
+#[tokio::test]
+async fn a_named_payout_is_treated_as_configured_whatever_its_amount() {
+    let lender = Lender::start(SECRET).await;
+    let behaviours = BTreeMap::from([("p-1".to_owned(), Behaviour::Refuse)]);
+    let bank = start_with(|config| config.behaviours = behaviours).await;
+    instruct(&lender, &bank, &instruction(&lender, 50_077_00)).await;
+    assert_eq!(outcomes(&lender.received()), ["refused"]);
+}
+
+#[tokio::test]
+async fn a_callback_that_is_never_taken_is_given_up_after_five_redeliveries() {
+    let (lender, bank) = lender_and_bank().await;
+    lender.answer_next(&[500; 20]);
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    assert_eq!(lender.received().len(), 6);
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+}
+
+#[tokio::test]
+async fn an_unsigned_malformed_or_unusable_instruction_is_not_in_the_book() {
+    let (lender, bank) = lender_and_bank().await;
+    let url = format!("{}/payouts", bank.url());
+    let good = instruction(&lender, 50_000_00);
+    assert_eq!(lender.post_plain(&url, &good).await.status(), 401);
+    let query = format!("{}/payouts/query", bank.url());
+    assert_eq!(lender.post_plain(&query, &json!({"payout_id": "p-1"})).await.status(), 401);
+    let stranger = Lender::start(testing::OTHER_SECRET).await;
+    assert_eq!(stranger.post(&url, &good).await.status(), 401);
+    assert_eq!(lender.post(&url, &json!({"payout_id": "p-1"})).await.status(), 400);
+    for (field, value) in [
+        ("amount_fen", json!(0)),
+        ("term_months", json!(0)),
+        ("payout_id", json!("")),
+        ("callback_url", json!("here")),
+    ] {
+        let mut bad = good.clone();
+        bad[field] = value;
+        assert_eq!(lender.post(&url, &bad).await.status(), 422, "{field}");
+    }
+    for amount in [json!(-1), json!(1.5), json!("1"), json!(null)] {
+        let mut bad = good.clone();
+        bad["amount_fen"] = amount;
+        assert_eq!(lender.post(&url, &bad).await.status(), 400);
+    }
+    assert_eq!(bank.book(), []);
+}
+
+#[tokio::test]
+async fn the_book_can_be_read_over_http() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    let book = lender.get(&format!("{}/book", bank.url())).await;
+    assert_eq!(book, serde_json::to_value(bank.book()).unwrap());
+    assert_eq!(book[0]["state"], "paid");
+    assert!(!book.to_string().contains("6222"));
+}
+
+#[tokio::test]
+async fn a_bank_that_restarts_knows_what_it_has_paid() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("harbour.jsonl");
+    let lender = Lender::start(SECRET).await;
+    let first = start_with(|config| config.book = Some(path.clone())).await;
+    instruct(&lender, &first, &instruction(&lender, 50_000_00)).await;
+    let before = first.book();
+    first.stop().await;
+
+    let second = start_with(|config| config.book = Some(path.clone())).await;
+    second.idle().await;
+    assert_eq!(second.book(), before);
+    assert_eq!(instruct(&lender, &second, &instruction(&lender, 50_000_00)).await.status(), 202);
+    assert_eq!(instruct(&lender, &second, &instruction(&lender, 60_000_00)).await.status(), 409);
+    assert_eq!(second.book(), before);
+    assert!(!std::fs::read_to_string(path).unwrap().contains("6222"));
+}
+
+#[tokio::test]
+async fn a_bank_that_dies_before_paying_pays_after_its_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("harbour.jsonl");
+    let lender = Lender::start(SECRET).await;
+    let hour = Duration::from_secs(3600);
+    let first = start_with(|config| {
+        config.book = Some(path.clone());
+        config.delay = Delay { shortest: hour, longest: hour };
+    })
+    .await;
+    let body = instruction(&lender, 50_000_00);
+    assert_eq!(lender.post(&format!("{}/payouts", first.url()), &body).await.status(), 202);
+    assert_eq!(ask(&lender, &first).await["state"], "received");
+    first.stop().await;
+    assert_eq!(lender.received(), []);
+
+    let second = start_with(|config| config.book = Some(path)).await;
+    second.idle().await;
+    assert_eq!(states(&second), [PayoutState::Paid]);
+    assert_eq!(outcomes(&lender.received()), ["paid"]);
+}
+
+#[tokio::test]
+async fn a_half_written_last_line_is_left_out_and_a_damaged_one_before_it_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("harbour.jsonl");
+    let lender = Lender::start(SECRET).await;
+    let bank = start_with(|config| config.book = Some(path.clone())).await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    let before = bank.book();
+    bank.stop().await;
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("{text}{{\"payout_id\":\"p-2\",")).unwrap();
+    let bank = start_with(|config| config.book = Some(path.clone())).await;
+    assert_eq!(bank.book(), before);
+    bank.stop().await;
+
+    std::fs::write(&path, format!("junk\n{text}")).unwrap();
+    let mut config = BankConfig::new("harbour", testing::keys(SECRET));
+    config.book = Some(path);
+    assert!(matches!(start(config).await, Err(StartError::Book(_))));
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_in_the_error() {
+    let bank = start_with(|_| ()).await;
+    let port: u16 = bank.url().rsplit(':').next().unwrap().parse().unwrap();
+    let mut config = BankConfig::new("other", testing::keys(SECRET));
+    config.port = port;
+    let Err(error) = start(config).await else { panic!("two banks on one port") };
+    assert_eq!(error.to_string(), format!("port {port} on the loopback interface could not be opened"));
+}

@@ -59,7 +59,9 @@ pub async fn no_entry_is_due_a_moment_early(store: &(impl Journal + DueJourneys)
     assert!(found[0].due_at >= at(10) && found[0].due_at < at(11), "{found:?}");
 }
 
-pub async fn a_sweep_that_starts_where_the_last_one_ended_misses_nothing(store: &(impl Journal + DueJourneys)) {
+pub async fn a_sweep_that_starts_where_the_last_one_ended_misses_nothing(
+    store: &(impl Journal + DueJourneys),
+) {
     for n in 1..=20_u8 {
         append(store, n, 1, Some(at(0) + SignedDuration::from_micros(i64::from(n) * 137))).await;
     }
@@ -86,7 +88,9 @@ pub async fn a_rearmed_entry_is_due_at_its_new_time_only(store: &(impl Journal +
     assert_eq!(due(store, 400, 600, 100).await, [(1, 1)]);
 }
 
-pub async fn rearming_arms_an_entry_that_was_not_and_changes_nothing_else(store: &(impl Journal + DueJourneys)) {
+pub async fn rearming_arms_an_entry_that_was_not_and_changes_nothing_else(
+    store: &(impl Journal + DueJourneys),
+) {
     append(store, 1, 1, None).await;
     let before = store.load(application(1)).await.unwrap();
     store.rearm(application(1), 1, at(10)).await.unwrap();

@@ -14,8 +14,10 @@ fn row(value: serde_json::Value) -> SourceRow {
 }
 
 fn record(n: usize, name: &str) -> FirmRecord {
-    let basic = row(serde_json::json!({ "name": name, "address": "福州市鼓楼区", "banned": 0, "status": "active" }));
-    let tax = row(serde_json::json!({ "revenue_fen": 123_456_789.1, "late_payments": null, "ratio": 0.1 + 0.2 }));
+    let basic =
+        row(serde_json::json!({ "name": name, "address": "福州市鼓楼区", "banned": 0, "status": "active" }));
+    let tax =
+        row(serde_json::json!({ "revenue_fen": 123_456_789.1, "late_payments": null, "ratio": 0.1 + 0.2 }));
     FirmRecord {
         firm_code: firm_code(n),
         legal_representative: Some(format!("hash {n}")),

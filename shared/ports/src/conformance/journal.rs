@@ -56,10 +56,8 @@ pub async fn the_same_entry_written_again_is_taken(journal: &dyn Journal) {
 pub async fn of_two_racing_appends_exactly_one_wins(journal: &dyn Journal) {
     for round in 1..=9 {
         let (left, right) = (entry(round, "left"), entry(round, "right"));
-        let race = join(
-            journal.append(application(1), &left, None),
-            journal.append(application(1), &right, None),
-        );
+        let race =
+            join(journal.append(application(1), &left, None), journal.append(application(1), &right, None));
         let winner = match race.await {
             (Ok(()), Err(AppendError::Taken)) => left,
             (Err(AppendError::Taken), Ok(())) => right,

@@ -1,0 +1,55 @@
+use super::accepted_in_advance;
+use domain::{Application, BasisPoints, Fen, decision::Offer};
+
+fn application(accept_up_to_bp: Option<u32>) -> Application {
+    serde_json::from_value(serde_json::json!({
+        "id": "00000000-0000-8000-8000-000000000001",
+        "subject": "subject",
+        "firm_code": "91420100MA4KL00019",
+        "product": "river-quick",
+        "bank": "river-bank",
+        "approval": "delegated",
+        "amount_fen": 10_000_000,
+        "term_months": 12,
+        "channel": "mini_program",
+        "consents": {"data": true, "credit_query": true, "face_recognition": true},
+        "traces": {"device": "d", "network": "n", "person": "p", "phone": "t", "card": "c", "address": null},
+        "place": null,
+        "identified_by_channel": false,
+        "accept_up_to_bp": accept_up_to_bp,
+        "received_at": "2026-11-23T08:00:00Z"
+    }))
+    .unwrap()
+}
+
+fn offer(amount_fen: u64, rate: u32) -> Offer {
+    Offer {
+        amount_fen: Fen(amount_fen),
+        annual_rate_bp: BasisPoints(rate),
+        term_months: 12,
+        expires_at: "2026-11-24T08:00:00Z".parse().unwrap(),
+    }
+}
+
+#[test]
+fn only_the_full_amount_within_the_rate_is_accepted_in_advance() {
+    let agreed = application(Some(1_000));
+    assert!(accepted_in_advance(&agreed, &offer(10_000_000, 1_000)));
+    assert!(!accepted_in_advance(&agreed, &offer(10_000_000, 1_001)));
+    assert!(!accepted_in_advance(&agreed, &offer(9_999_999, 435)));
+    assert!(!accepted_in_advance(&application(None), &offer(10_000_000, 0)));
+}
+
+#[test]
+fn another_term_than_asked_for_is_not_accepted_in_advance() {
+    let other = Offer { term_months: 24, ..offer(10_000_000, 435) };
+    assert!(!accepted_in_advance(&application(Some(2_400)), &other));
+}
+
+#[test]
+fn the_packaged_strategy_and_products_load() {
+    assert!(super::strategy().unwrap().version().starts_with("standard-"));
+    let products = wiring::products().unwrap();
+    let banks: std::collections::BTreeSet<&str> = products.iter().map(|p| p.bank.as_str()).collect();
+    assert_eq!(banks.into_iter().collect::<Vec<_>>(), ["lake-bank", "river-bank"]);
+}

@@ -1,0 +1,40 @@
+//! Settings become the function.
+
+use crate::Decider;
+use aws::Aws;
+use lambda_kit::Environment;
+use ports::{Clock, SystemClock};
+use std::sync::{Arc, OnceLock};
+use strategy::Strategy;
+use wiring::WireError;
+
+const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
+
+/// The strategy in force, as packaged with the function.
+const STRATEGY_NAME: &str = "standard-2026.11.1";
+const STRATEGY: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
+
+/// Builds the function on the machine's clock.
+pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {
+    wire_at(env, aws, Arc::new(SystemClock))
+}
+
+/// Builds the function on a given clock.
+pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Decider, WireError> {
+    Ok(Decider {
+        journeys: wiring::journeys(env, aws, clock, BY)?,
+        products: Arc::new(wiring::products()?),
+        strategy: strategy()?,
+    })
+}
+
+/// The packaged strategy, loaded, checked and tried out once per process.
+pub fn strategy() -> Result<Strategy, WireError> {
+    static LOADED: OnceLock<Strategy> = OnceLock::new();
+    if let Some(strategy) = LOADED.get() {
+        return Ok(strategy.clone());
+    }
+    let strategy =
+        Strategy::load(STRATEGY_NAME, STRATEGY).map_err(WireError::other("the packaged strategy"))?;
+    Ok(LOADED.get_or_init(|| strategy).clone())
+}

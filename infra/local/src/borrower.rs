@@ -1,0 +1,168 @@
+//! A borrower at the HTTP API: what a mini-program would do, for the demo, the bench and the tests.
+
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+/// Who applies, with what.
+#[derive(Clone)]
+pub struct Applicant {
+    pub subject: String,
+    pub device: String,
+    pub network: String,
+    pub channel: &'static str,
+    /// The bank channel has identified the person before.
+    pub identified: bool,
+    pub firm_code: String,
+    pub name: String,
+    pub resident_id: String,
+    pub phone: String,
+    pub bank_card: String,
+}
+
+/// What is applied for.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub product: &'static str,
+    pub amount_fen: u64,
+    pub term_months: u16,
+    pub face_recognition: bool,
+    pub accept_up_to_bp: Option<u32>,
+}
+
+/// A signed-in borrower.
+#[derive(Clone)]
+pub struct Borrower {
+    client: Client,
+    url: String,
+    token: String,
+    applicant: Applicant,
+}
+
+/// A step at the API did not go as it should. Carries the status and the problem's title, no personal data.
+#[derive(Debug, thiserror::Error)]
+pub enum BorrowerError {
+    #[error("{attempted} was answered {status}: {title}")]
+    Refused { attempted: &'static str, status: StatusCode, title: String },
+    #[error("the application did not come to rest within {0:?}")]
+    TooLong(Duration),
+    #[error(transparent)]
+    Http(#[from] reqwest::Error),
+}
+
+impl Borrower {
+    /// Gets a code from the (simulated) channel and signs in with it.
+    pub async fn sign_in(
+        client: &Client,
+        url: &str,
+        channel_url: &str,
+        applicant: Applicant,
+    ) -> Result<Self, BorrowerError> {
+        let person = json!({ "name": applicant.name, "resident_id": applicant.resident_id });
+        let code = json!({
+            "channel": applicant.channel,
+            "subject": applicant.subject,
+            "device": applicant.device,
+            "network": applicant.network,
+            "place": "云海市",
+            "verified_person": if applicant.identified { person } else { Value::Null },
+        });
+        let issued = client.post(format!("{channel_url}/codes")).json(&code).send().await?;
+        let issued = expect("asking the channel for a code", issued).await?;
+        let body = json!({ "channel": applicant.channel, "code": issued["code"] });
+        let session = client.post(format!("{url}/v1/sessions")).json(&body).send().await?;
+        let session = expect("signing in", session).await?;
+        let token = session["token"].as_str().unwrap_or_default().to_owned();
+        Ok(Self { client: client.clone(), url: url.to_owned(), token, applicant })
+    }
+
+    /// Applies; the answer is the application's id.
+    pub async fn apply(&self, wish: &Wish, idempotency_key: &str) -> Result<String, BorrowerError> {
+        let request = self
+            .client
+            .post(format!("{}/v1/applications", self.url))
+            .bearer_auth(&self.token)
+            .header("idempotency-key", idempotency_key)
+            .json(&self.body(wish));
+        let answer = expect("applying", request.send().await?).await?;
+        Ok(answer["application_id"].as_str().unwrap_or_default().to_owned())
+    }
+
+    /// The body of an application.
+    pub fn body(&self, wish: &Wish) -> Value {
+        let who = &self.applicant;
+        json!({
+            "firm_code": who.firm_code,
+            "legal_representative": {
+                "name": who.name,
+                "resident_id": who.resident_id,
+                "phone": who.phone,
+                "bank_card": who.bank_card,
+            },
+            "product": wish.product,
+            "amount_fen": wish.amount_fen,
+            "term_months": wish.term_months,
+            "consents": { "data": true, "credit_query": true, "face_recognition": wish.face_recognition },
+            "accept_up_to_bp": wish.accept_up_to_bp,
+        })
+    }
+
+    pub async fn read(&self, id: &str) -> Result<Value, BorrowerError> {
+        self.get(&format!("/v1/applications/{id}"), "reading an application").await
+    }
+
+    pub async fn explain(&self, id: &str) -> Result<Value, BorrowerError> {
+        self.get(&format!("/v1/applications/{id}/explanation"), "asking for the explanation").await
+    }
+
+    /// Accepts the offer in an answer of [`Borrower::read`].
+    pub async fn accept(&self, id: &str, seen: &Value) -> Result<Value, BorrowerError> {
+        let offer = &seen["offer"];
+        let body = json!({
+            "amount_fen": offer["amount_fen"],
+            "annual_rate_bp": offer["annual_rate_bp"],
+            "term_months": offer["term_months"],
+        });
+        let path = format!("{}/v1/applications/{id}/accept", self.url);
+        let request = self.client.post(path).bearer_auth(&self.token).json(&body);
+        expect("accepting", request.send().await?).await
+    }
+
+    pub async fn cancel(&self, id: &str) -> Result<Value, BorrowerError> {
+        let path = format!("{}/v1/applications/{id}/cancel", self.url);
+        expect("cancelling", self.client.post(path).bearer_auth(&self.token).send().await?).await
+    }
+
+    /// Reads until the status is one of those, as an app on a phone would: every 20 ms.
+    pub async fn wait_for(&self, id: &str, statuses: &[&str], within: Duration) -> Result<Value, BorrowerError> {
+        let reading = async {
+            loop {
+                let answer = self.read(id).await?;
+                if statuses.contains(&answer["status"].as_str().unwrap_or_default()) {
+                    return Ok(answer);
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(within, reading).await.unwrap_or(Err(BorrowerError::TooLong(within)))
+    }
+
+    async fn get(&self, path: &str, attempted: &'static str) -> Result<Value, BorrowerError> {
+        let request = self.client.get(format!("{}{path}", self.url)).bearer_auth(&self.token);
+        expect(attempted, request.send().await?).await
+    }
+}
+
+/// The statuses in which nothing more happens.
+pub const ENDS: [&str; 5] = ["paid_out", "declined", "expired", "cancelled", "payout_failed"];
+
+async fn expect(attempted: &'static str, answer: reqwest::Response) -> Result<Value, BorrowerError> {
+    let status = answer.status();
+    let body: Value = answer.json().await.unwrap_or(Value::Null);
+    if status.is_success() {
+        return Ok(body);
+    }
+    let title = body["title"].as_str().unwrap_or("no problem document").to_owned();
+    let detail = body["errors"].as_array().map(|e| format!(" {e:?}")).unwrap_or_default();
+    Err(BorrowerError::Refused { attempted, status, title: title + &detail })
+}

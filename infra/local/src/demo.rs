@@ -1,0 +1,259 @@
+//! The demo: a mix of applications through the HTTP API, and whether each became what it should.
+//!
+//! Nothing in the product knows these cases. They are steered from outside: by picking firms that the model finds good
+//! or weak, by phones and amounts that simulated counterparties answer in a known way, and by sharing a device.
+
+use crate::{
+    borrower::{Applicant, Borrower, BorrowerError, ENDS, Wish},
+    people::{self, Owner},
+};
+use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use reqwest::Client;
+use serde_json::Value;
+use std::time::Duration;
+use tokio::task::JoinSet;
+
+/// How long one application may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the borrower does once there is an offer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Then {
+    /// The offer was accepted in advance, or none is expected.
+    Wait,
+    Accept,
+    Cancel,
+    /// Lets the offer lie until the rest of the ring has applied; it must be taken back.
+    LetLie,
+}
+
+/// One application and what should become of it.
+struct Case {
+    name: &'static str,
+    applicant: Applicant,
+    wish: Wish,
+    then: Then,
+    expected: &'static str,
+    reason: Option<&'static str>,
+}
+
+/// What became of it.
+struct Outcome {
+    case: Case,
+    result: Result<(Value, Value), BorrowerError>,
+}
+
+impl Outcome {
+    fn as_expected(&self) -> bool {
+        let Ok((answer, _)) = &self.result else { return false };
+        let reason = answer["reasons"][0]["code"].as_str();
+        answer["status"] == self.case.expected && (self.case.reason.is_none() || reason == self.case.reason)
+    }
+}
+
+/// There are too few firms of a kind among those that were loaded.
+#[derive(Debug, thiserror::Error)]
+#[error("the loaded firms hold too few that are {0}; the demo needs the first city")]
+pub struct TooFewFirms(&'static str);
+
+/// Runs all cases at once and prints the table. `Ok(true)` when everything became what it should.
+pub async fn run(
+    url: &str,
+    channel_url: &str,
+    owners: &[Owner],
+    run: u32,
+    out: &mut impl std::io::Write,
+) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+    let cases = cases(owners, run)?;
+    let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} applications at rest  {wide_msg}")?;
+    let progress = ProgressBar::new(cases.len() as u64).with_style(style);
+    let mut running = JoinSet::new();
+    for (place, case) in cases.into_iter().enumerate() {
+        let (client, url, channel_url) = (client.clone(), url.to_owned(), channel_url.to_owned());
+        running.spawn(async move {
+            let result = play(&client, &url, &channel_url, &case, &format!("demo-{run}-{place}")).await;
+            (place, Outcome { case, result })
+        });
+    }
+    let mut outcomes = Vec::new();
+    while let Some(done) = running.join_next().await {
+        let (place, outcome) = done?;
+        progress.set_message(outcome.case.name);
+        progress.inc(1);
+        outcomes.push((place, outcome));
+    }
+    progress.finish_and_clear();
+    outcomes.sort_by_key(|(place, _)| *place);
+    let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
+    writeln!(out, "{}", table(&outcomes))?;
+    let unexpected = outcomes.iter().filter(|o| !o.as_expected()).count();
+    match unexpected {
+        0 => writeln!(out, "All {} applications became what they should.", outcomes.len())?,
+        n => writeln!(out, "{n} of {} applications did not become what they should.", outcomes.len())?,
+    }
+    Ok(unexpected == 0)
+}
+
+async fn play(
+    client: &Client,
+    url: &str,
+    channel_url: &str,
+    case: &Case,
+    key: &str,
+) -> Result<(Value, Value), BorrowerError> {
+    let borrower = Borrower::sign_in(client, url, channel_url, case.applicant.clone()).await?;
+    let id = borrower.apply(&case.wish, key).await?;
+    if matches!(case.then, Then::Accept | Then::Cancel) {
+        let offered: Vec<&str> = ENDS.into_iter().chain(["offered"]).collect();
+        let answer = borrower.wait_for(&id, &offered, PATIENCE).await?;
+        if answer["status"] == "offered" {
+            match case.then {
+                Then::Accept => borrower.accept(&id, &answer).await?,
+                _ => borrower.cancel(&id).await?,
+            };
+        }
+    }
+    let answer = borrower.wait_for(&id, &ENDS, PATIENCE).await?;
+    let explanation = borrower.explain(&id).await?;
+    Ok((answer, explanation))
+}
+
+fn cases(owners: &[Owner], run: u32) -> Result<Vec<Case>, TooFewFirms> {
+    let sound = |o: &&Owner| {
+        !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
+    };
+    // Each run of the demo takes other firms, so that yesterday's applications do not colour today's.
+    let mut good = owners.iter().filter(sound).skip(run as usize % 8 * 24);
+    let mut good = || good.next().ok_or(TooFewFirms("sound"));
+    let young = |o: &&Owner| o.age_days > 730 && !o.firm.is_banned() && o.firm.sources.len() >= 6;
+    let weak = owners.iter().rev().filter(young).nth(run as usize % 8).ok_or(TooFewFirms("weak"))?;
+    let banned: Vec<&Owner> = owners.iter().filter(|o| o.firm.is_banned()).collect();
+    let banned = banned.get(run as usize % banned.len().max(1)).ok_or(TooFewFirms("banned"))?;
+
+    let mut serial = run * 1_000;
+    let mut who = |owner: &Owner, ending: u16| {
+        serial += 1;
+        owner.applicant(serial, ending)
+    };
+    let quick = Wish {
+        product: "river-quick",
+        amount_fen: 10_000_000,
+        term_months: 12,
+        face_recognition: true,
+        accept_up_to_bp: Some(1_500),
+    };
+    let steady = Wish { product: "lake-steady", accept_up_to_bp: None, ..quick.clone() };
+    let asks = |yuan: u64| Wish { amount_fen: yuan * 100, ..quick.clone() };
+    let case = |name, applicant, wish: &Wish, then, expected, reason| Case {
+        name,
+        applicant,
+        wish: wish.clone(),
+        then,
+        expected,
+        reason,
+    };
+    use Then::{Accept, Cancel, LetLie, Wait};
+    let mut cases = vec![
+        case("good firm, accepted in advance", who(good()?, 1000), &quick, Wait, "paid_out", None),
+        case("good firm, bank confirms", who(good()?, 1000), &steady, Accept, "paid_out", None),
+        case("good firm, borrower cancels", who(good()?, 1000), &steady, Cancel, "cancelled", None),
+        case("weak firm", who(weak, 1000), &quick, Wait, "declined", Some("SCORE_LOW")),
+        case("banned firm", who(banned, 1000), &quick, Wait, "declined", Some("FIRM_BANNED")),
+        case("phone unknown once", who(good()?, 2), &quick, Wait, "paid_out", None),
+        case("phone unknown always", who(good()?, 1), &quick, Wait, "declined", Some("PHONE_UNVERIFIED")),
+        case("phone of somebody else", who(good()?, 3), &quick, Wait, "declined", Some("PHONE_MISMATCH")),
+        case("face of somebody else", who(good()?, 4), &quick, Wait, "declined", Some("FACE_MISMATCH")),
+        case("bank times out after paying", who(good()?, 1000), &asks(100_077), Wait, "paid_out", None),
+        case("bank answers 500 once", who(good()?, 1000), &asks(100_078), Wait, "paid_out", None),
+        case("bank refuses", who(good()?, 1000), &asks(100_079), Wait, "payout_failed", Some("BANK_REFUSED")),
+        case("bank pays, says nothing", who(good()?, 1000), &asks(100_085), Wait, "paid_out", None),
+    ];
+    let refuses = Wish { face_recognition: false, ..quick.clone() };
+    let refused = Some("FACE_CONSENT_REFUSED");
+    cases.push(case("no face, mini-program", who(good()?, 1000), &refuses, Wait, "declined", refused));
+    let known = Applicant { channel: "online_bank", identified: true, ..who(good()?, 1000) };
+    cases.push(case("no face, known to the bank", known, &refuses, Wait, "paid_out", None));
+    let stranger = good()?;
+    let other = Applicant { name: "王伟".into(), ..who(stranger, 1000) };
+    cases.push(case("not the representative", other, &quick, Wait, "declined", Some("IDENTITY_MISMATCH")));
+    let ringleader = who(good()?, 1000);
+    let card = people::card(run * 1_000 + 900);
+    for _ in 0..5 {
+        let member = who(good()?, 1000);
+        let member = Applicant { device: ringleader.device.clone(), bank_card: card.clone(), ..member };
+        let asks = Wish { accept_up_to_bp: None, ..quick.clone() };
+        cases.push(case("ring of five", member, &asks, LetLie, "declined", Some("RING_SUSPECTED")));
+    }
+    Ok(cases)
+}
+
+fn table(outcomes: &[Outcome]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY);
+    table.set_header([
+        "application", "outcome", "reason", "points", "checks ms", "decide ms", "payout ms", "", "as expected",
+    ]);
+    for outcome in outcomes {
+        let verdict = if outcome.as_expected() { "yes" } else { "NO" };
+        match &outcome.result {
+            Ok((answer, explanation)) => {
+                let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
+                let times = Times::of(explanation);
+                let right = |t: Option<f64>| {
+                    Cell::new(t.map_or(String::new(), |ms| format!("{ms:.0}"))).set_alignment(CellAlignment::Right)
+                };
+                let points = explanation["score_points"].as_i64().map_or(String::new(), |p| p.to_string());
+                table.add_row(vec![
+                    Cell::new(outcome.case.name),
+                    Cell::new(text(&answer["status"])),
+                    Cell::new(text(&answer["reasons"][0]["code"])),
+                    Cell::new(points).set_alignment(CellAlignment::Right),
+                    right(times.checks),
+                    right(times.decide),
+                    right(times.payout),
+                    Cell::new(""),
+                    Cell::new(verdict),
+                ]);
+            }
+            Err(error) => {
+                table.add_row([outcome.case.name, &error.to_string(), "", "", "", "", "", "", verdict]);
+            }
+        }
+    }
+    table
+}
+
+/// Milliseconds between the steps of a journey.
+struct Times {
+    /// Received until the last fact, or until the end when it came first.
+    checks: Option<f64>,
+    /// Last fact until the decision.
+    decide: Option<f64>,
+    /// Accepted until the bank's word.
+    payout: Option<f64>,
+}
+
+impl Times {
+    fn of(explanation: &Value) -> Self {
+        let steps: Vec<(Timestamp, &str)> = explanation["timeline"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|step| Some((step["at"].as_str()?.parse().ok()?, step["event"].as_str()?)))
+            .collect();
+        let last = |names: &[&str]| steps.iter().rev().find(|(_, e)| names.contains(e)).map(|(at, _)| *at);
+        let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
+            Some(to?.duration_since(from?).as_secs_f64() * 1_000.0)
+        };
+        let facts = ["elements_checked", "face_checked", "phone_checked", "scored", "graph_checked", "ring_found"];
+        let received = steps.first().map(|(at, _)| *at);
+        Self {
+            checks: between(received, last(&facts)),
+            decide: between(last(&facts), last(&["decided"])),
+            payout: between(last(&["accepted"]), last(&["paid_out", "payout_failed"])),
+        }
+    }
+}

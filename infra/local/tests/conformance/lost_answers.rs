@@ -1,0 +1,206 @@
+//! What the adapters make of answers that are lost, with the SDK's own repetition and without it, and of refusals.
+
+use crate::engines;
+use aws::{Aws, DynamoJournal, DynamoPayouts, DynamoRelations, DynamoSignIns};
+use domain::{
+    ApplicationId, BasisPoints, Channel, Fen, Reason, Subject,
+    journey::Event,
+    person::{BankCard, Person, PersonName, Phone, ResidentId},
+};
+use jiff::Timestamp;
+use local::engines::{Engines, Fault};
+use ports::{
+    PortError,
+    journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
+    payouts::{Payout, PayoutState, Payouts, Reservation, Resolution},
+    relation::{Link, Node, NodeKind, RelationGraph},
+    sign_ins::{Recorded, SignIn, SignIns},
+};
+use std::error::Error;
+
+fn id() -> ApplicationId {
+    ApplicationId::from_bytes([7; 16])
+}
+
+fn entry() -> Entry {
+    let (at, by) = (Timestamp::UNIX_EPOCH, "intake/0.1.0".to_owned());
+    Entry { number: 1, at, by, events: vec![Event::Expired], commands: Vec::new() }
+}
+
+fn applicant() -> Applicant {
+    let person = Person {
+        name: PersonName::parse("王伟").expect("a name"),
+        resident_id: ResidentId::parse("11010519491231002X").expect("a resident id"),
+        phone: Phone::parse("13800138000").expect("a phone"),
+        bank_card: BankCard::parse("4111111111111111").expect("a card"),
+    };
+    Applicant { person, request_digest: "digest".to_owned(), claimed_at: Timestamp::UNIX_EPOCH }
+}
+
+fn sign_in() -> SignIn {
+    SignIn {
+        code: "code".to_owned(),
+        channel: Channel::OnlineBank,
+        subject: Subject::try_from("borrower".to_owned()).expect("a subject"),
+        device: "d".to_owned(),
+        network: "n".to_owned(),
+        place: None,
+        at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+fn payout() -> Payout {
+    Payout {
+        id: id().payout_id(),
+        bank: "river-bank".to_owned(),
+        product: "steady".to_owned(),
+        amount_fen: Fen(300),
+        annual_rate_bp: BasisPoints(1_460),
+        term_months: 12,
+        state: PayoutState::Reserved,
+        reserved_at: Timestamp::UNIX_EPOCH,
+    }
+}
+
+async fn without_retries() -> (Engines, Aws) {
+    let (engines, _) = engines().await;
+    let aws = Aws::from_sdk_config(&engines.sdk_config_without_retries());
+    (engines, aws)
+}
+
+#[tokio::test]
+async fn a_claim_that_the_sdk_repeated_is_still_new() {
+    let (engines, aws) = engines().await;
+    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
+    engines.faults().fail("dynamodb:PutItem", 1, Fault::After);
+    assert_eq!(journal.claim(id(), &applicant()).await.expect("claimed"), Claim::New);
+    assert_eq!(engines.faults().waiting(), 0);
+    let again = journal.claim(id(), &applicant()).await.expect("claimed");
+    assert_eq!(again, Claim::Taken(Box::new(applicant())));
+}
+
+#[tokio::test]
+async fn a_sign_in_that_the_sdk_repeated_is_recorded_and_not_used_up() {
+    let (engines, aws) = engines().await;
+    let sign_ins = DynamoSignIns::new(aws.dynamodb, "sign-ins");
+    engines.faults().fail("dynamodb:PutItem", 1, Fault::After);
+    assert_eq!(sign_ins.record(&sign_in()).await.expect("recorded"), Recorded::Yes);
+    assert_eq!(engines.faults().waiting(), 0);
+    assert_eq!(sign_ins.record(&sign_in()).await.expect("recorded"), Recorded::CodeUsed);
+}
+
+#[tokio::test]
+async fn an_append_that_the_sdk_repeated_is_taken_by_itself() {
+    let (engines, aws) = engines().await;
+    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
+    engines.faults().fail("dynamodb:PutItem", 1, Fault::After);
+    assert!(matches!(journal.append(id(), &entry(), None).await, Err(AppendError::Taken)));
+    assert_eq!(journal.load(id()).await.expect("loaded"), [entry()]);
+}
+
+#[tokio::test]
+async fn a_reservation_that_the_sdk_repeated_is_made_once() {
+    let (engines, aws) = engines().await;
+    let ledger = DynamoPayouts::new(aws.dynamodb, "payouts");
+    engines.faults().fail("dynamodb:TransactWriteItems", 1, Fault::After);
+    let reservation = ledger.reserve(&payout(), Fen(1_000)).await.expect("reserved");
+    assert!(matches!(reservation, Reservation::New | Reservation::Exists(_)), "{reservation:?}");
+    assert_eq!(ledger.committed("river-bank", "steady").await.expect("counted"), Fen(300));
+}
+
+#[tokio::test]
+async fn an_append_whose_request_is_lost_leaves_nothing_and_one_whose_answer_is_lost_leaves_the_entry() {
+    let (engines, aws) = without_retries().await;
+    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
+    for (fault, left) in [(Fault::Before, 0), (Fault::After, 1)] {
+        engines.faults().fail_nth_call(1, fault);
+        let failed = journal.append(id(), &entry(), None).await;
+        assert!(matches!(failed, Err(AppendError::Port(error)) if error.is_retryable()));
+        assert_eq!(journal.load(id()).await.expect("loaded").len(), left);
+    }
+}
+
+#[tokio::test]
+async fn every_step_of_a_payout_may_lose_its_answer_and_be_taken_again() {
+    for fault in [Fault::Before, Fault::After] {
+        for nth in 1..=2 {
+            for ends_paid in [true, false] {
+                resolve_with_faults(fault, nth, ends_paid).await;
+            }
+        }
+    }
+}
+
+/// Reserves and resolves a payout; the nth call of each step fails and the step is then taken again.
+async fn resolve_with_faults(fault: Fault, nth: u32, ends_paid: bool) {
+    let (engines, aws) = without_retries().await;
+    let ledger = DynamoPayouts::new(aws.dynamodb, "payouts");
+    let payout = payout();
+    engines.faults().fail_nth_call(nth, fault);
+    if let Err(error) = ledger.reserve(&payout, Fen(300)).await {
+        assert!(error.is_retryable());
+    }
+    engines.faults().clear();
+    let again = ledger.reserve(&payout, Fen(300)).await.expect("reserved");
+    assert!(matches!(again, Reservation::New | Reservation::Exists(_)), "{again:?}");
+    engines.faults().fail_nth_call(nth, fault);
+    let mut resolution = None;
+    while resolution.is_none() {
+        let step = match ends_paid {
+            true => ledger.post(payout.id, "R1").await,
+            false => ledger.void(payout.id, Reason::BankRefused).await,
+        };
+        match step {
+            Ok(done) => resolution = Some(done),
+            Err(error) => assert!(error.is_retryable() && engines.faults().waiting() == 0),
+        }
+    }
+    assert_eq!(resolution, Some(Resolution::Done));
+    engines.faults().clear();
+    let left = if ends_paid { Fen(300) } else { Fen::ZERO };
+    assert_eq!(ledger.committed("river-bank", "steady").await.expect("counted"), left);
+}
+
+#[tokio::test]
+async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
+    let (engines, aws) = without_retries().await;
+    let graph = DynamoRelations::new(aws.dynamodb, "relations");
+    let nodes: Vec<Node> = (0..40).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
+    let firm = "91350100M000100Y43".parse().expect("a firm code");
+    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH };
+    engines.faults().fail("dynamodb:BatchWriteItem", 2, Fault::Before);
+    assert!(graph.link(&link).await.expect_err("the second batch is lost").is_retryable());
+    graph.link(&link).await.expect("linked");
+    for node in &nodes {
+        assert_eq!(graph.neighbours(node, 10).await.expect("read").links.len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_broken_and_tells_nothing_of_what_was_written() {
+    let (_engines, aws) = engines().await;
+    let nowhere = DynamoJournal::new(aws.dynamodb.clone(), "nowhere");
+    let missing_table = nowhere.claim(id(), &applicant()).await.expect_err("there is no such table");
+    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
+    let huge = Applicant { request_digest: "x".repeat(410_000), ..applicant() };
+    let too_large = journal.claim(id(), &huge).await.expect_err("an item has at most 400 KB");
+    for (error, code) in [(missing_table, "ResourceNotFoundException"), (too_large, "ValidationException")] {
+        assert!(!error.is_retryable());
+        let told = told(&error);
+        assert!(told.contains(code), "{told}");
+        for secret in ["王伟", "11010519491231002X", "13800138000", "4111111111111111", "xxxx"] {
+            assert!(!told.contains(secret), "{told}");
+        }
+    }
+}
+
+/// All that an error and its sources say, in both of their ways.
+fn told(error: &PortError) -> String {
+    let mut told = format!("{error:?}");
+    let mut source: Option<&dyn Error> = Some(error);
+    while let Some(error) = source {
+        told.push_str(&format!(": {error}"));
+        source = error.source();
+    }
+    told
+}
