@@ -61,8 +61,7 @@ impl Decider {
             return Err(RecordError::Handler("the queue of decisions carries another command"));
         }
         for _ in 0..DECIDE_TRIES {
-            let loaded =
-                self.journeys.load(message.application_id).await?.ok_or(AdvanceError::NotFound)?;
+            let loaded = self.journeys.load(message.application_id).await?.ok_or(AdvanceError::NotFound)?;
             if loaded.journey.status != Status::Deciding {
                 return self.send_again(loaded).await;
             }
@@ -113,9 +112,11 @@ impl Decider {
     /// The decision was recorded before, perhaps by a run that died before it could send what follows from it.
     async fn send_again(&self, loaded: Loaded) -> Result<(), RecordError> {
         let current = loaded.journey.revision;
-        let decided = loaded.entries.iter().flat_map(|entry| &entry.events).find(
-            |event| matches!(event, Event::Decided { revision, .. } if *revision == current),
-        );
+        let decided = loaded
+            .entries
+            .iter()
+            .flat_map(|entry| &entry.events)
+            .find(|event| matches!(event, Event::Decided { revision, .. } if *revision == current));
         let Some(decided) = decided.cloned() else { return Ok(()) };
         match self.journeys.advance_from(loaded, &[decided]).await {
             Ok(_) | Err(AdvanceError::Transition(_)) => Ok(()),

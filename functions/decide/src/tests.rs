@@ -5,7 +5,7 @@ fn application(accept_up_to_bp: Option<u32>) -> Application {
     serde_json::from_value(serde_json::json!({
         "id": "00000000-0000-8000-8000-000000000001",
         "subject": "subject",
-        "firm_code": "91420100MA4KL00019",
+        "firm_code": "91420100MA4KL0001N",
         "product": "river-quick",
         "bank": "river-bank",
         "approval": "delegated",

@@ -6,10 +6,19 @@
 //! ([`gateway`]), of queued messages ([`poller`]) and of schedules ([`schedule`]), with Lambda's time-outs ([`invoke`]).
 //! A message whose function failed stays in its queue and is delivered again, as on AWS.
 
+pub mod bench;
+pub mod borrower;
+pub mod counterparties;
+pub mod demo;
 pub mod engines;
 pub mod gateway;
 pub mod invoke;
+pub mod keys;
+pub mod lending;
+pub mod load;
+pub mod people;
 pub mod poller;
+pub mod prices;
 pub mod schedule;
 pub mod stack;
 pub mod template;

@@ -1,1 +1,162 @@
-fn main() {}
+//! `cargo run --release` starts the whole product on this machine; `-- demo` plays a mix of applications through it.
+
+use clap::{Args, Parser, Subcommand};
+use local::{
+    counterparties::CounterpartyOptions,
+    demo,
+    lending::{Lending, LendingOptions},
+    load::{self, Loaded},
+    people,
+};
+use ports::{Clock as _, SystemClock};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// 3 minutes to apply, 0 people in the loop, 1 second to pay out: the lending system on one machine.
+#[derive(Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: RunArgs,
+}
+
+#[derive(Args)]
+struct RunArgs {
+    /// Folder for state and keys.
+    #[arg(long, global = true, default_value = ".local")]
+    state: PathBuf,
+    /// Forget the state of earlier runs first.
+    #[arg(long, global = true)]
+    fresh: bool,
+    /// Port of the API on 127.0.0.1.
+    #[arg(long, global = true, default_value_t = 8301)]
+    port: u16,
+    /// A real bank in place of a simulated one: <bank>=<url>. May be given several times.
+    #[arg(long, global = true, value_name = "BANK=URL", value_parser = bank_url)]
+    bank_url: Vec<(String, String)>,
+    /// Real providers of the face and phone checks in place of the simulated ones.
+    #[arg(long, global = true, value_name = "URL")]
+    provider_url: Option<String>,
+    /// Key file that holds the secrets shared with real counterparties; see README.
+    #[arg(long, global = true, value_name = "FILE")]
+    keys: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Play a mix of applications through the HTTP API, and fail unless each becomes what it should.
+    Demo,
+    /// Start with a user's own firms: a folder of CSV files, one per source.
+    Load { folder: PathBuf },
+    /// Measure the way from the last callback to the bank, applications per second, calls and cost.
+    Bench {
+        /// Applications per number of borrowers.
+        #[arg(long, default_value_t = 400)]
+        applications: u32,
+    },
+    /// Print the OpenAPI document.
+    Openapi,
+}
+
+fn bank_url(text: &str) -> Result<(String, String), String> {
+    let (bank, url) = text.split_once('=').ok_or("must be <bank>=<url>")?;
+    Ok((bank.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
+#[tokio::main]
+async fn main() -> Result<(), AnyError> {
+    let cli = Cli::parse();
+    init_logs();
+    let mut out = std::io::stdout();
+    match cli.command {
+        Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
+        Some(Command::Demo) => run_demo(&cli.run, &mut out).await,
+        Some(Command::Bench { applications }) => Ok(local::bench::run(applications, &mut out).await?),
+        Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
+        None => serve(&cli.run, city(), &mut out).await,
+    }
+}
+
+/// Warnings and errors to standard error; `RUST_LOG` tells more.
+fn init_logs() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+}
+
+/// The first city, which comes with the source.
+fn city() -> PathBuf {
+    PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/city"))
+}
+
+async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loaded), AnyError> {
+    if args.fresh && args.state.exists() {
+        std::fs::remove_dir_all(&args.state)?;
+    }
+    let counterparties = CounterpartyOptions {
+        banks: args.bank_url.iter().cloned().collect::<BTreeMap<_, _>>(),
+        provider: args.provider_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
+        ..CounterpartyOptions::default()
+    };
+    let options = LendingOptions {
+        state: Some(args.state.clone()),
+        keys: args.keys.clone(),
+        port: args.port,
+        counterparties,
+        ..LendingOptions::default()
+    };
+    let lending = Lending::start(options).await?;
+    let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
+    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
+    lending.store_firms(&loaded.firms).await?;
+    Ok((lending, loaded))
+}
+
+async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -> Result<(), AnyError> {
+    let (lending, loaded) = start(args, &folder).await?;
+    report(&loaded, out)?;
+    let (url, channel) = (lending.url(), &lending.counterparties.channel_url);
+    writeln!(out, "\nListening on {url}, state in {}. Try:\n", args.state.display())?;
+    writeln!(
+        out,
+        "  CODE=$(curl -s {channel}/codes -H 'content-type: application/json' -d '{{\"channel\":\"mini_program\",\"subject\":\"me\",\"device\":\"my-phone\",\"network\":\"home\"}}' | sed 's/.*\"code\":\"\\([^\"]*\\)\".*/\\1/')"
+    )?;
+    writeln!(
+        out,
+        "  TOKEN=$(curl -s {url}/v1/sessions -H 'content-type: application/json' -d \"{{\\\"channel\\\":\\\"mini_program\\\",\\\"code\\\":\\\"$CODE\\\"}}\" | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')"
+    )?;
+    writeln!(out, "  curl -s {url}/v1/products -H \"authorization: Bearer $TOKEN\"\n")?;
+    writeln!(out, "Ctrl-C stops.")?;
+    tokio::signal::ctrl_c().await?;
+    writeln!(out, "\nStopping.")?;
+    lending.stop().await;
+    Ok(())
+}
+
+fn report(loaded: &Loaded, out: &mut impl std::io::Write) -> std::io::Result<()> {
+    writeln!(out, "{} firms from {} rows, {} rows refused.", loaded.firms.len(), loaded.rows, loaded.refused.len())?;
+    for refused in &loaded.refused {
+        writeln!(out, "  {refused}")?;
+    }
+    for missing in &loaded.missing {
+        writeln!(out, "  {missing}.csv is not there: scored as missing")?;
+    }
+    Ok(())
+}
+
+async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), AnyError> {
+    let folder = city();
+    let (lending, loaded) = start(args, &folder).await?;
+    report(&loaded, out)?;
+    let now = SystemClock.now();
+    let today = now.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8))).date();
+    let owners = people::owners(&folder, &loaded, today)?;
+    let run = (now.as_second() % 90_000) as u32;
+    let url = lending.url();
+    let right = demo::run(&url, &lending.counterparties.channel_url, &owners, run, out).await;
+    lending.stop().await;
+    if right? { Ok(()) } else { Err("the demo did not end as it should".into()) }
+}

@@ -360,7 +360,7 @@ impl Bank {
 
     /// The answers after which the bank knows nothing of the instruction.
     fn turn_away(&self, instruction: &Instruction, behaviour: Behaviour) -> Option<Response> {
-        let mut first_time = || {
+        let first_time = || {
             let mut stumbled = self.stumbled.lock().unwrap_or_else(PoisonError::into_inner);
             stumbled.insert(instruction.payout_id.clone())
         };
@@ -495,4 +495,5 @@ impl Bank {
 }
 
 #[cfg(test)]
+#[expect(clippy::inconsistent_digit_grouping, reason = "amounts are written as yuan_fen")]
 mod tests;

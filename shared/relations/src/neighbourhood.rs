@@ -80,9 +80,8 @@ impl Neighbourhood {
 
     /// Whether anything within two hops was left unread, so that sizes and counts are lower bounds.
     pub(crate) fn cut_off(&self) -> bool {
-        let unread = |link: &Link| {
-            link.nodes.iter().any(|node| is_strong(node.kind) && !self.read.contains_key(node))
-        };
+        let unread =
+            |link: &Link| link.nodes.iter().any(|node| is_strong(node.kind) && !self.read.contains_key(node));
         self.read.values().any(|crowd| crowd.cut_off)
             || unread(&self.own)
             || self.direct().into_values().any(unread)

@@ -70,7 +70,8 @@ fn evidence(neighbourhood: &Neighbourhood, members: &BTreeMap<ApplicationId, &Li
     shared.sort_by_key(|(node, applications)| (node.kind, Reverse(applications.len()), &node.hash));
     let named = |applications: BTreeSet<ApplicationId>| -> Vec<ApplicationId> {
         // The application itself is named even where only a part can be.
-        let own = applications.contains(&neighbourhood.own.application).then_some(neighbourhood.own.application);
+        let own =
+            applications.contains(&neighbourhood.own.application).then_some(neighbourhood.own.application);
         let rest = applications.iter().copied().filter(|id| Some(*id) != own);
         let mut named: Vec<_> = own.into_iter().chain(rest).take(MAX_EVIDENCE_APPLICATIONS).collect();
         named.sort_unstable();

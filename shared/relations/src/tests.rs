@@ -179,7 +179,8 @@ fn evidence_is_bounded_and_names_the_application_itself() {
 }
 
 fn any_graph() -> impl Strategy<Value = Vec<Link>> {
-    let node = (prop::sample::select(vec!["card", "device", "phone", "person", "address", "network"]), 0_u8..6);
+    let node =
+        (prop::sample::select(vec!["card", "device", "phone", "person", "address", "network"]), 0_u8..6);
     let one = (0_usize..6, prop::collection::vec(node, 1..5), 0_i64..120);
     prop::collection::vec(one, 1..24).prop_map(|all| {
         let number = |place: usize| u8::try_from(place + 1).unwrap();

@@ -1,12 +1,14 @@
 //! How long a decision takes: `cargo run --release -p strategy --example decide_speed`.
 
-#![expect(clippy::print_stdout, clippy::disallowed_methods, reason = "a measurement, not part of the product")]
+#![expect(
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "a measurement, not part of the product"
+)]
 
 use jiff::Timestamp;
 use std::{hint::black_box, time::Instant};
-use strategy::{
-    FirmFacts, GraphFacts, Input, ProductFacts, Requested, RingFacts, ScoreFacts, Strategy,
-};
+use strategy::{FirmFacts, GraphFacts, Input, ProductFacts, Requested, RingFacts, ScoreFacts, Strategy};
 
 const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
 const ROUNDS: usize = 50_000;

@@ -1,7 +1,10 @@
 //! Reading a strategy document and refusing what has no place in one.
 //!
-//! The engine itself is lenient: it skips expressions that do not compile, treats a table cell that fails as one that
-//! does not match, runs JavaScript, and validates against schemas that it may fetch. None of that may reach a decision.
+//! The engine itself is lenient: it skips expressions that do not compile, calls unknown fields null, runs JavaScript,
+//! and validates against schemas that it may fetch. All that is refused here. One leniency cannot be seen in a document:
+//! a table cell that fails while it is evaluated counts as one that does not match. So a table that refuses must read
+//! only values that an expression node has computed before, where a failure ends the evaluation; see *Terms* in
+//! `models/strategies`.
 
 use crate::{
     Strategy, StrategyError,
@@ -161,8 +164,7 @@ fn check_table(node: &str, table: &DecisionTableContent) -> Result<(), LoadError
     for rule in table.rules.iter() {
         for input in table.inputs.iter() {
             // A cell under a field is a test of it; a cell without one is an expression of its own.
-            let kind =
-                if input.field.is_some() { ExpressionKind::Unary } else { ExpressionKind::Standard };
+            let kind = if input.field.is_some() { ExpressionKind::Unary } else { ExpressionKind::Standard };
             check_expression(node, rule.get(&input.id).map_or("", |cell| &**cell), kind)?;
         }
         for output in table.outputs.iter() {
@@ -204,10 +206,31 @@ fn refused_call(instruction: &Opcode) -> Option<String> {
         Opcode::CallFunction {
             kind:
                 FunctionKind::Internal(
-                    F::Len | F::Contains | F::Flatten | F::Upper | F::Lower | F::Trim | F::StartsWith
-                    | F::EndsWith | F::Abs | F::Sum | F::Avg | F::Min | F::Max | F::Median | F::Floor
-                    | F::Ceil | F::Round | F::Trunc | F::IsNumeric | F::String | F::Number | F::Bool
-                    | F::Type | F::Keys | F::Values,
+                    F::Len
+                    | F::Contains
+                    | F::Flatten
+                    | F::Upper
+                    | F::Lower
+                    | F::Trim
+                    | F::StartsWith
+                    | F::EndsWith
+                    | F::Abs
+                    | F::Sum
+                    | F::Avg
+                    | F::Min
+                    | F::Max
+                    | F::Median
+                    | F::Floor
+                    | F::Ceil
+                    | F::Round
+                    | F::Trunc
+                    | F::IsNumeric
+                    | F::String
+                    | F::Number
+                    | F::Bool
+                    | F::Type
+                    | F::Keys
+                    | F::Values,
                 )
                 | FunctionKind::Closure(_),
             ..

@@ -56,8 +56,7 @@ struct Outcome {
 
 /// The decision that an outcome stands for, once it has been held against the law, the product and the request.
 pub(crate) fn read(outcome: Value, input: &Input, now: Timestamp) -> Result<Decision, OutcomeError> {
-    let outcome: Outcome =
-        serde_json::from_value(outcome).map_err(|e| OutcomeError::Shape(e.to_string()))?;
+    let outcome: Outcome = serde_json::from_value(outcome).map_err(|e| OutcomeError::Shape(e.to_string()))?;
     let mut reasons: Vec<Reason> = Vec::new();
     for code in &outcome.reasons {
         let reason = code.parse().map_err(|_| OutcomeError::UnknownReason(code.clone()))?;

@@ -1,8 +1,8 @@
 //! The packaged strategy case by case, what the loader refuses, and what no outcome may ever be.
 
 use crate::{
-    FirmFacts, GraphFacts, Input, LoadError, MAX_DOCUMENT_BYTES, OutcomeError, RingFacts, Strategy, StrategyError,
-    document::good_firm,
+    FirmFacts, GraphFacts, Input, LoadError, MAX_DOCUMENT_BYTES, OutcomeError, RingFacts, Strategy,
+    StrategyError, document::good_firm,
 };
 use domain::{
     Reason,
@@ -95,11 +95,13 @@ fn a_ring_is_declined_from_where_on_its_members_hear_of_each_other() {
     let edge = relations::NOTIFY_FROM;
     for size in 1..=6 {
         for firms in 1..=size {
-            let declined = matches!(
-                decide(|input| input.ring = RingFacts { size, firms }),
-                Decision::Declined { .. }
+            let declined =
+                matches!(decide(|input| input.ring = RingFacts { size, firms }), Decision::Declined { .. });
+            assert_eq!(
+                declined,
+                size >= edge.ring_size && firms >= edge.ring_firms,
+                "{size} of {firms} firms"
             );
-            assert_eq!(declined, size >= edge.ring_size && firms >= edge.ring_firms, "{size} of {firms} firms");
         }
     }
 }
@@ -225,9 +227,13 @@ fn nodes_that_run_code_or_reach_outside_are_refused() {
 
 #[test]
 fn expressions_that_read_a_clock_or_roll_dice_are_refused() {
-    for expression in
-        ["rand(2) > 1", "d() > d('2026-01-01')", "date('now') > 0", "map([1], rand(#))[0] == 1", "`${rand(9)}` == '1'"]
-    {
+    for expression in [
+        "rand(2) > 1",
+        "d() > d('2026-01-01')",
+        "date('now') > 0",
+        "map([1], rand(#))[0] == 1",
+        "`${rand(9)}` == '1'",
+    ] {
         let error = with_outcome("approve", expression).unwrap_err();
         assert!(matches!(error, LoadError::Function { .. }), "{expression}: {error}");
     }
@@ -236,7 +242,9 @@ fn expressions_that_read_a_clock_or_roll_dice_are_refused() {
 #[test]
 fn an_expression_that_does_not_compile_is_refused_wherever_it_stands() {
     assert!(matches!(with_outcome("approve", "len(refusals"), Err(LoadError::Expression { .. })));
-    for (place, field, value) in [("refusals", "code", "'OPEN"), ("refusals", "ring_size", ">= ("), ("band", "points", "[600..")] {
+    for (place, field, value) in
+        [("refusals", "code", "'OPEN"), ("refusals", "ring_size", ">= ("), ("band", "points", "[600..")]
+    {
         let error = changed(|document| {
             let at = node(document, place);
             document["nodes"][at]["content"]["rules"][0][field] = value.into();
@@ -252,9 +260,15 @@ fn schemas_policies_imports_cycles_and_oversize_are_refused() {
     assert!(matches!(changed(|d| d["imports"] = json!(["words"])), Err(LoadError::NotAGraph)));
     assert!(matches!(Strategy::load(NAME, r#"{"blocks":[]}"#), Err(LoadError::NotAGraph)));
     let back = json!({"id": "back", "sourceId": "outcome", "targetId": "band"});
-    assert!(matches!(changed(|d| d["edges"].as_array_mut().unwrap().push(back.clone())), Err(LoadError::Graph(_))));
+    assert!(matches!(
+        changed(|d| d["edges"].as_array_mut().unwrap().push(back.clone())),
+        Err(LoadError::Graph(_))
+    ));
     let nowhere = json!({"id": "nowhere", "sourceId": "outcome", "targetId": "gone"});
-    assert!(matches!(changed(|d| d["edges"].as_array_mut().unwrap().push(nowhere.clone())), Err(LoadError::Graph(_))));
+    assert!(matches!(
+        changed(|d| d["edges"].as_array_mut().unwrap().push(nowhere.clone())),
+        Err(LoadError::Graph(_))
+    ));
     let padded = format!("{STANDARD}{}", " ".repeat(MAX_DOCUMENT_BYTES));
     assert!(matches!(Strategy::load(NAME, &padded), Err(LoadError::TooLarge)));
     assert!(matches!(Strategy::load("../secrets", STANDARD), Err(LoadError::Name)));
@@ -283,7 +297,9 @@ fn an_outcome_outside_the_law_the_product_or_the_request_is_no_decision() {
         ("approve", "false", E::NoReason),
     ] {
         let error = with_outcome(key, value).unwrap_err();
-        let LoadError::Trial { problem: StrategyError::Outcome(found), .. } = error else { panic!("{error}") };
+        let LoadError::Trial { problem: StrategyError::Outcome(found), .. } = error else {
+            panic!("{error}")
+        };
         assert_eq!(found, problem, "{key} = {value}");
     }
 }
@@ -312,7 +328,8 @@ fn an_outcome_that_is_not_whole_or_not_complete_is_no_decision() {
 }
 
 fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
-    let amounts = (1_u64..=60_000_000, prop::option::of(0_u64..=200_000_000), prop::option::of(-10_i64..4_000));
+    let amounts =
+        (1_u64..=60_000_000, prop::option::of(0_u64..=200_000_000), prop::option::of(-10_i64..4_000));
     let counts = prop::collection::vec(1_u32..60, 6);
     (400_i32..760, 0_usize..=5, amounts, counts, any::<bool>()).prop_map(
         |(points, present, (amount, supported, age), counts, cut_off)| {

@@ -33,7 +33,7 @@ pub async fn an_entry_reads_back_bit_for_bit(journal: &dyn Journal) {
     let written = entry(1, "score/0.1.0");
     journal.append(application(1), &written, Some(at(5))).await.unwrap();
     let read = journal.load(application(1)).await.unwrap();
-    assert_eq!(read, [written.clone()]);
+    assert_eq!(read, std::slice::from_ref(&written));
     let bytes = |entry: &Entry| serde_json::to_vec(entry).unwrap();
     assert_eq!(bytes(&read[0]), bytes(&written));
 }

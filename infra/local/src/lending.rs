@@ -1,0 +1,204 @@
+//! The whole product in one process: engines, counterparties, the stack of the template, and the firms.
+
+use crate::{
+    counterparties::{Counterparties, CounterpartyError, CounterpartyOptions},
+    engines::{EngineError, EngineOptions, Engines},
+    gateway,
+    keys::{Keys, KeysError},
+    stack::{Registry, Stack, StackError, StackOptions},
+    template::{Template, TemplateError},
+};
+use aws::{Aws, DynamoFirms};
+use contract::names::setting;
+use domain::{FirmRecord, product::Catalogue};
+use ports::{Clock, SystemClock, firms::FirmLoader as _};
+use serde_json::json;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+/// The template, as it was when this binary was built.
+const TEMPLATE: &str = include_str!("../../template.yaml");
+
+/// How the product is run.
+#[derive(Clone)]
+pub struct LendingOptions {
+    /// Folder for state and keys; everything in memory without one.
+    pub state: Option<PathBuf>,
+    /// A key file of the user's own, in place of the one in the state folder.
+    pub keys: Option<PathBuf>,
+    /// Port of the API on 127.0.0.1; 0 picks a free one.
+    pub port: u16,
+    pub counterparties: CounterpartyOptions,
+    /// How long a bank may take to answer.
+    pub bank_timeout: Duration,
+    /// How often the sweeper runs.
+    pub sweep_every: Duration,
+    /// Pollers and schedules run by themselves. Without, a test drives them.
+    pub background: bool,
+    /// Whether the SDK tries failed calls again.
+    pub sdk_retries: bool,
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Default for LendingOptions {
+    fn default() -> Self {
+        Self {
+            state: None,
+            keys: None,
+            port: 0,
+            counterparties: CounterpartyOptions::default(),
+            bank_timeout: Duration::from_secs(2),
+            sweep_every: Duration::from_secs(5),
+            background: true,
+            sdk_retries: true,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+/// Why the product did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LendingError {
+    #[error("the template cannot be used")]
+    Template(#[from] TemplateError),
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    #[error(transparent)]
+    Counterparty(#[from] CounterpartyError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    #[error(transparent)]
+    Stack(#[from] StackError),
+    #[error("the products cannot be used")]
+    Products(#[from] wiring::WireError),
+    #[error("the port {port} or the folder for state cannot be used")]
+    Machine { port: u16, #[source] source: std::io::Error },
+    #[error("the firms cannot be stored")]
+    Firms(#[from] ports::PortError),
+}
+
+/// The running product.
+pub struct Lending {
+    pub stack: Stack,
+    pub counterparties: Counterparties,
+    pub engines: Engines,
+    pub aws: Aws,
+    pub keys: Keys,
+    pub products: Catalogue,
+    address: SocketAddr,
+    firms_table: String,
+}
+
+impl Lending {
+    pub async fn start(options: LendingOptions) -> Result<Self, LendingError> {
+        let machine = |source| LendingError::Machine { port: options.port, source };
+        let template = Template::parse(TEMPLATE)?;
+        let products = wiring::products()?;
+        let banks: BTreeSet<&str> = products.iter().map(|p| p.bank.as_str()).collect();
+        if let Some(folder) = &options.state {
+            std::fs::create_dir_all(folder).map_err(machine)?;
+        }
+        let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join("keys.json")));
+        let keys = match &key_file {
+            Some(path) => Keys::load_or_generate(path, banks.iter().copied())?,
+            None => Keys::generate(banks.iter().copied())?,
+        };
+        let listener = gateway::bind(options.port).await.map_err(machine)?;
+        let address = listener.local_addr().map_err(machine)?;
+        let mut outside = options.counterparties.clone();
+        outside.books = outside.books.or_else(|| options.state.clone());
+        let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
+        let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
+        let stack_options = stack_options(&options, &keys, &counterparties, address);
+        let stack = Stack::start(&template, &engines, &registry(&options.clock), stack_options).await?;
+        stack.serve(listener).map_err(machine)?;
+        if options.background {
+            stack.run();
+        }
+        let config = engines.sdk_config();
+        let aws = Aws::from_sdk_config(&config);
+        let firms_table = crate::template::local_name("Firms");
+        Ok(Self { stack, counterparties, engines, aws, keys, products, address, firms_table })
+    }
+
+    /// Base URL of the API.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Puts firms into the archive.
+    pub async fn store_firms(&self, firms: &[FirmRecord]) -> Result<(), LendingError> {
+        let archive = DynamoFirms::new(self.aws.dynamodb.clone(), self.firms_table.clone());
+        archive.put(firms).await?;
+        Ok(())
+    }
+
+    /// Stops taking requests, finishes what has begun, and ends.
+    pub async fn stop(self) {
+        self.stack.stop().await;
+        self.counterparties.stop().await;
+        drop(self.stack);
+        self.engines.stop().await;
+    }
+}
+
+/// The code of every function, on one clock.
+fn registry(clock: &Arc<dyn Clock>) -> Registry {
+    macro_rules! on_clock {
+        ($wire_at:path) => {{
+            let clock = clock.clone();
+            move |env: &lambda_kit::Environment, aws: &Aws| $wire_at(env, aws, clock.clone())
+        }};
+    }
+    Registry::new()
+        .with("intake", on_clock!(intake::wire_at))
+        .with("verify-face", on_clock!(verify_face::wire_at))
+        .with("verify-phone", on_clock!(verify_phone::wire_at))
+        .with("score", on_clock!(score::wire_at))
+        .with("graph-check", on_clock!(graph_check::wire_at))
+        .with("decide", on_clock!(decide::wire_at))
+        .with("payout", on_clock!(payout::wire_at))
+        .with("bank-callback", on_clock!(bank_callback::wire_at))
+        .with("sweeper", on_clock!(sweeper::wire_at))
+}
+
+/// The template's parameters and secrets, with local values.
+fn stack_options(
+    options: &LendingOptions,
+    keys: &Keys,
+    outside: &Counterparties,
+    address: SocketAddr,
+) -> StackOptions {
+    let url = format!("http://{address}");
+    let bank_urls = json!(outside.bank_urls).to_string();
+    let parameters = BTreeMap::from([
+        ("PublicUrl".to_owned(), url),
+        ("FaceProviderUrl".to_owned(), outside.provider_url.clone()),
+        ("PhoneProviderUrl".to_owned(), outside.provider_url.clone()),
+        ("ChannelUrl".to_owned(), outside.channel_url.clone()),
+        ("BankUrls".to_owned(), bank_urls),
+    ]);
+    let settings = [
+        (setting::FACE_PROVIDER_SECRETS, keys.face_provider.clone()),
+        (setting::PHONE_PROVIDER_SECRETS, keys.phone_provider.clone()),
+        (setting::CHANNEL_SECRETS, keys.channels.clone()),
+        (setting::BANK_SECRETS, json!(keys.banks).to_string()),
+        (setting::HASH_KEY, keys.hash_key.clone()),
+        (setting::TOKEN_KEY, keys.token_key.clone()),
+        (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),
+        (setting::ALLOW_LOCAL, "true".to_owned()),
+    ];
+    StackOptions {
+        parameters,
+        settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        schedule_every: Some(options.sweep_every),
+        redelivery: Some(Duration::from_secs(1)),
+        sdk_retries: options.sdk_retries,
+        clock: options.clock.clone(),
+    }
+}
