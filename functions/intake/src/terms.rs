@@ -3,11 +3,12 @@
 use contract::http::{ApplicationRequest, FieldError, Problem};
 use domain::{
     BasisPoints, Consents, Fen, FirmCode,
+    calendar::day_in_china,
     money::MAX_ANNUAL_RATE,
     person::{BankCard, Person, PersonName, Phone, ResidentId},
     product::{Catalogue, Product},
 };
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use lambda_kit::http::invalid;
 
 /// Youngest and oldest legal representative who may apply, in whole years.
@@ -35,7 +36,7 @@ impl Terms {
         let phone = faults.take("/legal_representative/phone", Phone::parse(&who.phone));
         let bank_card = faults.take("/legal_representative/bank_card", BankCard::parse(&who.bank_card));
         if let Some(id) = &resident_id {
-            let today = now.to_zoned(china()).date();
+            let today = day_in_china(now);
             faults.check("/legal_representative/resident_id", AGES.contains(&id.age_on(today)), || {
                 format!("the legal representative must be {} to {} years old", AGES.start(), AGES.end())
             });
@@ -98,11 +99,6 @@ fn check_product(faults: &mut Faults, product: &Product, amount: Fen, term_month
     faults.check("/term_months", product.terms_months.contains(&term_months), || {
         format!("{} is lent for {:?} months", product.id, product.terms_months)
     });
-}
-
-/// China has one time zone and no daylight saving.
-fn china() -> TimeZone {
-    TimeZone::fixed(jiff::tz::offset(8))
 }
 
 #[derive(Default)]

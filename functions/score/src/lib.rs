@@ -17,11 +17,12 @@ use async_trait::async_trait;
 use contract::queue::CommandMessage;
 use domain::{
     ApplicationId, FirmRecord,
+    calendar::day_in_china,
     checks::{DimensionScore, Score},
     journey::Event,
 };
 use forest::Ensemble;
-use jiff::{civil::Date, tz::TimeZone};
+use jiff::civil::Date;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::firms::FirmArchive;
 use serde_json::Value;
@@ -62,7 +63,7 @@ impl Scorer {
         let firm = self.firms.get(&application.firm_code).await?.ok_or(RecordError::Handler(
             "the firm of a received application is no longer in the archive",
         ))?;
-        let today = application.received_at.to_zoned(TimeZone::fixed(jiff::tz::offset(8))).date();
+        let today = day_in_china(application.received_at);
         let score = assess(&self.ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
         self.record(id, loaded, score).await
     }

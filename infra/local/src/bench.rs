@@ -42,7 +42,7 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
     let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
     let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
     lending.store_firms(&loaded.firms).await?;
-    let today = ports::SystemClock.now().to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8))).date();
+    let today = domain::calendar::day_in_china(ports::SystemClock.now());
     let owners = people::owners(folder, &loaded, today)?;
     let good: Vec<Owner> = owners
         .into_iter()

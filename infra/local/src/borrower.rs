@@ -164,5 +164,5 @@ async fn expect(attempted: &'static str, answer: reqwest::Response) -> Result<Va
     }
     let title = body["title"].as_str().unwrap_or("no problem document").to_owned();
     let detail = body["errors"].as_array().map(|e| format!(" {e:?}")).unwrap_or_default();
-    Err(BorrowerError::Refused { attempted, status, title: title + &detail })
+    Err(BorrowerError::Refused { attempted, status, title: format!("{title}{detail}") })
 }

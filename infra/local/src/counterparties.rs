@@ -11,7 +11,7 @@ use signing::KeyError;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Who is real, and where simulated ones keep their books.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct CounterpartyOptions {
     /// Bank → URL of a real one.
     pub banks: BTreeMap<String, String>,

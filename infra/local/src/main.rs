@@ -152,7 +152,7 @@ async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), A
     let (lending, loaded) = start(args, &folder).await?;
     report(&loaded, out)?;
     let now = SystemClock.now();
-    let today = now.to_zoned(jiff::tz::TimeZone::fixed(jiff::tz::offset(8))).date();
+    let today = domain::calendar::day_in_china(now);
     let owners = people::owners(&folder, &loaded, today)?;
     let run = (now.as_second() % 90_000) as u32;
     let url = lending.url();

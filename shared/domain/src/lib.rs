@@ -4,6 +4,7 @@
 //! the events so far and a new event into the next state and the commands to send.
 
 pub mod application;
+pub mod calendar;
 pub mod checks;
 pub mod decision;
 pub mod firm;

@@ -29,6 +29,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     nanoseconds.sort_unstable();
     let at = |share: usize| nanoseconds[(nanoseconds.len() - 1) * share / 1000];
     println!("load {} µs", load.as_micros());
-    println!("{} rows scored: p50 {} ns, p99 {} ns, p99.9 {} ns", nanoseconds.len(), at(500), at(990), at(999));
+    println!(
+        "{} rows scored: p50 {} ns, p99 {} ns, p99.9 {} ns",
+        nanoseconds.len(),
+        at(500),
+        at(990),
+        at(999)
+    );
     Ok(())
 }

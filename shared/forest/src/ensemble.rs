@@ -1,7 +1,7 @@
 //! The loaded ensemble: manifest and graph, checked against each other, ready to score from any thread.
 
 use std::{
-    io,
+    fmt, io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
@@ -59,12 +59,18 @@ pub struct Scored {
 }
 
 /// One model version in memory. Shared by reference between threads; each call takes a spare state or makes one.
-#[derive(Debug)]
 pub struct Ensemble {
     manifest: Manifest,
     plan: Arc<TypedRunnableModel>,
     /// States between calls: setting one up costs more than scoring a row.
     spare: Mutex<Vec<TypedSimpleState>>,
+}
+
+/// The version says it all; the trees would fill a log.
+impl fmt::Debug for Ensemble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ensemble").field("version", &self.manifest.version).finish_non_exhaustive()
+    }
 }
 
 impl Ensemble {
@@ -146,7 +152,11 @@ impl Ensemble {
             let tensor: &Tensor = &outputs[at];
             let values = unwrap_f32(tensor)?;
             let sound = values.len() == length && values.iter().all(|v| v.is_finite());
-            if sound { Ok(values) } else { Err(TractError::msg(format!("output {} is not sound", OUTPUTS[at]))) }
+            if sound {
+                Ok(values)
+            } else {
+                Err(TractError::msg(format!("output {} is not sound", OUTPUTS[at])))
+            }
         };
         let pd = f64::from(output(0, 1)?[0]);
         let known = |(margin, missing): (&f32, &f32)| (*missing == 0.0).then_some(*margin);
@@ -178,6 +188,13 @@ fn check_graph(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), LoadEr
     if let Some(tensor) = graph.initializer.iter().find(external) {
         return refuse(format!("tensor {:?} lies outside the model file", tensor.name));
     }
+    if let Some(tensor) = graph.initializer.iter().find(|tensor| !is_finite(tensor)) {
+        return refuse(format!("tensor {:?} is not all finite float32", tensor.name));
+    }
+    let factors = graph.node.iter().flat_map(|node| &node.attribute).map(|attribute| attribute.f);
+    if !factors.into_iter().all(f32::is_finite) {
+        return refuse("an attribute is not finite".to_owned());
+    }
     if !graph.input.iter().map(|i| i.name.as_str()).eq(["features"]) {
         return refuse("the only input must be features".to_owned());
     }
@@ -196,6 +213,14 @@ fn check_graph(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), LoadEr
         }
     }
     Ok(())
+}
+
+/// tract's sigmoid turns NaN into a probability, so a NaN among the fuser's weights has to be caught at the door.
+fn is_finite(tensor: &pb::TensorProto) -> bool {
+    let float = tensor.data_type == pb::tensor_proto::DataType::Float as i32;
+    let (raw, rest) = tensor.raw_data.as_chunks::<4>();
+    let values = raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).chain(tensor.float_data.iter().copied());
+    float && rest.is_empty() && values.into_iter().all(f32::is_finite)
 }
 
 /// tract wraps whatever went wrong; a tree that we refused ourselves is found again by its type.

@@ -71,7 +71,8 @@ mod tests {
 
     #[test]
     fn what_is_not_a_number_is_missing_and_not_zero() {
-        let cells = [json!(null), json!(""), json!("NaN"), json!("inf"), json!("1e999"), json!("n/a"), json!([1])];
+        let cells =
+            [json!(null), json!(""), json!("NaN"), json!("inf"), json!("1e999"), json!("n/a"), json!([1])];
         for cell in cells {
             assert_eq!(number_of(cell.clone()), None, "{cell}");
         }

@@ -125,10 +125,12 @@ impl Manifest {
                 return Err(ManifestError::Dimension { feature, dimension });
             }
         }
-        if let Some(empty) = self.dimensions.iter().find(|d| self.features.iter().all(|f| f.dimension != **d)) {
+        if let Some(empty) = self.dimensions.iter().find(|d| self.features.iter().all(|f| f.dimension != **d))
+        {
             return Err(ManifestError::NoFeature(empty.clone()));
         }
-        let plain = |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':']);
+        let plain =
+            |name: &str| !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\\', ':']);
         if let Some(name) = self.sha256.keys().chain([&self.model]).find(|name| !plain(name)) {
             return Err(ManifestError::FileName(name.clone()));
         }

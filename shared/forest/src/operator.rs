@@ -105,12 +105,7 @@ impl Expansion for TreeEnsembleRegressor {
         s.equals(&outputs[0].shape[1], self.trees.targets().to_dim())
     }
 
-    fn wire(
-        &self,
-        prefix: &str,
-        model: &mut TypedModel,
-        inputs: &[OutletId],
-    ) -> TractResult<TVec<OutletId>> {
+    fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
         model.wire_node(prefix, self.clone(), inputs)
     }
 }
@@ -128,7 +123,9 @@ impl EvalOp for TreeEnsembleRegressor {
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
         let input = args_1!(inputs);
-        let &[rows, width] = input.shape() else { bail!("features must be a table, got {:?}", input.shape()) };
+        let &[rows, width] = input.shape() else {
+            bail!("features must be a table, got {:?}", input.shape())
+        };
         let features = input.try_as_plain_ram()?.as_slice::<f32>()?;
         let targets = self.trees.targets();
         let mut sums: TVec<f64> = repeat_n(0.0, targets).collect();

@@ -143,8 +143,7 @@ fn city() -> BTreeMap<String, Sources> {
         let header = file.headers().unwrap().clone();
         for record in file.records() {
             let record = record.unwrap();
-            let typed =
-                |cell: &str| cell.parse::<i64>().map_or_else(|_| Value::from(cell), Value::from);
+            let typed = |cell: &str| cell.parse::<i64>().map_or_else(|_| Value::from(cell), Value::from);
             let cells = header.iter().zip(&record).skip(1).filter(|(_, cell)| !cell.is_empty());
             let row: Map<String, Value> = cells.map(|(name, cell)| (name.to_owned(), typed(cell))).collect();
             firms.entry(record[0].to_owned()).or_default().insert(source.clone(), row);
@@ -159,16 +158,19 @@ fn features_from_the_archive_are_the_ones_that_python_extracts() {
     for model in models() {
         let ensemble = Ensemble::load(&model).unwrap();
         let manifest = ensemble.manifest();
-        let parity: Value = serde_json::from_slice(&std::fs::read(model.join("parity.json")).unwrap()).unwrap();
+        let parity: Value =
+            serde_json::from_slice(&std::fs::read(model.join("parity.json")).unwrap()).unwrap();
         let as_of = parity["as_of"].as_str().unwrap().parse().unwrap();
         let firms = parity["firms"].as_object().unwrap();
         assert!(firms.len() >= 200);
         let mut missing = 0;
         for (code, expected) in firms {
             let found = extract(manifest, &city[code], as_of);
-            let expected: Vec<f32> =
-                serde_json::from_value::<Vec<Option<f64>>>(expected.clone()).unwrap().into_iter()
-                    .map(|x| x.map_or(f32::NAN, |x| x as f32)).collect();
+            let expected: Vec<f32> = serde_json::from_value::<Vec<Option<f64>>>(expected.clone())
+                .unwrap()
+                .into_iter()
+                .map(|x| x.map_or(f32::NAN, |x| x as f32))
+                .collect();
             for ((feature, found), expected) in manifest.features.iter().zip(&found).zip(&expected) {
                 let same = found == expected || (found.is_nan() && expected.is_nan());
                 assert!(same, "{code} {}: {found} instead of {expected}", feature.name);

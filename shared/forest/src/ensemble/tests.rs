@@ -121,15 +121,15 @@ fn settings_that_we_do_not_implement_are_refused() {
         let error = tree_error(refused(|p| attribute(p, name).s = value.as_bytes().to_vec()));
         assert_eq!(error, TreeError::Unsupported { name, value: value.to_owned() });
     }
-    let error = tree_error(refused(|p| attribute(p, "nodes_hitrates").name = "nodes_values_as_tensor".to_owned()));
+    let error =
+        tree_error(refused(|p| attribute(p, "nodes_hitrates").name = "nodes_values_as_tensor".to_owned()));
     assert!(matches!(error, TreeError::Unsupported { name: "attribute", .. }), "{error}");
 }
 
 #[test]
 fn a_missing_attribute_is_refused() {
-    let without = |name: &str| {
-        refused(|p| node(p, "TreeEnsembleRegressor").attribute.retain(|a| a.name != name))
-    };
+    let without =
+        |name: &str| refused(|p| node(p, "TreeEnsembleRegressor").attribute.retain(|a| a.name != name));
     for name in ["nodes_modes", "nodes_values", "target_weights", "n_targets"] {
         assert!(graph_error(without(name)).contains(name));
     }
@@ -151,13 +151,39 @@ fn a_graph_of_another_make_is_refused() {
 }
 
 #[test]
-fn a_fuser_that_gives_no_number_is_refused() {
+fn a_fuser_that_is_not_made_of_numbers_is_refused() {
+    for broken in [f32::NAN, f32::INFINITY] {
+        let as_list = graph_error(refused(|p| {
+            let weights = &mut p.graph.as_mut().unwrap().initializer[0];
+            weights.raw_data.clear();
+            weights.float_data = vec![broken; 10];
+        }));
+        assert!(as_list.contains("finite"));
+        let as_bytes = graph_error(refused(|p| {
+            let weights = &mut p.graph.as_mut().unwrap().initializer[0];
+            weights.float_data.clear();
+            weights.raw_data = broken.to_le_bytes().repeat(10);
+        }));
+        assert!(as_bytes.contains("finite"));
+        let factor = AttributeProto { name: "alpha".to_owned(), r#type: 1, f: broken, ..Default::default() };
+        assert!(graph_error(refused(|p| node(p, "Gemm").attribute.push(factor))).contains("finite"));
+    }
+}
+
+#[test]
+fn fuser_weights_of_the_wrong_shape_are_refused() {
     let error = refused(|p| {
         let weights = &mut p.graph.as_mut().unwrap().initializer[0];
         weights.raw_data.clear();
-        weights.float_data = vec![f32::NAN; 10];
+        weights.dims = vec![8, 1];
+        weights.float_data = vec![1.0; 8];
     });
-    assert!(graph_error(error).contains("not sound"));
+    graph_error(error);
+}
+
+#[test]
+fn a_model_prints_its_version_and_not_its_trees() {
+    assert_eq!(format!("{:?}", ensemble()), "Ensemble { version: \"2026.11.1\", .. }");
 }
 
 #[test]

@@ -71,7 +71,8 @@ fn check(mode: &'static str, x: f32, threshold: f32) {
 
 #[test]
 fn every_mode_is_right_at_the_threshold_and_one_ulp_to_either_side() {
-    let edges = [0.0, -0.0, 0.5, -0.5, 1e-45, -1e-45, 3.1e12, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY];
+    let edges =
+        [0.0, -0.0, 0.5, -0.5, 1e-45, -1e-45, 3.1e12, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY];
     for mode in MODES {
         for threshold in edges {
             for x in [threshold, threshold.next_up(), threshold.next_down(), -threshold] {
@@ -85,8 +86,16 @@ fn every_mode_is_right_at_the_threshold_and_one_ulp_to_either_side() {
 fn a_missing_value_follows_its_track_in_every_mode() {
     for mode in MODES {
         for threshold in [0.5, f32::INFINITY, f32::NEG_INFINITY] {
-            assert_eq!(Stump { mode, threshold, missing_true: 1 }.answer(f32::NAN), 10.0, "{mode} {threshold}");
-            assert_eq!(Stump { mode, threshold, missing_true: 0 }.answer(f32::NAN), 20.0, "{mode} {threshold}");
+            assert_eq!(
+                Stump { mode, threshold, missing_true: 1 }.answer(f32::NAN),
+                10.0,
+                "{mode} {threshold}"
+            );
+            assert_eq!(
+                Stump { mode, threshold, missing_true: 0 }.answer(f32::NAN),
+                20.0,
+                "{mode} {threshold}"
+            );
         }
     }
 }
