@@ -1,1 +1,165 @@
+//! The product under test: [`TestApp`] runs everything on memory and on a clock that the test sets, and nothing moves
+//! unless the test lets it: [`TestApp::settle`] delivers messages and callbacks until there are none. Nothing sleeps.
 
+use domain::FirmRecord;
+use jiff::{SignedDuration, Timestamp, civil::Date};
+use local::{
+    borrower::{Applicant, Borrower, BorrowerError, Wish},
+    counterparties::CounterpartyOptions,
+    lending::{Lending, LendingOptions},
+    load::{self, Loaded},
+    people::{self, Owner},
+};
+use ports::{Clock as _, FixedClock};
+use reqwest::Client;
+use serde_json::Value;
+use signing::KeyedHasher;
+use std::{
+    path::{Path, PathBuf},
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+/// When every test begins.
+pub fn beginning() -> Timestamp {
+    "2026-11-23T02:00:00Z".parse().expect("a time")
+}
+
+/// The product with its clock.
+pub struct TestApp {
+    pub lending: Lending,
+    pub clock: Arc<FixedClock>,
+    pub client: Client,
+}
+
+/// How a test application differs from the usual one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TestOptions {
+    /// The SDK tries failed calls again, as on AWS.
+    pub sdk_retries: bool,
+}
+
+impl TestApp {
+    pub async fn start() -> Self {
+        Self::start_with(TestOptions { sdk_retries: true }).await
+    }
+
+    pub async fn start_with(options: TestOptions) -> Self {
+        let clock = Arc::new(FixedClock::at(beginning()));
+        let outside = clock.clone();
+        let counterparties = CounterpartyOptions {
+            delay: Some(sim::Delay::NONE),
+            clock: Some(Arc::new(move || outside.now())),
+            ..CounterpartyOptions::default()
+        };
+        let options = LendingOptions {
+            counterparties,
+            background: false,
+            sdk_retries: options.sdk_retries,
+            bank_timeout: Duration::from_millis(300),
+            clock: clock.clone(),
+            ..LendingOptions::default()
+        };
+        let lending = Lending::start(options).await.expect("the product starts");
+        let client = Client::new();
+        Self { lending, clock, client }
+    }
+
+    /// Puts a firm of the first city into the archive and gives its owner.
+    pub async fn firm(&self, owner: &Owner) -> Owner {
+        let key = signing::keys::decode_base64(&self.lending.keys.hash_key).expect("a key");
+        let hasher = KeyedHasher::new(&key).expect("a key");
+        let name = owner.name.clone().try_into().expect("a name");
+        let id = owner.resident_id.clone().try_into().expect("an id");
+        let legal_representative = Some(hasher.identity(&name, &id).to_string());
+        let firm = FirmRecord { legal_representative, ..owner.firm.clone() };
+        self.lending.store_firms(std::slice::from_ref(&firm)).await.expect("the firm is stored");
+        Owner { firm, ..owner.clone() }
+    }
+
+    pub async fn sign_in(&self, applicant: Applicant) -> Borrower {
+        self.try_sign_in(applicant).await.expect("the borrower signs in")
+    }
+
+    pub async fn try_sign_in(&self, applicant: Applicant) -> Result<Borrower, BorrowerError> {
+        let channel = &self.lending.counterparties.channel_url;
+        Borrower::sign_in(&self.client, &self.lending.url(), channel, applicant).await
+    }
+
+    /// Delivers messages and callbacks until there are none left.
+    pub async fn settle(&self) {
+        for _ in 0..1_000 {
+            let delivered = self.lending.stack.drain().await.expect("the queues can be drained");
+            self.lending.counterparties.idle().await;
+            if delivered.handled == 0 && delivered.failed == 0 {
+                return;
+            }
+        }
+        panic!("the product never comes to rest");
+    }
+
+    /// Moves the clock, lets the sweeper look, and settles.
+    pub async fn sweep_after(&self, wait: SignedDuration) {
+        self.clock.advance(wait);
+        self.lending.stack.run_schedule("sweeper").await.expect("the sweeper runs");
+        self.settle().await;
+    }
+
+    /// Payouts that the banks have paid, as (application id, fen).
+    pub fn paid_by_banks(&self) -> Vec<(String, u64)> {
+        let banks = self.lending.counterparties.banks.values();
+        let entries = banks.flat_map(|bank| bank.book());
+        let paid = entries.filter(|e| e.state == sim::bank::PayoutState::Paid);
+        paid.map(|e| (e.application_id, e.amount_fen)).collect()
+    }
+
+    pub async fn stop(self) {
+        self.lending.stop().await;
+    }
+}
+
+/// A loan of CNY 100,000 from the bank that has delegated the decision, accepted in advance.
+pub fn quick() -> Wish {
+    Wish {
+        product: "river-quick",
+        amount_fen: 10_000_000,
+        term_months: 12,
+        face_recognition: true,
+        accept_up_to_bp: Some(1_500),
+    }
+}
+
+/// The same, to be accepted once it is offered.
+pub fn quick_without_acceptance() -> Wish {
+    Wish { accept_up_to_bp: None, ..quick() }
+}
+
+/// The first city's owners, best score first.
+pub fn owners() -> &'static [Owner] {
+    static OWNERS: OnceLock<Vec<Owner>> = OnceLock::new();
+    OWNERS.get_or_init(|| {
+        let hasher = KeyedHasher::new(&[1; 32]).expect("a key");
+        let loaded: Loaded = load::load(&city(), &hasher).expect("the city loads");
+        people::owners(&city(), &loaded, today()).expect("the city has owners")
+    })
+}
+
+/// Sound firms: old enough, with data from every source and enough revenue for [`quick`].
+pub fn sound_owners() -> impl Iterator<Item = &'static Owner> {
+    owners().iter().filter(|o| {
+        !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
+    })
+}
+
+fn today() -> Date {
+    domain::calendar::day_in_china(beginning())
+}
+
+fn city() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/local/city")
+}
+
+/// The code of the first reason in an answer.
+pub fn first_reason(answer: &Value) -> &str {
+    answer["reasons"][0]["code"].as_str().unwrap_or_default()
+}

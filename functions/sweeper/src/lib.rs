@@ -1,1 +1,250 @@
+//! The sweeper: looks after journeys that stand still, so that nothing is lost when a message is.
+//!
+//! | | |
+//! |---|---|
+//! | triggered by | a schedule |
+//! | reads | the due index of `journeys`, and the journal of each journey that is due |
+//! | writes | `journeys`: *expired* entries, new due times, the cursor |
+//! | emits | again, the commands that an overdue journey still waits for |
+//! | retries | the next run looks again at whatever could not be given a new due time |
+//!
+//! A live journey never leaves the index: an entry gets its next due time before the cursor moves past it. A journey that
+//! cannot be looked at is given a later time too, so that it holds up nobody else.
 
+mod look;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+pub use look::{LONGEST_WAIT, Look, SHORTEST_WAIT, look};
+pub use wire::{wire, wire_at};
+
+use async_trait::async_trait;
+use domain::{ApplicationId, journey::Event};
+use jiff::{SignedDuration, Timestamp};
+use lambda_kit::{Failure, Function, Incoming};
+use look::later;
+use ports::journal::{DueEntry, DueJourneys};
+use serde::Serialize;
+use serde_json::Value;
+use std::{collections::HashSet, sync::Arc};
+use steps::{AdvanceError, Journeys};
+
+/// How far back the very first run looks.
+const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
+/// How far before the cursor every run begins, for entries that showed up late in the index.
+const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
+/// Entries read at once. More only when that many are due at the very same instant.
+const PAGE: u32 = 250;
+/// Entries beyond the cursor that one run looks at; the next run goes on from there.
+const MOST_ENTRIES: usize = 1_000;
+/// Entries looked after at the same time.
+const AT_ONCE: usize = 16;
+/// When to look again at a journey that could not be looked at, if that may pass by itself and if it may not.
+const AFTER_PASSING_FAULT: SignedDuration = SignedDuration::from_mins(1);
+const AFTER_LASTING_FAULT: SignedDuration = SignedDuration::from_hours(1);
+
+/// The function with everything that it reaches.
+#[derive(Clone)]
+pub struct Sweeper {
+    pub journeys: Journeys,
+    pub due: Arc<dyn DueJourneys>,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Entries of the index.
+    pub looked_at: u32,
+    /// Journeys whose commands were sent again.
+    pub sent: u32,
+    /// Journeys that were ended because their time was up.
+    pub expired: u32,
+    /// Journeys that could not be looked at; each is logged, and looked at again later.
+    pub failed: u32,
+}
+
+/// What was done about one entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Deed {
+    Nothing,
+    Sent,
+    Expired,
+    Failed,
+}
+
+#[async_trait]
+impl Function for Sweeper {
+    async fn call(&self, event: Value) -> Result<Value, Failure> {
+        let Incoming::Schedule = Incoming::parse(event)? else {
+            return Err(Failure::new("reading a schedule event", "the sweeper runs on its schedule only"));
+        };
+        let summary = self.sweep().await?;
+        serde_json::to_value(summary).map_err(|error| Failure::new("writing the summary", error))
+    }
+}
+
+impl Sweeper {
+    /// One run: from a little before the cursor until now, or until there was enough to do.
+    async fn sweep(&self) -> Result<Summary, Failure> {
+        let until = self.journeys.clock.now();
+        let cursor = self.due.cursor().await.map_err(|e| Failure::new("reading the cursor", e))?;
+        let cursor = cursor.unwrap_or(earlier(until, FIRST_LOOK_BACK));
+        let mut run = Run::begin(cursor);
+        while let Some((from, limit)) = run.next_page() {
+            let page = self.due.due(from, until, limit).await.map_err(|e| Failure::new("reading the due index", e))?;
+            let new = run.turn(page, limit, until);
+            for entries in new.chunks(AT_ONCE) {
+                self.look_after_all(entries, until, &mut run).await;
+            }
+            let swept = run.swept_until();
+            self.due.set_cursor(swept).await.map_err(|e| Failure::new("setting the cursor", e))?;
+        }
+        tracing::info!(summary = ?run.summary, "swept");
+        match run.held {
+            None => Ok(run.summary),
+            Some(_) => Err(Failure::new(
+                "giving an entry a new due time",
+                "at least one entry could not be given one; the cursor waits before it",
+            )),
+        }
+    }
+
+    async fn look_after_all(&self, entries: &[DueEntry], now: Timestamp, run: &mut Run) {
+        let tasks: Vec<_> = entries
+            .iter()
+            .map(|&entry| {
+                let sweeper = self.clone();
+                (entry, tokio::spawn(async move { sweeper.look_after(entry, now).await }))
+            })
+            .collect();
+        for (entry, task) in tasks {
+            let (deed, again_at) = match task.await {
+                Ok(done) => done,
+                Err(_) => {
+                    tracing::error!(application_id = %entry.id, "looking after a journey panicked");
+                    (Deed::Failed, Some(later(now, AFTER_LASTING_FAULT)))
+                }
+            };
+            run.count(deed);
+            if let Some(again_at) = again_at
+                && let Err(error) = self.due.rearm(entry.id, entry.number, again_at).await
+            {
+                let error = lambda_kit::chain(&error);
+                tracing::error!(application_id = %entry.id, error, "an entry got no new due time");
+                run.hold(entry.due_at);
+            }
+        }
+    }
+
+    /// Does what one entry asks for, and says when to look again; `None` for never.
+    async fn look_after(&self, entry: DueEntry, now: Timestamp) -> (Deed, Option<Timestamp>) {
+        self.tend(entry, now).await.unwrap_or_else(|error| {
+            let retryable = error.is_retryable();
+            let wait = if retryable { AFTER_PASSING_FAULT } else { AFTER_LASTING_FAULT };
+            let chain = lambda_kit::chain(&error);
+            tracing::error!(application_id = %entry.id, error = chain, retryable, "a journey could not be looked after");
+            (Deed::Failed, Some(later(now, wait)))
+        })
+    }
+
+    async fn tend(&self, entry: DueEntry, now: Timestamp) -> Result<(Deed, Option<Timestamp>), AdvanceError> {
+        let loaded = self.journeys.load(entry.id).await?.ok_or(AdvanceError::NotFound)?;
+        if loaded.is_superseded(entry.number) {
+            return Ok((Deed::Nothing, None));
+        }
+        match look(&loaded.journey, now) {
+            Look::Nothing => Ok((Deed::Nothing, None)),
+            Look::Later { again_at } => Ok((Deed::Nothing, Some(again_at))),
+            Look::Send { again_at } => {
+                self.journeys.commands.send(entry.id, &loaded.journey.outstanding()).await?;
+                Ok((Deed::Sent, Some(again_at)))
+            }
+            Look::Expire => match self.journeys.advance_from(loaded, &[Event::Expired]).await {
+                Ok(_) => Ok((Deed::Expired, None)),
+                // It moved on at the last moment. Where to, the next look tells.
+                Err(AdvanceError::Transition(_)) => Ok((Deed::Nothing, Some(later(now, SHORTEST_WAIT)))),
+                Err(error) => Err(error),
+            },
+        }
+    }
+}
+
+/// How far one run has come.
+struct Run {
+    /// Where the last run ended.
+    cursor: Timestamp,
+    /// From where the next page is read, and how many entries; `None` when the run is over.
+    next: Option<(Timestamp, u32)>,
+    /// Everything before this has been looked at.
+    reached: Timestamp,
+    /// The earliest entry that got no new due time.
+    held: Option<Timestamp>,
+    /// Pages overlap where entries are due at the same instant, and the index shows a new due time a little late.
+    seen: HashSet<(ApplicationId, u32)>,
+    beyond_cursor: usize,
+    summary: Summary,
+}
+
+impl Run {
+    fn begin(cursor: Timestamp) -> Self {
+        Self {
+            cursor,
+            next: Some((earlier(cursor, OVERLAP), PAGE)),
+            reached: cursor,
+            held: None,
+            seen: HashSet::new(),
+            beyond_cursor: 0,
+            summary: Summary::default(),
+        }
+    }
+
+    fn next_page(&self) -> Option<(Timestamp, u32)> {
+        self.next
+    }
+
+    /// Takes a page, tells which of its entries have not been looked at in this run, and where to read on. A page full
+    /// of one instant is read again, twice as long.
+    fn turn(&mut self, page: Vec<DueEntry>, limit: u32, until: Timestamp) -> Vec<DueEntry> {
+        let from = self.next.map_or(self.cursor, |(from, _)| from);
+        let last = page.last().map(|entry| entry.due_at).filter(|_| page.len() >= limit as usize);
+        let new: Vec<DueEntry> =
+            page.into_iter().filter(|entry| self.seen.insert((entry.id, entry.number))).collect();
+        self.beyond_cursor += new.iter().filter(|entry| entry.due_at > self.cursor).count();
+        (self.next, self.reached) = match last {
+            None => (None, until),
+            Some(last) if last <= from => (Some((from, limit.saturating_mul(2))), self.reached),
+            Some(last) => (Some((last, PAGE)), last),
+        };
+        if self.beyond_cursor >= MOST_ENTRIES {
+            self.next = None;
+        }
+        new
+    }
+
+    fn count(&mut self, deed: Deed) {
+        self.summary.looked_at += 1;
+        match deed {
+            Deed::Nothing => {}
+            Deed::Sent => self.summary.sent += 1,
+            Deed::Expired => self.summary.expired += 1,
+            Deed::Failed => self.summary.failed += 1,
+        }
+    }
+
+    fn hold(&mut self, due_at: Timestamp) {
+        self.held = Some(self.held.map_or(due_at, |held| held.min(due_at)));
+    }
+
+    /// Where the cursor may stand: never before where it stood, never past an entry that must be looked at again.
+    fn swept_until(&self) -> Timestamp {
+        self.held.map_or(self.reached, |held| held.min(self.reached)).max(self.cursor)
+    }
+}
+
+/// `at` less `wait`, at least the beginning of time.
+fn earlier(at: Timestamp, wait: SignedDuration) -> Timestamp {
+    at.checked_sub(wait).unwrap_or(Timestamp::MIN)
+}

@@ -71,6 +71,7 @@ impl Counterparties {
                 let phone = shared("the phone check", &keys.phone_provider)?;
                 let mut config = ProvidersConfig::new(face, phone);
                 config.delay = options.delay.unwrap_or(config.delay);
+                config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
                 config.clock = options.clock.clone().unwrap_or(config.clock);
                 let provider = providers::start(config).await?;
                 let url = provider.url().to_owned();
@@ -89,6 +90,7 @@ impl Counterparties {
             config.book = options.books.as_ref().map(|folder| folder.join(format!("{name}.book")));
             config.hold = options.bank_hold.unwrap_or(config.hold);
             config.delay = options.delay.unwrap_or(config.delay);
+                config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
             config.clock = options.clock.clone().unwrap_or(config.clock);
             let handle = bank::start(config).await?;
             bank_urls.insert(name.to_owned(), handle.url().to_owned());

@@ -21,6 +21,13 @@ pub struct Loaded {
     pub entries: Vec<Entry>,
 }
 
+impl Loaded {
+    /// Whether a later entry has entered the due index for certain, so that this one need not be looked after any more.
+    pub fn is_superseded(&self, number: u32) -> bool {
+        self.entries.iter().any(|entry| entry.number > number && entry.events.iter().any(starts))
+    }
+}
+
 /// What came of an event.
 #[derive(Clone, Debug)]
 pub enum Advanced {
@@ -167,6 +174,11 @@ impl Journeys {
 /// comes again and sends them, so only what a borrower's request starts needs somebody to look after it. From there
 /// the sweeper looks again for as long as the journey lives. This keeps the index at two writes per application.
 fn armed(journey: &Journey, events: &[Event]) -> Option<Timestamp> {
-    let starts = events.iter().any(|e| matches!(e, Event::Received { .. } | Event::Accepted { .. }));
+    let starts = events.iter().any(starts);
     if starts || journey.status == Status::Offered { journey.due_at() } else { None }
+}
+
+/// Whether an event is what a borrower's request starts. Its entry is always armed.
+fn starts(event: &Event) -> bool {
+    matches!(event, Event::Received { .. } | Event::Accepted { .. })
 }

@@ -241,16 +241,29 @@ fn refused_call(instruction: &Opcode) -> Option<String> {
     }
 }
 
-/// Tries a strategy out on two firms that every strategy can tell apart: one of which nothing is known, which must be
-/// declined, and a plain good one, which must get a well-formed answer.
+/// Tries a strategy out. A plain good firm must get a well-formed answer, and four that nobody may lend to must be
+/// declined: this also finds the misspelt field in a table that refuses, which would quietly refuse nobody.
 pub(crate) fn try_out(strategy: &Strategy) -> Result<(), LoadError> {
-    let good = good_firm();
-    let mut unknown = good.clone();
-    unknown.score.missing_dimensions = std::mem::take(&mut unknown.score.dimensions_present);
-    unknown.firm = FirmFacts { age_days: None, supported_amount_fen: None };
-    for (case, input, may_approve) in
-        [("a plain good firm", good, true), ("a firm of which nothing is known", unknown, false)]
-    {
+    let but = |change: fn(&mut Input)| {
+        let mut input = good_firm();
+        change(&mut input);
+        input
+    };
+    let unknown = but(|input| {
+        input.score.missing_dimensions = std::mem::take(&mut input.score.dimensions_present);
+        input.firm = FirmFacts { age_days: None, supported_amount_fen: None };
+    });
+    let hopeless = but(|input| (input.score.points, input.score.default_probability) = (300, 0.999));
+    let ring = but(|input| input.ring = RingFacts { size: 50, firms: 50 });
+    let idle = but(|input| input.firm.supported_amount_fen = Some(0));
+    let trials = [
+        ("a plain good firm", good_firm(), true),
+        ("a firm of which nothing is known", unknown, false),
+        ("a firm with the lowest score", hopeless, false),
+        ("a ring of fifty firms", ring, false),
+        ("a firm without revenue", idle, false),
+    ];
+    for (case, input, may_approve) in trials {
         match strategy.decide(&input, Timestamp::UNIX_EPOCH) {
             Ok(Decision::Approved { .. }) if !may_approve => return Err(LoadError::TrialApproved(case)),
             Ok(_) => {}

@@ -282,6 +282,23 @@ fn a_document_that_answers_everybody_with_an_approval_is_refused() {
 }
 
 #[test]
+fn a_misspelt_field_that_would_refuse_nobody_is_found_when_the_document_is_loaded() {
+    for (input, field) in
+        [("ring_size", "ring.sise"), ("accepted", "band.acepted"), ("data_missing", "terms.missing")]
+    {
+        let loaded = changed(|document| {
+            let at = node(document, "refusals");
+            let inputs = document["nodes"][at]["content"]["inputs"].as_array_mut().unwrap();
+            inputs.iter_mut().find(|i| i["id"] == input).unwrap()["field"] = field.into();
+        });
+        assert!(
+            matches!(loaded, Err(LoadError::TrialApproved(_) | LoadError::Trial { .. })),
+            "{field}: {loaded:?}"
+        );
+    }
+}
+
+#[test]
 fn an_outcome_outside_the_law_the_product_or_the_request_is_no_decision() {
     use OutcomeError as E;
     for (key, value, problem) in [

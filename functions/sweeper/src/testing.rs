@@ -1,0 +1,159 @@
+//! Ports in memory, which fail where a test wants them to.
+
+use crate::Sweeper;
+use async_trait::async_trait;
+use domain::{
+    Application, ApplicationId, Channel, Consents, Fen, Subject,
+    application::Traces,
+    journey::{Command, Event},
+    product::Approval,
+};
+use jiff::{SignedDuration, Timestamp};
+use ports::{
+    FixedClock, PortError,
+    journal::{AppendError, CommandQueue, DueEntry, DueJourneys, Entry, Journal},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+};
+use steps::Journeys;
+
+pub(crate) fn start() -> Timestamp {
+    "2026-11-02T08:00:00Z".parse().unwrap()
+}
+
+pub(crate) fn id(n: u16) -> ApplicationId {
+    let [high, low] = n.to_be_bytes();
+    ApplicationId::from_bytes([high, low, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, high, low])
+}
+
+pub(crate) fn application(n: u16) -> Application {
+    Application {
+        id: id(n),
+        subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
+        firm_code: "91350100M000100Y43".parse().unwrap(),
+        product: "river-quick".into(),
+        bank: "river-bank".into(),
+        approval: Approval::Delegated,
+        amount_fen: Fen::yuan(100_000),
+        term_months: 12,
+        channel: Channel::MiniProgram,
+        consents: Consents { data: true, credit_query: true, face_recognition: true },
+        traces: Traces {
+            device: "d".into(),
+            network: "n".into(),
+            person: "p".into(),
+            phone: "t".into(),
+            card: "c".into(),
+            address: None,
+        },
+        place: None,
+        identified_by_channel: false,
+        accept_up_to_bp: None,
+        received_at: start(),
+    }
+}
+
+/// Everything that a sweeper reaches.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) journals: Mutex<BTreeMap<ApplicationId, Vec<Entry>>>,
+    pub(crate) due: Mutex<BTreeMap<(ApplicationId, u32), Timestamp>>,
+    pub(crate) cursor: Mutex<Option<Timestamp>>,
+    pub(crate) sent: Mutex<Vec<(ApplicationId, Vec<Command>)>>,
+    /// Journals that cannot be read.
+    pub(crate) unreadable: Mutex<BTreeSet<ApplicationId>>,
+    /// Entries that take no new due time.
+    pub(crate) stuck: Mutex<BTreeSet<ApplicationId>>,
+}
+
+impl Memory {
+    /// A journey that was received at the start and is due after `wait`.
+    pub(crate) fn received(&self, n: u16, wait: SignedDuration) {
+        let events = vec![Event::Received { application: Box::new(application(n)) }];
+        self.write(n, events);
+        self.due.lock().unwrap().insert((id(n), 1), start().checked_add(wait).unwrap());
+    }
+
+    pub(crate) fn write(&self, n: u16, events: Vec<Event>) {
+        let mut journals = self.journals.lock().unwrap();
+        let entries = journals.entry(id(n)).or_default();
+        let number = entries.len() as u32 + 1;
+        entries.push(Entry { number, at: start(), by: "test/1".into(), events, commands: Vec::new() });
+    }
+
+    /// The sweeper over this memory when it is `wait` after the start.
+    pub(crate) fn sweeper(self: &Arc<Self>, wait: SignedDuration) -> Sweeper {
+        let clock = Arc::new(FixedClock::at(start().checked_add(wait).unwrap()));
+        let journeys =
+            Journeys { journal: self.clone(), commands: self.clone(), clock, by: "sweeper/test" };
+        Sweeper { journeys, due: self.clone() }
+    }
+
+    pub(crate) fn due_at(&self, n: u16) -> Timestamp {
+        self.due.lock().unwrap()[&(id(n), 1)]
+    }
+}
+
+#[async_trait]
+impl Journal for Memory {
+    async fn load(&self, id: ApplicationId) -> Result<Vec<Entry>, PortError> {
+        if self.unreadable.lock().unwrap().contains(&id) {
+            return Err(PortError::broken("loading a journal", "as the test wants it"));
+        }
+        Ok(self.journals.lock().unwrap().get(&id).cloned().unwrap_or_default())
+    }
+
+    async fn append(
+        &self,
+        id: ApplicationId,
+        entry: &Entry,
+        _due_at: Option<Timestamp>,
+    ) -> Result<(), AppendError> {
+        self.journals.lock().unwrap().entry(id).or_default().push(entry.clone());
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl CommandQueue for Memory {
+    async fn send(&self, id: ApplicationId, commands: &[Command]) -> Result<(), PortError> {
+        if !commands.is_empty() {
+            self.sent.lock().unwrap().push((id, commands.to_vec()));
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl DueJourneys for Memory {
+    async fn due(&self, from: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, PortError> {
+        let due = self.due.lock().unwrap();
+        let mut due: Vec<DueEntry> = due
+            .iter()
+            .filter(|(_, at)| (from..=until).contains(*at))
+            .map(|(&(id, number), &due_at)| DueEntry { id, number, due_at })
+            .collect();
+        due.sort_by_key(|entry| (entry.due_at, entry.id, entry.number));
+        due.truncate(limit as usize);
+        Ok(due)
+    }
+
+    async fn rearm(&self, id: ApplicationId, number: u32, due_at: Timestamp) -> Result<(), PortError> {
+        if self.stuck.lock().unwrap().contains(&id) {
+            return Err(PortError::unavailable("rearming", "as the test wants it"));
+        }
+        self.due.lock().unwrap().insert((id, number), due_at);
+        Ok(())
+    }
+
+    async fn cursor(&self) -> Result<Option<Timestamp>, PortError> {
+        Ok(*self.cursor.lock().unwrap())
+    }
+
+    async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError> {
+        *self.cursor.lock().unwrap() = Some(to);
+        Ok(())
+    }
+}

@@ -1,0 +1,114 @@
+//! Whole runs over ports in memory.
+
+use crate::{
+    Summary, later,
+    testing::{Memory, id, start},
+};
+use domain::journey::{AcceptedBy, Command, Event};
+use jiff::SignedDuration;
+use std::sync::Arc;
+
+const fn secs(seconds: i64) -> SignedDuration {
+    SignedDuration::from_secs(seconds)
+}
+
+fn memory() -> Arc<Memory> {
+    Arc::new(Memory::default())
+}
+
+#[tokio::test]
+async fn a_journey_that_stands_still_gets_its_commands_again_and_a_later_due_time() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
+    assert_eq!(summary, Summary { looked_at: 1, sent: 1, expired: 0, failed: 0 });
+    let sent = memory.sent.lock().unwrap().clone();
+    assert_eq!(sent[0].0, id(1));
+    assert!(sent[0].1.contains(&Command::Score) && sent[0].1.len() == 4, "{sent:?}");
+    assert_eq!(memory.due_at(1), later(start(), secs(35)));
+    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+}
+
+#[tokio::test]
+async fn a_journey_whose_time_is_up_expires_and_is_not_looked_at_any_more() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    let summary = memory.sweeper(secs(15 * 60)).sweep().await.unwrap();
+    assert_eq!(summary, Summary { looked_at: 1, sent: 0, expired: 1, failed: 0 });
+    let summary = memory.sweeper(secs(15 * 60 + 30)).sweep().await.unwrap();
+    assert_eq!(summary, Summary::default());
+}
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_read_holds_up_neither_its_neighbours_nor_the_cursor() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    memory.received(2, secs(16));
+    memory.unreadable.lock().unwrap().insert(id(1));
+    let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
+    assert_eq!(summary, Summary { looked_at: 2, sent: 1, expired: 0, failed: 1 });
+    assert_eq!(memory.due_at(1), later(start(), secs(20 + 3_600)), "it is looked at again later");
+    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+}
+
+#[tokio::test]
+async fn the_cursor_waits_before_an_entry_that_got_no_new_due_time() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    memory.received(2, secs(16));
+    memory.received(3, secs(17));
+    memory.stuck.lock().unwrap().insert(id(2));
+    assert!(memory.sweeper(secs(20)).sweep().await.is_err());
+    assert_eq!(memory.sent.lock().unwrap().len(), 3, "the others were looked after");
+    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(16))));
+    memory.stuck.lock().unwrap().clear();
+    let summary = memory.sweeper(secs(30)).sweep().await.unwrap();
+    assert_eq!((summary.looked_at, summary.sent), (1, 1), "it is looked at again");
+}
+
+#[tokio::test]
+async fn an_acceptance_takes_over_from_the_entry_before_it() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    memory.write(1, vec![Event::Cancelled]);
+    memory.received(2, secs(15));
+    let loaded = memory.sweeper(secs(20)).journeys.load(id(2)).await.unwrap().unwrap();
+    assert!(!loaded.is_superseded(1));
+    let mut accepted = loaded.clone();
+    accepted.entries.push(ports::journal::Entry {
+        number: 2,
+        events: vec![Event::Accepted { by: AcceptedBy::Borrower }],
+        ..loaded.entries[0].clone()
+    });
+    assert!(accepted.is_superseded(1) && !accepted.is_superseded(2));
+}
+
+#[tokio::test]
+async fn ended_journeys_that_were_all_due_at_one_instant_do_not_stop_the_run() {
+    let memory = memory();
+    for n in 1..=700 {
+        memory.received(n, secs(15));
+        memory.write(n, vec![Event::Cancelled]);
+    }
+    memory.received(701, secs(16));
+    let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
+    assert_eq!((summary.looked_at, summary.sent), (701, 1));
+}
+
+#[tokio::test]
+async fn more_than_one_run_can_do_is_finished_by_the_next_runs() {
+    let memory = memory();
+    for n in 1..=2_500_u16 {
+        memory.received(n, SignedDuration::from_millis(15_000 + i64::from(n)));
+        memory.write(n, vec![Event::Cancelled]);
+    }
+    memory.received(2_501, secs(19));
+    let mut runs = 0;
+    while memory.sent.lock().unwrap().is_empty() {
+        memory.sweeper(secs(20)).sweep().await.unwrap();
+        runs += 1;
+        assert!(runs <= 3, "the runs make no headway");
+    }
+    assert!(runs > 1, "one run has a bound");
+    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+}

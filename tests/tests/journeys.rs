@@ -1,0 +1,159 @@
+//! Journeys from the request to their end, through the HTTP API, on the embedded engines and simulated counterparties.
+
+use jiff::SignedDuration;
+use local::borrower::{Applicant, Wish};
+use serde_json::Value;
+use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners};
+
+/// Applies with a sound firm and lets everything happen.
+async fn apply_and_settle(app: &TestApp, place: usize, change: impl Fn(Applicant) -> Applicant) -> Value {
+    let owner = app.firm(sound_owners().nth(place).unwrap()).await;
+    let borrower = app.sign_in(change(owner.applicant(place as u32 + 1, 1000))).await;
+    let id = borrower.apply(&quick(), "key-1").await.unwrap();
+    app.settle().await;
+    borrower.read(&id).await.unwrap()
+}
+
+fn phone_ending(applicant: Applicant, ending: &str) -> Applicant {
+    let phone = format!("{}{ending}", &applicant.phone[..7]);
+    Applicant { phone, ..applicant }
+}
+
+fn end(answer: &Value) -> (&str, &str) {
+    (answer["status"].as_str().unwrap(), first_reason(answer))
+}
+
+#[tokio::test]
+async fn a_sound_firm_is_paid_out_once() {
+    let app = TestApp::start().await;
+    let answer = apply_and_settle(&app, 0, |a| a).await;
+    assert_eq!(answer["status"], "paid_out", "{answer}");
+    let id = answer["application_id"].as_str().unwrap().to_owned();
+    assert_eq!(app.paid_by_banks(), vec![(id, 10_000_000)]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_phone_that_is_unknown_once_is_asked_again_and_then_paid() {
+    let app = TestApp::start().await;
+    let answer = apply_and_settle(&app, 1, |a| phone_ending(a, "0002")).await;
+    assert_eq!(answer["status"], "paid_out", "{answer}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_phone_that_is_always_unknown_declines_with_its_own_reason() {
+    let app = TestApp::start().await;
+    let answer = apply_and_settle(&app, 2, |a| phone_ending(a, "0001")).await;
+    assert_eq!(end(&answer), ("declined", "PHONE_UNVERIFIED"));
+    assert_eq!(app.paid_by_banks(), vec![]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn another_person_than_the_registered_one_is_declined_at_once() {
+    let app = TestApp::start().await;
+    let answer = apply_and_settle(&app, 3, |a| Applicant { name: "王伟".into(), ..a }).await;
+    assert_eq!(end(&answer), ("declined", "IDENTITY_MISMATCH"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_offer_waits_for_the_borrower_and_is_paid_when_accepted() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(4).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(5, 1000)).await;
+    let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+    app.settle().await;
+    let offered = borrower.read(&id).await.unwrap();
+    assert_eq!(offered["status"], "offered", "{offered}");
+    assert_eq!(app.paid_by_banks(), vec![]);
+    borrower.accept(&id, &offered).await.unwrap();
+    borrower.accept(&id, &offered).await.unwrap();
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
+    assert_eq!(app.paid_by_banks().len(), 1);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_offer_that_nobody_accepts_expires() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(5).unwrap()).await;
+    let applicant = owner.applicant(6, 1000);
+    let borrower = app.sign_in(applicant.clone()).await;
+    let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+    app.settle().await;
+    app.sweep_after(SignedDuration::from_hours(25)).await;
+    let borrower = app.sign_in(applicant).await;
+    let answer = borrower.read(&id).await.unwrap();
+    assert_eq!(end(&answer), ("expired", "OFFER_EXPIRED"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn cancelling_twice_is_the_same_and_nothing_is_paid() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(6).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(7, 1000)).await;
+    let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+    app.settle().await;
+    let offered = borrower.read(&id).await.unwrap();
+    borrower.cancel(&id).await.unwrap();
+    borrower.cancel(&id).await.unwrap();
+    assert!(borrower.accept(&id, &offered).await.is_err());
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "cancelled");
+    assert_eq!(app.paid_by_banks(), vec![]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_bank_that_times_out_after_paying_is_asked_and_paid_once() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(7).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(8, 1000)).await;
+    let wish = Wish { amount_fen: 10_007_700, ..quick() };
+    let id = borrower.apply(&wish, "key-1").await.unwrap();
+    app.settle().await;
+    app.sweep_after(SignedDuration::from_mins(2)).await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
+    assert_eq!(app.paid_by_banks(), vec![(id, 10_007_700)]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_ring_of_five_is_declined_even_where_the_first_members_looked_clean() {
+    let app = TestApp::start().await;
+    let mut members = Vec::new();
+    for place in 10..15 {
+        let owner = app.firm(sound_owners().nth(place).unwrap()).await;
+        let applicant = owner.applicant(place as u32, 1000);
+        let shared = Applicant { device: "one-device".into(), bank_card: local::people::card(900), ..applicant };
+        let borrower = app.sign_in(shared).await;
+        let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+        // Each is decided before the next applies: the first ones hold an offer when the ring shows.
+        app.settle().await;
+        members.push((borrower, id));
+    }
+    for (borrower, id) in &members {
+        assert_eq!(end(&borrower.read(id).await.unwrap()), ("declined", "RING_SUSPECTED"));
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn facts_that_never_come_expire_the_application() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(16).unwrap()).await;
+    let applicant = owner.applicant(17, 1000);
+    let borrower = app.sign_in(applicant.clone()).await;
+    let id = borrower.apply(&quick(), "key-1").await.unwrap();
+    app.clock.advance(SignedDuration::from_mins(16));
+    app.lending.stack.run_schedule("sweeper").await.unwrap();
+    let borrower = app.sign_in(applicant).await;
+    assert_eq!(end(&borrower.read(&id).await.unwrap()), ("expired", "CHECKS_TIMED_OUT"));
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "expired");
+    app.stop().await;
+}
