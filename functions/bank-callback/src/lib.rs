@@ -133,7 +133,10 @@ mod tests {
             assert_eq!(problem.errors[0].pointer, "/bank_reference", "{reference:?}");
         }
         assert!(word(callback(BankOutcome::Paid, "R1")).is_ok());
-        assert!(word(callback(BankOutcome::Refused, "")).is_ok(), "nothing was paid, so there is nothing to refer to");
+        assert!(
+            word(callback(BankOutcome::Refused, "")).is_ok(),
+            "nothing was paid, so there is nothing to refer to"
+        );
     }
 
     #[test]

@@ -94,7 +94,11 @@ impl Sweeper {
         let cursor = cursor.unwrap_or(earlier(until, FIRST_LOOK_BACK));
         let mut run = Run::begin(cursor);
         while let Some((from, limit)) = run.next_page() {
-            let page = self.due.due(from, until, limit).await.map_err(|e| Failure::new("reading the due index", e))?;
+            let page = self
+                .due
+                .due(from, until, limit)
+                .await
+                .map_err(|e| Failure::new("reading the due index", e))?;
             let new = run.turn(page, limit, until);
             for entries in new.chunks(AT_ONCE) {
                 self.look_after_all(entries, until, &mut run).await;

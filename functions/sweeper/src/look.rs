@@ -78,8 +78,14 @@ mod tests {
 
     #[test]
     fn a_journey_that_has_moved_since_is_looked_at_when_it_is_due() {
-        assert_eq!(look(&journey(Status::Checking), after(secs(14))), Look::Later { again_at: after(secs(15)) });
-        assert_eq!(look(&journey(Status::PayoutRequested), after(secs(15))), Look::Later { again_at: after(secs(30)) });
+        assert_eq!(
+            look(&journey(Status::Checking), after(secs(14))),
+            Look::Later { again_at: after(secs(15)) }
+        );
+        assert_eq!(
+            look(&journey(Status::PayoutRequested), after(secs(15))),
+            Look::Later { again_at: after(secs(30)) }
+        );
     }
 
     #[test]
@@ -124,13 +130,9 @@ mod tests {
 
     #[test]
     fn an_end_asks_for_nothing() {
-        for status in [
-            Status::PaidOut,
-            Status::Declined,
-            Status::Expired,
-            Status::Cancelled,
-            Status::PayoutFailed,
-        ] {
+        for status in
+            [Status::PaidOut, Status::Declined, Status::Expired, Status::Cancelled, Status::PayoutFailed]
+        {
             assert_eq!(look(&journey(status), after(secs(60))), Look::Nothing, "{status}");
         }
     }

@@ -86,8 +86,7 @@ impl Memory {
     /// The sweeper over this memory when it is `wait` after the start.
     pub(crate) fn sweeper(self: &Arc<Self>, wait: SignedDuration) -> Sweeper {
         let clock = Arc::new(FixedClock::at(start().checked_add(wait).unwrap()));
-        let journeys =
-            Journeys { journal: self.clone(), commands: self.clone(), clock, by: "sweeper/test" };
+        let journeys = Journeys { journal: self.clone(), commands: self.clone(), clock, by: "sweeper/test" };
         Sweeper { journeys, due: self.clone() }
     }
 

@@ -76,6 +76,11 @@ impl Borrower {
         Ok(Self { client: client.clone(), url: url.to_owned(), token, applicant })
     }
 
+    /// The session token.
+    pub fn token(&self) -> &str {
+        &self.token
+    }
+
     /// Applies; the answer is the application's id.
     pub async fn apply(&self, wish: &Wish, idempotency_key: &str) -> Result<String, BorrowerError> {
         let request = self

@@ -18,7 +18,7 @@ pub enum InvocationError {
     Failed(#[from] Failure),
     #[error("the function panicked")]
     Panicked,
-    #[error("the function took longer than {} s", .0.as_secs())]
+    #[error("the function took longer than {} ms", .0.as_millis())]
     TimedOut(Duration),
 }
 

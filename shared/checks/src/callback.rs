@@ -120,7 +120,8 @@ mod tests {
     #[test]
     fn a_face_passed_by_somebody_else_is_not_ours() {
         let application = application();
-        let passed_by_b = CheckCallback { person_ref: "person-b".into(), ..callback(CheckKind::Face, application.id) };
+        let passed_by_b =
+            CheckCallback { person_ref: "person-b".into(), ..callback(CheckKind::Face, application.id) };
         assert!(!is_bound_to(&passed_by_b, CheckKind::Face, &application));
     }
 

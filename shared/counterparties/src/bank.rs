@@ -171,7 +171,8 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
         let signer = Signer::parse([signing::keys::webhook_secret().unwrap().as_str()]).unwrap();
-        let sender = Sender::new(SenderConfig { allow_private_addresses: true, ..SenderConfig::default() }).unwrap();
+        let sender =
+            Sender::new(SenderConfig { allow_private_addresses: true, ..SenderConfig::default() }).unwrap();
         let clock = FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap());
         HttpBanks::new(sender, Arc::new(clock)).with("river-bank", &url, &signer).unwrap()
     }

@@ -142,7 +142,8 @@ mod tests {
     #[test]
     fn a_signed_body_is_read_with_its_message_id() {
         let key = secret();
-        let read = read::<Body>(&request(signed(&key, now(), BODY), BODY), &trusting(&[&key]), now()).unwrap();
+        let read =
+            read::<Body>(&request(signed(&key, now(), BODY), BODY), &trusting(&[&key]), now()).unwrap();
         assert_eq!((read.message_id.as_str(), read.body.amount_fen), ("msg_1", 5));
     }
 
@@ -150,8 +151,9 @@ mod tests {
     fn both_keys_of_a_rotation_are_trusted_and_a_third_is_not() {
         let (old, new, third) = (secret(), secret(), secret());
         let verifier = trusting(&[&old, &new]);
-        let status =
-            |key: &Secret| read::<Body>(&request(signed(key, now(), BODY), BODY), &verifier, now()).map_err(|p| p.status);
+        let status = |key: &Secret| {
+            read::<Body>(&request(signed(key, now(), BODY), BODY), &verifier, now()).map_err(|p| p.status)
+        };
         assert!(status(&old).is_ok() && status(&new).is_ok());
         assert_eq!(status(&third).unwrap_err(), 401);
     }
@@ -184,7 +186,9 @@ mod tests {
         ];
         let answers: Vec<String> = forgeries
             .iter()
-            .map(|request| serde_json::to_string(&read::<Body>(request, &verifier, now()).unwrap_err()).unwrap())
+            .map(|request| {
+                serde_json::to_string(&read::<Body>(request, &verifier, now()).unwrap_err()).unwrap()
+            })
             .collect();
         assert!(answers.iter().all(|answer| *answer == answers[0] && answer.contains("401")), "{answers:?}");
     }

@@ -65,7 +65,10 @@ mod tests {
             assert!(matches!(refused(status), Err(ExchangeError::CodeRefused)), "{status}");
         }
         for status in [401, 403] {
-            assert!(matches!(refused(status), Err(ExchangeError::Port(PortError::Broken { .. }))), "{status}");
+            assert!(
+                matches!(refused(status), Err(ExchangeError::Port(PortError::Broken { .. }))),
+                "{status}"
+            );
         }
     }
 

@@ -1,5 +1,8 @@
 //! The committed model against what onnxruntime and LightGBM said about it, and the archive against Python's reading.
 
+// The lint lets test functions unwrap, but not what they call.
+#![allow(clippy::unwrap_used)]
+
 use std::{
     collections::BTreeMap,
     fs::read_dir,

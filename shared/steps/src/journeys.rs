@@ -83,7 +83,8 @@ impl Journeys {
     /// The journey as it stands; `None` when there is no such application.
     pub async fn load(&self, id: ApplicationId) -> Result<Option<Loaded>, AdvanceError> {
         let entries = self.journal.load(id).await?;
-        let journey = Journey::fold(entries.iter().flat_map(|e| e.events.iter().map(move |event| (event, e.at))))?;
+        let journey =
+            Journey::fold(entries.iter().flat_map(|e| e.events.iter().map(move |event| (event, e.at))))?;
         Ok(journey.map(|journey| Loaded { journey, entries }))
     }
 

@@ -15,9 +15,15 @@ use ports::{
 /// What a bank says about a payout: in a callback, or when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BankWord {
-    Paid { bank_reference: String, amount_fen: Fen },
+    Paid {
+        bank_reference: String,
+        amount_fen: Fen,
+    },
     /// The amount is `None` where the bank did not name it.
-    NotPaid { reason: Reason, amount_fen: Option<Fen> },
+    NotPaid {
+        reason: Reason,
+        amount_fen: Option<Fen>,
+    },
     /// Received or approved: the final word is still to come.
     Pending,
 }

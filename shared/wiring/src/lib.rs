@@ -21,13 +21,21 @@ pub enum WireError {
     #[error(transparent)]
     Environment(#[from] EnvironmentError),
     #[error("the key or secret in {name} is not usable")]
-    Key { name: &'static str, #[source] source: KeyError },
+    Key {
+        name: &'static str,
+        #[source]
+        source: KeyError,
+    },
     #[error("the HTTP client cannot be built")]
     Client(#[from] delivery::ClientUnavailable),
     #[error("the product catalogue is not usable")]
     Products(#[from] CatalogueError),
     #[error("{what} is not usable")]
-    Other { what: &'static str, #[source] source: Box<dyn std::error::Error + Send + Sync> },
+    Other {
+        what: &'static str,
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
 }
 
 impl WireError {
@@ -35,7 +43,9 @@ impl WireError {
         move |source| WireError::Key { name, source }
     }
 
-    pub fn other<E: Into<Box<dyn std::error::Error + Send + Sync>>>(what: &'static str) -> impl FnOnce(E) -> WireError {
+    pub fn other<E: Into<Box<dyn std::error::Error + Send + Sync>>>(
+        what: &'static str,
+    ) -> impl FnOnce(E) -> WireError {
         move |source| WireError::Other { what, source: source.into() }
     }
 }
@@ -76,7 +86,8 @@ pub fn products() -> Result<Catalogue, WireError> {
 
 /// The keyed hasher of personal values.
 pub fn hasher(env: &Environment) -> Result<KeyedHasher, WireError> {
-    let key = signing::keys::decode_base64(env.get(setting::HASH_KEY)?).map_err(WireError::key(setting::HASH_KEY))?;
+    let key = signing::keys::decode_base64(env.get(setting::HASH_KEY)?)
+        .map_err(WireError::key(setting::HASH_KEY))?;
     KeyedHasher::new(&key).map_err(WireError::key(setting::HASH_KEY))
 }
 
