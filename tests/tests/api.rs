@@ -1,12 +1,19 @@
 //! What the borrower's API refuses, and that a refusal costs nothing.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
 use jiff::SignedDuration;
 use local::borrower::{Borrower, BorrowerError};
 use serde_json::{Value, json};
 use tests::{TestApp, quick, sound_owners};
 
 /// Posts a raw body as a signed-in borrower.
-async fn post(app: &TestApp, borrower: &Borrower, key: Option<&str>, body: impl Into<Vec<u8>>) -> (u16, Value) {
+async fn post(
+    app: &TestApp,
+    borrower: &Borrower,
+    key: Option<&str>,
+    body: impl Into<Vec<u8>>,
+) -> (u16, Value) {
     let bearer = format!("Bearer {}", borrower.token());
     let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
     headers.extend(key.map(|key| ("idempotency-key", key)));
@@ -156,7 +163,8 @@ async fn every_borrower_route_needs_a_session_and_it_ends_after_fifteen_minutes(
         }
     }
     let bearer = format!("Bearer {}", borrower.token());
-    let products = async || app.lending.stack.request("GET", "/v1/products", &[("authorization", &bearer)], "").await;
+    let products =
+        async || app.lending.stack.request("GET", "/v1/products", &[("authorization", &bearer)], "").await;
     assert_eq!(products().await.status, 200);
     app.clock.advance(SignedDuration::from_mins(16));
     assert_eq!(products().await.status, 401);
@@ -168,7 +176,8 @@ async fn a_one_time_code_signs_in_once() {
     let app = TestApp::start().await;
     let channel = &app.lending.counterparties.channel_url;
     let who = json!({"channel": "mini_program", "subject": "s", "device": "d", "network": "n"});
-    let code: Value = app.client.post(format!("{channel}/codes")).json(&who).send().await.unwrap().json().await.unwrap();
+    let code: Value =
+        app.client.post(format!("{channel}/codes")).json(&who).send().await.unwrap().json().await.unwrap();
     let body = json!({"channel": "mini_program", "code": code["code"]}).to_string();
     let sign_in = async || app.lending.stack.request("POST", "/v1/sessions", &[], body.clone()).await.status;
     assert_eq!(sign_in().await, 201);

@@ -1,6 +1,8 @@
 //! Every handler failed at every step, and every message and callback delivered twice: in the end the loan is paid out
 //! once, and the bank's book says so too.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
 use jiff::SignedDuration;
 use local::{
     borrower::{Applicant, Borrower},

@@ -1,5 +1,7 @@
 //! Journeys from the request to their end, through the HTTP API, on the embedded engines and simulated counterparties.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
 use jiff::SignedDuration;
 use local::borrower::{Applicant, Wish};
 use serde_json::Value;
@@ -129,7 +131,8 @@ async fn a_ring_of_five_is_declined_even_where_the_first_members_looked_clean() 
     for place in 10..15 {
         let owner = app.firm(sound_owners().nth(place).unwrap()).await;
         let applicant = owner.applicant(place as u32, 1000);
-        let shared = Applicant { device: "one-device".into(), bank_card: local::people::card(900), ..applicant };
+        let shared =
+            Applicant { device: "one-device".into(), bank_card: local::people::card(900), ..applicant };
         let borrower = app.sign_in(shared).await;
         let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
         // Each is decided before the next applies: the first ones hold an offer when the ring shows.

@@ -16,8 +16,7 @@ fn application(accept_up_to_bp: Option<u32>) -> Application {
         "traces": {"device": "d", "network": "n", "person": "p", "phone": "t", "card": "c", "address": null},
         "place": null,
         "identified_by_channel": false,
-        "accept_up_to_bp": accept_up_to_bp,
-        "received_at": "2026-11-23T08:00:00Z"
+        "accept_up_to_bp": accept_up_to_bp
     }))
     .unwrap()
 }

@@ -76,7 +76,7 @@ impl GraphChecker {
             // Everybody was told before this was recorded; only its own command may have been lost.
             return self.record(loaded, features).await;
         }
-        let own = link_of(&loaded.journey.application);
+        let own = link_of(&loaded.journey.application, loaded.journey.received_at);
         self.graph.link(&own).await?;
         let ring = Ring::of(&self.explore(own).await?);
         self.tell(id, &ring).await?;

@@ -39,7 +39,7 @@ impl Intake {
         if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
             self.check_repetition(id, &first, &applicant, now).await?;
         }
-        let application = self.application(id, &terms, &firm, borrower, now)?;
+        let application = self.application(id, &terms, &firm, borrower)?;
         let events = first_events(application, self.elements(&terms, &firm), now)?;
         let first = match self.journeys.begin(id, &events).await? {
             Advanced::Recorded(journey) => *journey,
@@ -76,7 +76,6 @@ impl Intake {
         terms: &Terms,
         firm: &FirmRecord,
         borrower: &Borrower,
-        now: Timestamp,
     ) -> Result<Application, Refusal> {
         let session = &borrower.claims.session;
         let subject = Subject::try_from(session.sub.clone())
@@ -104,7 +103,6 @@ impl Intake {
             place: session.place.clone(),
             identified_by_channel: session.verified_person.as_ref() == Some(&identity),
             accept_up_to_bp: terms.accept_up_to_bp,
-            received_at: now,
         })
     }
 

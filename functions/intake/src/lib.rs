@@ -82,7 +82,10 @@ impl Intake {
     /// Who is asking, by the session token.
     fn borrower(&self, request: &Request) -> Result<Borrower, Refusal> {
         let unauthorised = || problem(401, "no-session", "A valid session token is needed");
-        let token = request.header("authorization").and_then(|h| h.strip_prefix("Bearer ")).ok_or_else(unauthorised)?;
+        let token = request
+            .header("authorization")
+            .and_then(|h| h.strip_prefix("Bearer "))
+            .ok_or_else(unauthorised)?;
         let claims = self.verifier.verify(token, self.clock.now()).map_err(|_| unauthorised())?;
         let channel = channel(&claims.session.channel).ok_or_else(unauthorised)?;
         Ok(Borrower { claims, channel })

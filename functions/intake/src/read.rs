@@ -60,7 +60,9 @@ impl Intake {
         if let Some(offer) = &loaded.journey.offer {
             let seen = (Fen(body.amount_fen), BasisPoints(body.annual_rate_bp), body.term_months);
             if seen != (offer.amount_fen, offer.annual_rate_bp, offer.term_months) {
-                return Err(problem(409, "offer-changed", "The offer is not the one that was accepted").into());
+                return Err(
+                    problem(409, "offer-changed", "The offer is not the one that was accepted").into()
+                );
             }
         }
         let id = loaded.journey.application.id;

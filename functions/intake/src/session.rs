@@ -15,9 +15,8 @@ use signing::{Session, token::LIFETIME_SECONDS};
 impl Intake {
     pub(crate) async fn open_session(&self, request: &Request) -> Result<Response, Refusal> {
         let body: SessionRequest = json::parse(&request.body)?;
-        let channel = channel(&body.channel).ok_or_else(|| {
-            field("/channel", "must be mini_program, online_bank or mobile_bank")
-        })?;
+        let channel = channel(&body.channel)
+            .ok_or_else(|| field("/channel", "must be mini_program, online_bank or mobile_bank"))?;
         if !(1..=256).contains(&body.code.len()) || !body.code.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(field("/code", "must be 1 to 256 printable ASCII characters").into());
         }

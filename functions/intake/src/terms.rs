@@ -32,7 +32,8 @@ impl Terms {
         let firm_code = faults.take("/firm_code", body.firm_code.parse::<FirmCode>());
         let who = &body.legal_representative;
         let name = faults.take("/legal_representative/name", PersonName::parse(&who.name));
-        let resident_id = faults.take("/legal_representative/resident_id", ResidentId::parse(&who.resident_id));
+        let resident_id =
+            faults.take("/legal_representative/resident_id", ResidentId::parse(&who.resident_id));
         let phone = faults.take("/legal_representative/phone", Phone::parse(&who.phone));
         let bank_card = faults.take("/legal_representative/bank_card", BankCard::parse(&who.bank_card));
         if let Some(id) = &resident_id {
@@ -42,7 +43,9 @@ impl Terms {
             });
         }
         faults.check("/consents/data", body.consents.data, || "this consent is needed".to_owned());
-        faults.check("/consents/credit_query", body.consents.credit_query, || "this consent is needed".to_owned());
+        faults.check("/consents/credit_query", body.consents.credit_query, || {
+            "this consent is needed".to_owned()
+        });
         let amount_fen = Fen(body.amount_fen);
         let product = products.get(&body.product);
         match product {

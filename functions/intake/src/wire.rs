@@ -26,9 +26,13 @@ pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<In
     let hasher = wiring::hasher(env)?;
     let (issuer, verifier) = tokens(env, &hasher)?;
     let signer = wiring::signer(env, setting::CHANNEL_SECRETS)?;
-    let channels =
-        HttpChannelExchange::new(wiring::sender(env, None)?, env.get(setting::CHANNEL_URL)?, signer, clock.clone())
-            .map_err(WireError::other("the address of the channels"))?;
+    let channels = HttpChannelExchange::new(
+        wiring::sender(env, None)?,
+        env.get(setting::CHANNEL_URL)?,
+        signer,
+        clock.clone(),
+    )
+    .map_err(WireError::other("the address of the channels"))?;
     Ok(Intake {
         journeys: wiring::journeys(env, aws, clock.clone(), BY)?,
         applicants: journal,

@@ -60,11 +60,13 @@ impl Scorer {
             return Ok(());
         }
         let application = &loaded.journey.application;
-        let firm = self.firms.get(&application.firm_code).await?.ok_or(RecordError::Handler(
-            "the firm of a received application is no longer in the archive",
-        ))?;
-        let today = day_in_china(application.received_at);
-        let score = assess(&self.ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        let firm =
+            self.firms.get(&application.firm_code).await?.ok_or(RecordError::Handler(
+                "the firm of a received application is no longer in the archive",
+            ))?;
+        let today = day_in_china(loaded.journey.received_at);
+        let score =
+            assess(&self.ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
         self.record(id, loaded, score).await
     }
 

@@ -19,7 +19,10 @@ pub(crate) fn age_days(firm: &FirmRecord, today: Date) -> Option<i64> {
 /// bank is believed where it costs it money. `None` where neither is known.
 pub(crate) fn supported_amount(firm: &FirmRecord) -> Option<u64> {
     let amount = |source: &str, field: &str| {
-        firm.sources.get(source).and_then(|row: &SourceRow| row.get(field)).and_then(serde_json::Value::as_u64)
+        firm.sources
+            .get(source)
+            .and_then(|row: &SourceRow| row.get(field))
+            .and_then(serde_json::Value::as_u64)
     };
     let declared = amount("tax_declared", "sales_12m_fen");
     let stated = amount("financial_statements", "revenue_fen");
@@ -45,7 +48,9 @@ mod tests {
 
     #[test]
     fn the_lower_of_two_revenues_is_believed() {
-        let both = firm(json!({"tax_declared": {"sales_12m_fen": 1_000_000}, "financial_statements": {"revenue_fen": 9_000_000}}));
+        let both = firm(
+            json!({"tax_declared": {"sales_12m_fen": 1_000_000}, "financial_statements": {"revenue_fen": 9_000_000}}),
+        );
         assert_eq!(supported_amount(&both), Some(300_000));
     }
 

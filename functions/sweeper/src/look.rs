@@ -40,9 +40,7 @@ fn next_look(journey: &Journey, now: Timestamp) -> Timestamp {
     let wait = (now.duration_since(journey.updated_at) / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
     let next = later(now, wait);
     match journey.status {
-        Status::Checking | Status::Deciding => {
-            next.min(later(journey.application.received_at, CHECKS_EXPIRE_AFTER))
-        }
+        Status::Checking | Status::Deciding => next.min(later(journey.received_at, CHECKS_EXPIRE_AFTER)),
         _ => next,
     }
 }

@@ -51,7 +51,6 @@ pub(crate) fn application(n: u16) -> Application {
         place: None,
         identified_by_channel: false,
         accept_up_to_bp: None,
-        received_at: start(),
     }
 }
 

@@ -56,8 +56,13 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
 
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
-        "borrowers", "applications/s", "callback → decision", "decision → bank", "callback → bank",
-        "received → paid out", "paid out",
+        "borrowers",
+        "applications/s",
+        "callback → decision",
+        "decision → bank",
+        "callback → bank",
+        "received → paid out",
+        "paid out",
     ]);
     let mut calls = BTreeMap::new();
     for borrowers in BORROWERS {
@@ -162,7 +167,8 @@ fn tally(
     for explanation in explanations {
         let at = |names: &[&str]| -> Option<Timestamp> {
             let steps = explanation["timeline"].as_array()?;
-            let step = steps.iter().rev().find(|s| names.contains(&s["event"].as_str().unwrap_or_default()))?;
+            let step =
+                steps.iter().rev().find(|s| names.contains(&s["event"].as_str().unwrap_or_default()))?;
             step["at"].as_str()?.parse().ok()
         };
         if explanation["status"] == "paid_out" {
@@ -220,7 +226,11 @@ fn score_speed(owners: &[Owner], today: jiff::civil::Date, out: &mut impl Write)
     Ok(())
 }
 
-fn print_calls(calls: &BTreeMap<String, CallCount>, applications: u32, out: &mut impl Write) -> Result<(), AnyError> {
+fn print_calls(
+    calls: &BTreeMap<String, CallCount>,
+    applications: u32,
+    out: &mut impl Write,
+) -> Result<(), AnyError> {
     let per = |n: f64| n / f64::from(applications);
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header(["call", "calls", "read units", "write units"]);
@@ -244,7 +254,10 @@ fn print_calls(calls: &BTreeMap<String, CallCount>, applications: u32, out: &mut
         format!("{:.2}", per(sum.read_units)),
         format!("{:.2}", per(sum.write_units)),
     ]);
-    writeln!(out, "Per application, counted at the SDK with 8 borrowers (status polls and empty receives of this\nmachine's pollers included):\n{table}\n")?;
+    writeln!(
+        out,
+        "Per application, counted at the SDK with 8 borrowers (status polls and empty receives of this\nmachine's pollers included):\n{table}\n"
+    )?;
     let usage = prices::Usage {
         read_units: per(sum.read_units),
         write_units: per(sum.write_units),

@@ -139,7 +139,12 @@ impl Borrower {
     }
 
     /// Reads until the status is one of those, as an app on a phone would: every 20 ms.
-    pub async fn wait_for(&self, id: &str, statuses: &[&str], within: Duration) -> Result<Value, BorrowerError> {
+    pub async fn wait_for(
+        &self,
+        id: &str,
+        statuses: &[&str],
+        within: Duration,
+    ) -> Result<Value, BorrowerError> {
         let reading = async {
             loop {
                 let answer = self.read(id).await?;

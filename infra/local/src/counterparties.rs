@@ -1,13 +1,13 @@
 //! The world outside: simulated channels, providers and banks, or real ones in their place.
 
 use crate::keys::Keys;
+use signing::KeyError;
 use sim::{
     Handle, StartError,
     bank::{self, BankConfig, BankHandle},
     channels::{self, ChannelsConfig},
     providers::{self, ProvidersConfig},
 };
-use signing::KeyError;
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
 /// Who is real, and where simulated ones keep their books.
@@ -90,7 +90,7 @@ impl Counterparties {
             config.book = options.books.as_ref().map(|folder| folder.join(format!("{name}.book")));
             config.hold = options.bank_hold.unwrap_or(config.hold);
             config.delay = options.delay.unwrap_or(config.delay);
-                config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
+            config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
             config.clock = options.clock.clone().unwrap_or(config.clock);
             let handle = bank::start(config).await?;
             bank_urls.insert(name.to_owned(), handle.url().to_owned());

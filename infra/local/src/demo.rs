@@ -194,7 +194,15 @@ fn table(outcomes: &[Outcome]) -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY);
     table.set_header([
-        "application", "outcome", "reason", "points", "checks ms", "decide ms", "payout ms", "", "as expected",
+        "application",
+        "outcome",
+        "reason",
+        "points",
+        "checks ms",
+        "decide ms",
+        "payout ms",
+        "",
+        "as expected",
     ]);
     for outcome in outcomes {
         let verdict = if outcome.as_expected() { "yes" } else { "NO" };
@@ -203,7 +211,8 @@ fn table(outcomes: &[Outcome]) -> Table {
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 let times = Times::of(explanation);
                 let right = |t: Option<f64>| {
-                    Cell::new(t.map_or(String::new(), |ms| format!("{ms:.0}"))).set_alignment(CellAlignment::Right)
+                    Cell::new(t.map_or(String::new(), |ms| format!("{ms:.0}")))
+                        .set_alignment(CellAlignment::Right)
                 };
                 let points = explanation["score_points"].as_i64().map_or(String::new(), |p| p.to_string());
                 table.add_row(vec![
@@ -248,7 +257,8 @@ impl Times {
         let between = |from: Option<Timestamp>, to: Option<Timestamp>| {
             Some(to?.duration_since(from?).as_secs_f64() * 1_000.0)
         };
-        let facts = ["elements_checked", "face_checked", "phone_checked", "scored", "graph_checked", "ring_found"];
+        let facts =
+            ["elements_checked", "face_checked", "phone_checked", "scored", "graph_checked", "ring_found"];
         let received = steps.first().map(|(at, _)| *at);
         Self {
             checks: between(received, last(&facts)),

@@ -181,15 +181,20 @@ fn event(
     let path = decoded(&request.path)?;
     let mut headers: BTreeMap<String, String> = BTreeMap::new();
     let mut cookies: Vec<&str> = Vec::new();
-    let from_proxy =
-        [("x-forwarded-for".to_owned(), request.source_ip.clone()), ("x-forwarded-proto".to_owned(), "http".to_owned())];
+    let from_proxy = [
+        ("x-forwarded-for".to_owned(), request.source_ip.clone()),
+        ("x-forwarded-proto".to_owned(), "http".to_owned()),
+    ];
     for (name, value) in request.headers.iter().chain(&from_proxy) {
         let name = name.to_ascii_lowercase();
         if name == "cookie" {
             cookies.extend(value.split(';').map(str::trim));
             continue;
         }
-        headers.entry(name).and_modify(|known| *known = format!("{known},{value}")).or_insert_with(|| value.clone());
+        headers
+            .entry(name)
+            .and_modify(|known| *known = format!("{known},{value}"))
+            .or_insert_with(|| value.clone());
     }
     let content_type = headers.get("content-type").map_or("", String::as_str);
     let text = std::str::from_utf8(&request.body).ok().filter(|_| is_text(content_type));

@@ -23,7 +23,11 @@ pub struct Keys {
 #[derive(Debug, thiserror::Error)]
 pub enum KeysError {
     #[error("the key file {path} cannot be read or written")]
-    File { path: String, #[source] source: std::io::Error },
+    File {
+        path: String,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the key file {path} is not in the right form (line {line})")]
     Form { path: String, line: usize },
     #[error("no key could be made")]
@@ -34,7 +38,10 @@ impl Keys {
     /// New random keys for these banks.
     pub fn generate<'a>(banks: impl IntoIterator<Item = &'a str>) -> Result<Self, KeysError> {
         let secret = signing::keys::webhook_secret;
-        let banks = banks.into_iter().map(|bank| Ok((bank.to_owned(), secret()?))).collect::<Result<_, KeyError>>()?;
+        let banks = banks
+            .into_iter()
+            .map(|bank| Ok((bank.to_owned(), secret()?)))
+            .collect::<Result<_, KeyError>>()?;
         Ok(Self {
             hash_key: signing::keys::hashing_key()?,
             token_key: signing::keys::token_key_pair()?.pkcs8,
@@ -54,10 +61,12 @@ impl Keys {
         let file = |source| KeysError::File { path: shown(), source };
         if path.exists() {
             let text = fs::read_to_string(path).map_err(file)?;
-            return serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() });
+            return serde_json::from_str(&text)
+                .map_err(|e| KeysError::Form { path: shown(), line: e.line() });
         }
         let keys = Self::generate(banks)?;
-        let text = serde_json::to_string_pretty(&keys).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
+        let text = serde_json::to_string_pretty(&keys)
+            .map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]

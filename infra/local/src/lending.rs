@@ -77,7 +77,11 @@ pub enum LendingError {
     #[error("the products cannot be used")]
     Products(#[from] wiring::WireError),
     #[error("the port {port} or the folder for state cannot be used")]
-    Machine { port: u16, #[source] source: std::io::Error },
+    Machine {
+        port: u16,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the firms cannot be stored")]
     Firms(#[from] ports::PortError),
 }

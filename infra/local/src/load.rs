@@ -85,7 +85,10 @@ const FILES: [(&str, Columns); 8] = [
             ("credit_grade", Text),
         ],
     ),
-    ("tax_paid", &[("tax_12m_fen", Int), ("arrears_fen", Int), ("late_payments_24m", Int), ("last_paid_on", Day)]),
+    (
+        "tax_paid",
+        &[("tax_12m_fen", Int), ("arrears_fen", Int), ("late_payments_24m", Int), ("last_paid_on", Day)],
+    ),
     (
         "financial_statements",
         &[
@@ -150,7 +153,11 @@ pub enum LoadError {
     #[error("{0} holds no basic_information.csv, which names the firms")]
     NoFirms(PathBuf),
     #[error("{file}.csv cannot be read")]
-    Read { file: &'static str, #[source] source: csv::Error },
+    Read {
+        file: &'static str,
+        #[source]
+        source: csv::Error,
+    },
     #[error("{file}.csv must have exactly the columns firm_code,{expected}")]
     Columns { file: &'static str, expected: String },
 }
@@ -194,7 +201,9 @@ fn read_file(
         loaded.rows += 1;
         let line = |r: &csv::StringRecord| r.position().map_or(place as u64 + 2, csv::Position::line);
         let outcome = match &record {
-            Ok(record) => take_row(file, columns, record, hasher, firms, &mut seen).map_err(|e| (line(record), e)),
+            Ok(record) => {
+                take_row(file, columns, record, hasher, firms, &mut seen).map_err(|e| (line(record), e))
+            }
             Err(error) => {
                 let at = error.position().map_or(place as u64 + 2, csv::Position::line);
                 Err((at, "is not UTF-8 text in CSV form".to_owned()))
@@ -281,7 +290,8 @@ mod tests {
     }
 
     const BASIC: &str = "firm_code,name,legal_representative_name,legal_representative_resident_id,address,industry,established_on,status,banned\n";
-    const FIRM: &str = "91350100M000100Y43,云海合达,王伟,11010519491231002X,工业一路1号,制造业,2020-09-19,active,0\n";
+    const FIRM: &str =
+        "91350100M000100Y43,云海合达,王伟,11010519491231002X,工业一路1号,制造业,2020-09-19,active,0\n";
 
     fn folder(files: &[(&str, String)]) -> tempfile::TempDir {
         let folder = tempfile::tempdir().unwrap();
@@ -303,7 +313,8 @@ mod tests {
     #[test]
     fn every_refused_row_is_reported_with_line_and_reason_and_the_others_load() {
         let bad_code = FIRM.replace("Y43", "Y44");
-        let bad_date = FIRM.replace("91350100M000100Y43", "91110000802100433B").replace("2020-09-19", "2020-02-30");
+        let bad_date =
+            FIRM.replace("91350100M000100Y43", "91110000802100433B").replace("2020-09-19", "2020-02-30");
         let folder = folder(&[
             ("basic_information.csv", format!("{BASIC}{FIRM}{bad_code}{bad_date}{FIRM}")),
             ("tax_paid.csv", "firm_code,tax_12m_fen,arrears_fen,late_payments_24m,last_paid_on\n91350100M000100Y43,NaN,0,0,\n914403001922038216,1,0,0,\n".into()),

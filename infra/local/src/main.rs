@@ -137,7 +137,13 @@ async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -
 }
 
 fn report(loaded: &Loaded, out: &mut impl std::io::Write) -> std::io::Result<()> {
-    writeln!(out, "{} firms from {} rows, {} rows refused.", loaded.firms.len(), loaded.rows, loaded.refused.len())?;
+    writeln!(
+        out,
+        "{} firms from {} rows, {} rows refused.",
+        loaded.firms.len(),
+        loaded.rows,
+        loaded.refused.len()
+    )?;
     for refused in &loaded.refused {
         writeln!(out, "  {refused}")?;
     }

@@ -4,15 +4,12 @@
 //! and an answer that names none that is known fails the whole batch; so does an error, a panic or a time-out. What
 //! failed stays in the queue and comes back, until the queue's limit moves it to the dead-letter queue.
 
-use crate::{
-    invoke::Deployed,
-    stack::StackError,
-    template::QueueSource,
-};
+use crate::{invoke::Deployed, stack::StackError, template::QueueSource};
 use aws_sdk_sqs::{
     Client,
     types::{
-        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message, MessageSystemAttributeName,
+        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, Message,
+        MessageSystemAttributeName,
     },
 };
 use serde_json::{Value, json};
@@ -131,7 +128,8 @@ impl Source {
         });
         let entries = entries.collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(StackError::queue("returning to", &self.spec.queue))?;
-        let request = self.sqs.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+        let request =
+            self.sqs.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
         request.send().await.map(|_| ()).map_err(StackError::queue("returning to", &self.spec.queue))
     }
 }
@@ -160,7 +158,11 @@ fn failed_records(answer: &Value, batch: &[Message]) -> BTreeSet<String> {
 ///
 /// `sent` changes with every message sent, so that a message is picked up at once and an idle queue costs next to
 /// nothing.
-pub(crate) async fn run(source: Arc<Source>, mut sent: watch::Receiver<u64>, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn run(
+    source: Arc<Source>,
+    mut sent: watch::Receiver<u64>,
+    mut stop: watch::Receiver<bool>,
+) {
     let most = source.spec.max_concurrency.unwrap_or(MAX_CONCURRENCY).min(MAX_CONCURRENCY);
     let permits = Arc::new(Semaphore::new(most));
     let mut running = JoinSet::new();

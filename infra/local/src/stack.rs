@@ -42,7 +42,12 @@ pub enum StackError {
     #[error(transparent)]
     Engine(#[from] EngineError),
     #[error("the setting {setting} of {function} has no local value")]
-    Setting { function: String, setting: String, #[source] source: NoSuchName },
+    Setting {
+        function: String,
+        setting: String,
+        #[source]
+        source: NoSuchName,
+    },
     #[error("the setting {setting} of {function} comes from a secret store and has no local value")]
     Secret { function: String, setting: String },
     #[error("the override {0} fits nothing in the template")]
@@ -52,9 +57,18 @@ pub enum StackError {
     #[error("there is code for {0}, which the template does not wire")]
     NotWired(String),
     #[error("{function} does not start")]
-    Build { function: String, #[source] source: AnyError },
+    Build {
+        function: String,
+        #[source]
+        source: AnyError,
+    },
     #[error("{attempted} the queue {queue}")]
-    Queue { attempted: &'static str, queue: String, #[source] source: AnyError },
+    Queue {
+        attempted: &'static str,
+        queue: String,
+        #[source]
+        source: AnyError,
+    },
     #[error("the template has no function or queue {0}")]
     Unknown(String),
     #[error("the queue {0} has no dead-letter queue")]
@@ -66,7 +80,10 @@ pub enum StackError {
 }
 
 impl StackError {
-    pub(crate) fn queue<E: Into<AnyError>>(attempted: &'static str, queue: &str) -> impl FnOnce(E) -> StackError {
+    pub(crate) fn queue<E: Into<AnyError>>(
+        attempted: &'static str,
+        queue: &str,
+    ) -> impl FnOnce(E) -> StackError {
         let queue = queue.to_owned();
         move |source| StackError::Queue { attempted, queue, source: source.into() }
     }
@@ -264,7 +281,8 @@ impl Stack {
 
     /// Calls a function with an event.
     pub async fn invoke(&self, function: &str, event: Value) -> Result<Value, StackError> {
-        let function = self.functions.get(function).ok_or_else(|| StackError::Unknown(function.to_owned()))?;
+        let function =
+            self.functions.get(function).ok_or_else(|| StackError::Unknown(function.to_owned()))?;
         Ok(function.invoke(event).await?)
     }
 
@@ -339,7 +357,8 @@ impl Stack {
         loop {
             let request = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
             let answer = request.wait_time_seconds(0).send().await;
-            let messages = answer.map_err(StackError::queue("receiving from", queue))?.messages.unwrap_or_default();
+            let messages =
+                answer.map_err(StackError::queue("receiving from", queue))?.messages.unwrap_or_default();
             if messages.is_empty() {
                 return Ok(all);
             }
@@ -367,7 +386,11 @@ async fn deliver_one(source: &Source, redelivery: Option<Duration>) -> Result<Op
 }
 
 /// Every override fits something, and template and code name the same functions.
-fn check_overrides(template: &Template, registry: &Registry, options: &StackOptions) -> Result<(), StackError> {
+fn check_overrides(
+    template: &Template,
+    registry: &Registry,
+    options: &StackOptions,
+) -> Result<(), StackError> {
     if let Some(unknown) = options.parameters.keys().find(|name| !template.parameters.contains_key(*name)) {
         return Err(StackError::UnknownOverride(unknown.clone()));
     }
@@ -403,7 +426,8 @@ fn names(
     queues: &BTreeMap<String, RunningQueue>,
     options: &StackOptions,
 ) -> HashMap<String, String> {
-    let defaults = template.parameters.iter().filter_map(|(name, default)| Some((name.clone(), default.clone()?)));
+    let defaults =
+        template.parameters.iter().filter_map(|(name, default)| Some((name.clone(), default.clone()?)));
     let tables = template.tables.iter().map(|table| (table.logical_id.clone(), table.spec.name.clone()));
     let urls = template.queues.iter().filter_map(|queue| {
         queues.get(&queue.spec.name).map(|running| (queue.logical_id.clone(), running.url.clone()))

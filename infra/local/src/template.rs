@@ -26,7 +26,11 @@ const LARGEST_BATCH: u32 = 10;
 #[derive(Debug, thiserror::Error)]
 pub enum TemplateError {
     #[error("the template {path} cannot be read")]
-    Read { path: PathBuf, #[source] source: std::io::Error },
+    Read {
+        path: PathBuf,
+        #[source]
+        source: std::io::Error,
+    },
     #[error("the template is not YAML")]
     Yaml(#[from] yaml_serde::Error),
     #[error("the template uses the intrinsic function {0}, which the runner does not know")]
@@ -34,7 +38,11 @@ pub enum TemplateError {
     #[error("the template has a key that is not text")]
     Key,
     #[error("{at} has a shape that the runner does not know")]
-    Shape { at: String, #[source] source: serde_json::Error },
+    Shape {
+        at: String,
+        #[source]
+        source: serde_json::Error,
+    },
     #[error("{resource} has the type {kind}, which the runner does not know")]
     Type { resource: String, kind: String },
     #[error("{resource} {problem}")]
@@ -242,7 +250,8 @@ impl document::Function {
         roles: &BTreeMap<&str, Vec<Grant>>,
     ) -> Result<FunctionSpec, TemplateError> {
         let role = self.role.attribute("Arn").and_then(|role| roles.get(role));
-        let grants = role.ok_or_else(|| TemplateError::resource(id, "has a role that is not in the template"))?;
+        let grants =
+            role.ok_or_else(|| TemplateError::resource(id, "has a role that is not in the template"))?;
         let timeout = self.timeout.or(globals.function.timeout).unwrap_or(DEFAULT_TIMEOUT_S);
         let mut function = FunctionSpec {
             logical_id: id.to_owned(),
@@ -282,7 +291,8 @@ impl document::Metadata {
 
 impl HttpRoute {
     fn define(&self, id: &str) -> Result<Route, TemplateError> {
-        let plain = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
+        let plain =
+            |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._".contains(&b));
         let known = |s: &str| match s.strip_prefix('{').and_then(|s| s.strip_suffix('}')) {
             Some(parameter) => plain(parameter),
             None => plain(s),
@@ -300,14 +310,20 @@ impl HttpRoute {
 impl document::SqsSource {
     fn define(&self, id: &str) -> Result<QueueSource, TemplateError> {
         let queue = self.queue.attribute("Arn");
-        let queue = queue.ok_or_else(|| TemplateError::resource(id, "reads something that is not a queue's Arn"))?;
+        let queue =
+            queue.ok_or_else(|| TemplateError::resource(id, "reads something that is not a queue's Arn"))?;
         if !(1..=LARGEST_BATCH).contains(&self.batch_size) {
             return Err(TemplateError::resource(id, format!("reads batches over {LARGEST_BATCH}")));
         }
         let report_partial = match self.function_response_types.as_slice() {
             [] => false,
             [one] if one == "ReportBatchItemFailures" => true,
-            _ => return Err(TemplateError::resource(id, "answers batches in a way that the runner does not know")),
+            _ => {
+                return Err(TemplateError::resource(
+                    id,
+                    "answers batches in a way that the runner does not know",
+                ));
+            }
         };
         Ok(QueueSource {
             queue: local_name(queue),

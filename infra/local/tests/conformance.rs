@@ -133,6 +133,7 @@ conforms! { payouts on DynamoPayouts in "payouts":
     another_amount_or_bank_under_the_same_id_is_different_and_changes_nothing
     a_reached_limit_leaves_nothing_behind
     an_amount_above_the_whole_limit_leaves_nothing_behind
+    a_payout_of_nothing_closes_its_id_however_full_the_limit_is
     what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered
     concurrent_reservations_never_exceed_the_limit
     each_product_has_a_limit_of_its_own

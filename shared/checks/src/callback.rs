@@ -94,7 +94,6 @@ mod tests {
             place: None,
             identified_by_channel: false,
             accept_up_to_bp: None,
-            received_at: "2026-11-02T08:00:00Z".parse().unwrap(),
         }
     }
 

@@ -21,11 +21,17 @@ pub struct PayoutInstruction<'a> {
 }
 
 /// Who receives the money.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Serialize)]
 pub struct Payee<'a> {
     pub name: &'a str,
     pub bank_card: &'a str,
     pub firm_code: &'a str,
+}
+
+impl std::fmt::Debug for Payee<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Payee(..)")
+    }
 }
 
 /// `POST {bank}/payouts/query`, signed by us.

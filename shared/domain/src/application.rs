@@ -6,7 +6,6 @@ use crate::{
     money::{BasisPoints, Fen},
     product::Approval,
 };
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// Where the borrower meets us.
@@ -52,7 +51,8 @@ pub struct Traces {
     pub address: Option<String>,
 }
 
-/// An application as the journal keeps it.
+/// An application as the journal keeps it. The entry that holds it has to stay under 1 KB, one write unit, so nothing
+/// is kept twice: when it was received is the time of its entry.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Application {
     pub id: ApplicationId,
@@ -67,10 +67,12 @@ pub struct Application {
     pub consents: Consents,
     pub traces: Traces,
     /// Coarse place of the sign-in, for example a city.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// The sign-in channel is a bank that has identified this very person before.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identified_by_channel: bool,
     /// An offer of the full amount at this all-in annual rate or less is accepted in advance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub accept_up_to_bp: Option<BasisPoints>,
-    pub received_at: Timestamp,
 }

@@ -36,7 +36,11 @@ impl FromStr for FirmCode {
         // The weight of place i is 3^i mod 31.
         let weights = std::iter::successors(Some(1usize), |w| Some(w * 3 % 31));
         let sum: usize = values.iter().take(17).zip(weights).map(|(v, w)| v * w).sum();
-        if values[17] == (31 - sum % 31) % 31 { Ok(Self(text.to_owned())) } else { Err(FirmCodeError::Checksum) }
+        if values[17] == (31 - sum % 31) % 31 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(FirmCodeError::Checksum)
+        }
     }
 }
 

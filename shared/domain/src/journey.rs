@@ -36,19 +36,50 @@ pub const BANK_DUE_AFTER: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    Received { application: Box<Application> },
-    ElementsChecked { answer: ElementsAnswer },
-    FaceChecked { attempt: u8, answer: CheckAnswer, message_id: String },
-    PhoneChecked { attempt: u8, answer: CheckAnswer, message_id: String },
-    Scored { score: Score },
-    GraphChecked { features: GraphFeatures },
+    Received {
+        application: Box<Application>,
+    },
+    ElementsChecked {
+        answer: ElementsAnswer,
+    },
+    FaceChecked {
+        attempt: u8,
+        answer: CheckAnswer,
+        message_id: String,
+    },
+    PhoneChecked {
+        attempt: u8,
+        answer: CheckAnswer,
+        message_id: String,
+    },
+    Scored {
+        score: Score,
+    },
+    GraphChecked {
+        features: GraphFeatures,
+    },
     /// Another member's graph check found a ring that this application belongs to.
-    RingFound { finder: ApplicationId, ring: RingNotice },
-    Decided { revision: u32, strategy: String, decision: Decision },
-    Accepted { by: AcceptedBy },
-    PayoutRequested { payout_id: PayoutId },
-    PaidOut { bank_reference: String },
-    PayoutFailed { reason: Reason },
+    RingFound {
+        finder: ApplicationId,
+        ring: RingNotice,
+    },
+    Decided {
+        revision: u32,
+        strategy: String,
+        decision: Decision,
+    },
+    Accepted {
+        by: AcceptedBy,
+    },
+    PayoutRequested {
+        payout_id: PayoutId,
+    },
+    PaidOut {
+        bank_reference: String,
+    },
+    PayoutFailed {
+        reason: Reason,
+    },
     Expired,
     Cancelled,
 }
@@ -92,7 +123,6 @@ impl Event {
                 a == b && x == y
             }
             (Event::Decided { revision: a, .. }, Event::Decided { revision: b, .. }) => a == b,
-            (Event::Accepted { .. }, Event::Accepted { .. }) => false,
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -102,8 +132,12 @@ impl Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case")]
 pub enum Command {
-    StartFaceCheck { attempt: u8 },
-    StartPhoneCheck { attempt: u8 },
+    StartFaceCheck {
+        attempt: u8,
+    },
+    StartPhoneCheck {
+        attempt: u8,
+    },
     Score,
     CheckGraph,
     Decide,
@@ -162,7 +196,9 @@ impl fmt::Display for Status {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Check {
     /// The provider has been, or is being, asked for this attempt.
-    Asked { attempt: u8 },
+    Asked {
+        attempt: u8,
+    },
     Passed,
 }
 
@@ -178,7 +214,8 @@ pub struct Facts {
 impl Facts {
     /// Applications and firms in the largest ring that anybody saw around this application.
     pub fn largest_ring(&self) -> RingNotice {
-        let own = self.graph.as_ref().map(|g| RingNotice { ring_size: g.ring_size, ring_firms: g.ring_firms });
+        let own =
+            self.graph.as_ref().map(|g| RingNotice { ring_size: g.ring_size, ring_firms: g.ring_firms });
         own.max(self.ring).unwrap_or(RingNotice { ring_size: 1, ring_firms: 1 })
     }
 }
@@ -199,6 +236,7 @@ pub struct Journey {
     pub accepted_by: Option<AcceptedBy>,
     pub reasons: Vec<Reason>,
     pub bank_reference: Option<String>,
+    pub received_at: Timestamp,
     /// When the last event happened.
     pub updated_at: Timestamp,
 }
@@ -212,7 +250,9 @@ pub enum TransitionError {
     NotBegun { event: &'static str },
     #[error("the step {event} of a journey that is {status} is already recorded")]
     Repeated { status: Status, event: &'static str },
-    #[error("the decision rests on revision {decided} of the facts, the journey is {status} at revision {current}")]
+    #[error(
+        "the decision rests on revision {decided} of the facts, the journey is {status} at revision {current}"
+    )]
     Outdated { status: Status, decided: u32, current: u32 },
     #[error("the offer breaks a limit: {0}")]
     OfferOutOfBounds(&'static str),
@@ -249,6 +289,7 @@ fn begin(application: &Application, at: Timestamp) -> (Journey, Vec<Command>) {
         accepted_by: None,
         reasons: Vec::new(),
         bank_reference: None,
+        received_at: at,
         updated_at: at,
     };
     if !consented && !application.identified_by_channel {
@@ -305,7 +346,7 @@ impl Journey {
     pub fn has_expired(&self, now: Timestamp) -> bool {
         match self.status {
             Status::Checking | Status::Deciding => {
-                now.duration_since(self.application.received_at) >= CHECKS_EXPIRE_AFTER
+                now.duration_since(self.received_at) >= CHECKS_EXPIRE_AFTER
             }
             Status::Offered => self.offer.as_ref().is_some_and(|o| now >= o.expires_at),
             _ => false,

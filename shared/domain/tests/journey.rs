@@ -1,5 +1,7 @@
 //! Every allowed and every forbidden transition, and that facts lead to one decision in whatever order they come.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
 use domain::{
     Application, ApplicationId, BasisPoints, Channel, Consents, Fen, Reason, Subject,
     application::Traces,
@@ -38,7 +40,6 @@ fn application() -> Application {
         place: None,
         identified_by_channel: false,
         accept_up_to_bp: None,
-        received_at: at(),
     }
 }
 
@@ -110,7 +111,8 @@ fn payout_failed() -> Event {
 /// The events that lead to each status.
 fn way_to(status: Status) -> Vec<Event> {
     let yes = CheckAnswer::Match;
-    let facts = vec![received(), elements(ElementsAnswer::Match), face(1, yes), phone(1, yes), scored(), graph(1)];
+    let facts =
+        vec![received(), elements(ElementsAnswer::Match), face(1, yes), phone(1, yes), scored(), graph(1)];
     let then = |more: Vec<Event>| facts.iter().cloned().chain(more).collect();
     match status {
         Status::Checking => vec![received()],
@@ -262,11 +264,13 @@ fn an_answer_to_an_attempt_that_was_never_asked_is_refused() {
 fn refusing_face_recognition_needs_another_proof_or_ends_with_a_clear_reason() {
     let mut refused = application();
     refused.consents.face_recognition = false;
-    let (journey, _) = transition(None, &Event::Received { application: Box::new(refused.clone()) }, at()).unwrap();
+    let (journey, _) =
+        transition(None, &Event::Received { application: Box::new(refused.clone()) }, at()).unwrap();
     assert_eq!((journey.status, journey.reasons), (Status::Declined, vec![Reason::FaceConsentRefused]));
 
     refused.identified_by_channel = true;
-    let (journey, commands) = transition(None, &Event::Received { application: Box::new(refused) }, at()).unwrap();
+    let (journey, commands) =
+        transition(None, &Event::Received { application: Box::new(refused) }, at()).unwrap();
     assert_eq!(journey.status, Status::Checking);
     assert!(!commands.contains(&Command::StartFaceCheck { attempt: 1 }), "{commands:?}");
 }
@@ -399,8 +403,7 @@ fn a_repeated_event_changes_nothing() {
     let journey = fold(&events).unwrap();
     for event in &events {
         let error = transition(Some(journey.clone()), event, at()).unwrap_err();
-        let refused =
-            matches!(error, TransitionError::Repeated { .. } | TransitionError::Forbidden { .. });
+        let refused = matches!(error, TransitionError::Repeated { .. } | TransitionError::Forbidden { .. });
         assert!(refused, "{error}");
     }
 }

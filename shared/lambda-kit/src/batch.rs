@@ -19,10 +19,7 @@ pub struct Record {
 
 impl From<SqsMessage> for Record {
     fn from(message: SqsMessage) -> Self {
-        Self {
-            message_id: message.message_id.unwrap_or_default(),
-            body: message.body.unwrap_or_default(),
-        }
+        Self { message_id: message.message_id.unwrap_or_default(), body: message.body.unwrap_or_default() }
     }
 }
 
@@ -95,7 +92,8 @@ where
             return (place, true);
         }
     };
-    let span = tracing::info_span!("record", application_id = %command.application_id, command = ?command.command);
+    let span =
+        tracing::info_span!("record", application_id = %command.application_id, command = ?command.command);
     async {
         match handle(command).await {
             Ok(()) => (place, false),

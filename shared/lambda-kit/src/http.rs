@@ -48,7 +48,9 @@ impl TryFrom<ApiGatewayV2httpRequest> for Request {
         let headers = event
             .headers
             .iter()
-            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
             .collect();
         Ok(Self {
             method: event.request_context.http.method.to_string(),

@@ -59,7 +59,8 @@ pub enum Resolution {
 /// The payout ledger. `limit counter + payout row` change in one transaction or not at all.
 #[async_trait]
 pub trait Payouts: Send + Sync {
-    /// Reserves `payout.amount_fen` against `limit` of bank and product, and writes the row.
+    /// Reserves `payout.amount_fen` against `limit` of bank and product, and writes the row in the state that it has.
+    /// A payout of nothing, voided, fits every limit and closes its id for ever.
     async fn reserve(&self, payout: &Payout, limit: Fen) -> Result<Reservation, PortError>;
 
     /// The row, strongly consistent.

@@ -18,7 +18,7 @@ pub use neighbourhood::Neighbourhood;
 pub use ring::Ring;
 
 use domain::{Application, checks::RingNotice};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use ports::relation::{Link, Node, NodeKind};
 
 /// Most applications read at one node; a node with more is a crowd.
@@ -46,9 +46,9 @@ pub const fn is_strong(kind: NodeKind) -> bool {
     }
 }
 
-/// The link of an application: every node that it touches, at the time when it was received. The same application
+/// The link of an application: every node that it touches, at the time `at` when it was received. The same application
 /// always gives the same link, so writing it again changes nothing.
-pub fn link_of(application: &Application) -> Link {
+pub fn link_of(application: &Application, at: Timestamp) -> Link {
     let traces = &application.traces;
     let mut nodes: Vec<Node> = [
         (NodeKind::Card, &traces.card),
@@ -63,12 +63,7 @@ pub fn link_of(application: &Application) -> Link {
     .collect();
     nodes.push(Node { kind: NodeKind::Firm, hash: application.firm_code.as_str().to_owned() });
     nodes.sort_unstable();
-    Link {
-        application: application.id,
-        firm: application.firm_code.clone(),
-        nodes,
-        at: application.received_at,
-    }
+    Link { application: application.id, firm: application.firm_code.clone(), nodes, at }
 }
 
 #[cfg(test)]

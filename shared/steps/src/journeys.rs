@@ -2,7 +2,7 @@
 
 use domain::{
     ApplicationId,
-    journey::{Command, Event, Journey, Status, TransitionError, transition},
+    journey::{AcceptedBy, Command, Event, Journey, Status, TransitionError, transition},
 };
 use jiff::Timestamp;
 use ports::{
@@ -161,7 +161,8 @@ impl Journeys {
 
     /// Sends again what the recorded step emitted and nobody has acted on.
     async fn send_again(&self, loaded: &Loaded, event: &Event) -> Result<(), AdvanceError> {
-        let recorded = loaded.entries.iter().find(|e| e.events.iter().any(|known| known.same_step(event)));
+        let recorded =
+            loaded.entries.iter().rev().find(|e| e.events.iter().any(|known| known.same_step(event)));
         let outstanding = loaded.journey.outstanding();
         let commands: Vec<Command> = recorded
             .map(|entry| entry.commands.iter().copied().filter(|c| outstanding.contains(c)).collect())
@@ -172,14 +173,17 @@ impl Journeys {
 }
 
 /// Which entries enter the due index. Not all that emit commands: a message or callback whose commands were lost
-/// comes again and sends them, so only what a borrower's request starts needs somebody to look after it. From there
-/// the sweeper looks again for as long as the journey lives. This keeps the index at two writes per application.
+/// comes again and sends them, so only what a borrower's request starts needs somebody to look after it. From the
+/// first entry on the sweeper looks again for as long as the journey lives. Two more enter anew, because they end a
+/// wait that may have moved the next look to the end of the offer: an acceptance, and a ring that takes an offer back.
+/// Most applications cost the index one write.
 fn armed(journey: &Journey, events: &[Event]) -> Option<Timestamp> {
-    let starts = events.iter().any(starts);
-    if starts || journey.status == Status::Offered { journey.due_at() } else { None }
+    let offer_taken_back = journey.status == Status::Deciding
+        && events.iter().any(|event| matches!(event, Event::RingFound { .. }));
+    if offer_taken_back || events.iter().any(starts) { journey.due_at() } else { None }
 }
 
 /// Whether an event is what a borrower's request starts. Its entry is always armed.
 fn starts(event: &Event) -> bool {
-    matches!(event, Event::Received { .. } | Event::Accepted { .. })
+    matches!(event, Event::Received { .. } | Event::Accepted { by: AcceptedBy::Borrower })
 }

@@ -60,7 +60,8 @@ fn a_body_that_is_not_text_is_encoded() {
     ] {
         let event = event_of(&request(content_type, body));
         assert_eq!(event["isBase64Encoded"], encoded, "{content_type}");
-        let expected = if encoded { STANDARD.encode(body) } else { String::from_utf8_lossy(body).into_owned() };
+        let expected =
+            if encoded { STANDARD.encode(body) } else { String::from_utf8_lossy(body).into_owned() };
         assert_eq!(event["body"], expected, "{content_type}");
     }
     let empty = event_of(&request("application/json", b""));

@@ -11,12 +11,17 @@ fn failed(answer: &Value) -> Vec<String> {
 #[test]
 fn only_the_records_that_are_named_have_failed() {
     assert_eq!(failed(&json!({"batchItemFailures": [{"itemIdentifier": "b"}]})), ["b"]);
-    assert_eq!(failed(&json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "c"}]})), ["a", "c"]);
+    assert_eq!(
+        failed(&json!({"batchItemFailures": [{"itemIdentifier": "a"}, {"itemIdentifier": "c"}]})),
+        ["a", "c"]
+    );
 }
 
 #[test]
 fn an_answer_without_failures_means_that_all_were_handled() {
-    for answer in [json!({"batchItemFailures": []}), json!({"batchItemFailures": null}), json!({}), json!(null)] {
+    for answer in
+        [json!({"batchItemFailures": []}), json!({"batchItemFailures": null}), json!({}), json!(null)]
+    {
         assert!(failed(&answer).is_empty(), "{answer}");
     }
 }

@@ -137,7 +137,11 @@ async fn the_gateway_says_itself_what_api_gateway_says_itself() {
         ("POST", "/v1/orders/nonsense", 500, "Internal Server Error"),
     ] {
         let answer = clerks.stack.request(method, path, &[], "").await;
-        assert_eq!((answer.status, answer.json()), (status, json!({ "message": message })), "{method} {path}");
+        assert_eq!(
+            (answer.status, answer.json()),
+            (status, json!({ "message": message })),
+            "{method} {path}"
+        );
     }
     let answer = clerks.stack.request("POST", "/v1/orders/7", &[], vec![0; 10 * 1024 * 1024 + 1]).await;
     assert_eq!((answer.status, answer.json()), (413, json!({"message": "Request Entity Too Large"})));
@@ -241,7 +245,9 @@ async fn start_with(registry: &Registry, options: StackOptions) -> StackError {
 async fn a_stack_does_not_start_on_settings_that_do_not_fit() {
     let (registry, _calls) = registry();
     let no_secret = StackOptions { settings: BTreeMap::new(), ..options() };
-    assert!(matches!(start_with(&registry, no_secret).await, StackError::Secret { setting, .. } if setting == "KEY"));
+    assert!(
+        matches!(start_with(&registry, no_secret).await, StackError::Secret { setting, .. } if setting == "KEY")
+    );
     let no_parameter = StackOptions { parameters: BTreeMap::new(), ..options() };
     assert!(matches!(start_with(&registry, no_parameter).await, StackError::Setting { .. }));
     let mut typo = options();
@@ -254,7 +260,8 @@ async fn template_and_code_name_the_same_functions() {
     let error = start_with(&Registry::new(), options()).await;
     assert!(matches!(error, StackError::NoCode(name) if name == "clerk"));
     let (registry, _calls) = registry();
-    let build = |_: &Environment, _: &Aws| -> Result<Clerk, Failure> { Err(Failure::new("building", "never")) };
+    let build =
+        |_: &Environment, _: &Aws| -> Result<Clerk, Failure> { Err(Failure::new("building", "never")) };
     let error = start_with(&registry.with("extra", build), options()).await;
     assert!(matches!(error, StackError::NotWired(name) if name == "extra"));
 }

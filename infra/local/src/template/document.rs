@@ -254,9 +254,11 @@ struct RedrivePolicy {
 
 impl Queue {
     pub fn define(&self, id: &str) -> Result<QueueDefinition, TemplateError> {
-        let dlq = self.redrive_policy.as_ref().map(|redrive| match redrive.dead_letter_target_arn.attribute("Arn") {
-            Some(queue) => Ok((local_name(queue), redrive.max_receive_count)),
-            None => Err(TemplateError::resource(id, "redrives to something that is not a queue's Arn")),
+        let dlq = self.redrive_policy.as_ref().map(|redrive| {
+            match redrive.dead_letter_target_arn.attribute("Arn") {
+                Some(queue) => Ok((local_name(queue), redrive.max_receive_count)),
+                None => Err(TemplateError::resource(id, "redrives to something that is not a queue's Arn")),
+            }
         });
         Ok(QueueDefinition {
             logical_id: id.to_owned(),
@@ -327,9 +329,18 @@ impl Table {
             let projection = match index.projection.projection_type.as_str() {
                 "KEYS_ONLY" => Projection::KeysOnly,
                 "ALL" => Projection::All,
-                _ => return Err(TemplateError::resource(id, "has an index with a projection that is not known")),
+                _ => {
+                    return Err(TemplateError::resource(
+                        id,
+                        "has an index with a projection that is not known",
+                    ));
+                }
             };
-            Ok(IndexSpec { name: index.index_name.clone(), key: self.key(id, &index.key_schema)?, projection })
+            Ok(IndexSpec {
+                name: index.index_name.clone(),
+                key: self.key(id, &index.key_schema)?,
+                projection,
+            })
         });
         let ttl = self.time_to_live_specification.as_ref().filter(|ttl| ttl.enabled);
         let spec = TableSpec {
@@ -343,14 +354,16 @@ impl Table {
 
     fn key(&self, id: &str, schema: &[KeyElement]) -> Result<KeySpec, TemplateError> {
         let of_kind = |kind: &str| schema.iter().find(|element| element.key_type == kind);
-        let partition = of_kind("HASH").ok_or_else(|| TemplateError::resource(id, "has a key without HASH"))?;
+        let partition =
+            of_kind("HASH").ok_or_else(|| TemplateError::resource(id, "has a key without HASH"))?;
         let sort = of_kind("RANGE").map(|element| self.attribute(id, element)).transpose()?;
         Ok(KeySpec { partition: self.attribute(id, partition)?, sort })
     }
 
     fn attribute(&self, id: &str, element: &KeyElement) -> Result<KeyAttribute, TemplateError> {
         let name = element.attribute_name.clone();
-        let definition = self.attribute_definitions.iter().find(|definition| definition.attribute_name == name);
+        let definition =
+            self.attribute_definitions.iter().find(|definition| definition.attribute_name == name);
         let kind = match definition.map(|definition| definition.attribute_type.as_str()) {
             Some("S") => AttributeType::Text,
             Some("N") => AttributeType::Number,

@@ -90,6 +90,18 @@ pub async fn an_amount_above_the_whole_limit_leaves_nothing_behind(ledger: &dyn 
     assert_eq!(committed(ledger).await, 0);
 }
 
+pub async fn a_payout_of_nothing_closes_its_id_however_full_the_limit_is(ledger: &dyn Payouts) {
+    reserved(ledger, 1, 1_000).await;
+    let state = PayoutState::Voided { reason: Reason::BankLimitReached };
+    let closed = Payout { state, ..payout(2, 0) };
+    assert_eq!(reserve(ledger, &closed, u64::MAX).await, Reservation::New);
+    assert_eq!(reserve(ledger, &closed, u64::MAX).await, Reservation::Exists(Box::new(closed.clone())));
+    assert_eq!(ledger.get(closed.id).await.unwrap().as_ref(), Some(&closed));
+    let late = reserve(ledger, &payout(2, 300), 10_000).await;
+    assert_eq!(late, Reservation::Different(Box::new(closed)));
+    assert_eq!(committed(ledger).await, 1_000);
+}
+
 pub async fn what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered(ledger: &dyn Payouts) {
     let first = reserved(ledger, 1, 1_000).await;
     for limit in [1_000, 1_500, 10] {
