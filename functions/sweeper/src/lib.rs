@@ -32,8 +32,6 @@ use serde_json::Value;
 use std::{collections::HashSet, sync::Arc};
 use steps::{AdvanceError, Journeys};
 
-/// How far back the very first run looks.
-const FIRST_LOOK_BACK: SignedDuration = SignedDuration::from_hours(24);
 /// How far before the cursor every run begins, for entries that showed up late in the index.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 /// Entries read at once. More only when that many are due at the very same instant.
@@ -91,7 +89,8 @@ impl Sweeper {
     async fn sweep(&self) -> Result<Summary, Failure> {
         let until = self.journeys.clock.now();
         let cursor = self.due.cursor().await.map_err(|e| Failure::new("reading the cursor", e))?;
-        let cursor = cursor.unwrap_or(earlier(until, FIRST_LOOK_BACK));
+        // Without a cursor nothing has been looked at, however long ago it was due.
+        let cursor = cursor.unwrap_or(Timestamp::UNIX_EPOCH);
         let mut run = Run::begin(cursor);
         while let Some((from, limit)) = run.next_page() {
             let page = self

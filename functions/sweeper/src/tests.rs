@@ -40,6 +40,14 @@ async fn a_journey_whose_time_is_up_expires_and_is_not_looked_at_any_more() {
 }
 
 #[tokio::test]
+async fn the_first_run_finds_what_has_been_due_for_days() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    let summary = memory.sweeper(SignedDuration::from_hours(76)).sweep().await.unwrap();
+    assert_eq!((summary.looked_at, summary.expired), (1, 1));
+}
+
+#[tokio::test]
 async fn a_journal_that_cannot_be_read_holds_up_neither_its_neighbours_nor_the_cursor() {
     let memory = memory();
     memory.received(1, secs(15));

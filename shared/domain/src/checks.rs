@@ -76,8 +76,22 @@ pub struct Evidence {
 }
 
 /// A ring as another member's check found it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingNotice {
     pub ring_size: u32,
     pub ring_firms: u32,
+}
+
+impl RingNotice {
+    /// An application on its own.
+    pub const ALONE: RingNotice = RingNotice { ring_size: 1, ring_firms: 1 };
+
+    /// The worst of both numbers, each by itself: ten applications of two firms must not hide three of three. The
+    /// order in which rings are heard of makes no difference.
+    pub fn worst(self, other: RingNotice) -> RingNotice {
+        RingNotice {
+            ring_size: self.ring_size.max(other.ring_size),
+            ring_firms: self.ring_firms.max(other.ring_firms),
+        }
+    }
 }

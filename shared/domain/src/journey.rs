@@ -207,16 +207,16 @@ pub enum Check {
 pub struct Facts {
     pub score: Option<Score>,
     pub graph: Option<GraphFeatures>,
-    /// The largest ring that another member's check reported.
+    /// The worst that other members' checks reported.
     pub ring: Option<RingNotice>,
 }
 
 impl Facts {
-    /// Applications and firms in the largest ring that anybody saw around this application.
+    /// The most applications and the most firms in any ring that anybody saw around this application.
     pub fn largest_ring(&self) -> RingNotice {
         let own =
             self.graph.as_ref().map(|g| RingNotice { ring_size: g.ring_size, ring_firms: g.ring_firms });
-        own.max(self.ring).unwrap_or(RingNotice { ring_size: 1, ring_firms: 1 })
+        [own, self.ring].into_iter().flatten().fold(RingNotice::ALONE, RingNotice::worst)
     }
 }
 
@@ -554,10 +554,11 @@ impl Journey {
         if self.status.is_end() || self.status == Status::PayoutRequested {
             return Err(forbidden);
         }
-        if ring <= self.facts.largest_ring() {
+        let known = self.facts.largest_ring();
+        if ring.worst(known) == known {
             return Err(TransitionError::Repeated { status: self.status, event: "ring_found" });
         }
-        self.facts.ring = Some(ring);
+        self.facts.ring = Some(ring.worst(known));
         self.revision += 1;
         if self.status == Status::Checking {
             return Ok(Vec::new());

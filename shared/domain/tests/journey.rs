@@ -299,6 +299,17 @@ fn a_ring_takes_the_offer_back_until_the_bank_is_instructed() {
 }
 
 #[test]
+fn many_applications_of_two_firms_do_not_hide_three_firms() {
+    let mut events = way_to(Status::Deciding);
+    let finder = ApplicationId::from_bytes([9; 16]);
+    for (ring_size, ring_firms) in [(10, 2), (3, 3)] {
+        events.push(Event::RingFound { finder, ring: RingNotice { ring_size, ring_firms } });
+    }
+    let ring = fold(&events).unwrap().facts.largest_ring();
+    assert_eq!(ring, RingNotice { ring_size: 10, ring_firms: 3 });
+}
+
+#[test]
 fn an_offer_above_what_was_asked_or_above_the_legal_rate_is_refused() {
     let journey = fold(&way_to(Status::Deciding)).unwrap();
     for (amount_fen, rate) in [(Fen::yuan(200_001), 600), (Fen::ZERO, 600), (Fen::yuan(1), 2_401)] {

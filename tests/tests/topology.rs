@@ -1,0 +1,278 @@
+//! Template and code agree: names, settings, routes, queues, and what each function may call.
+
+use contract::names;
+use local::template::{FunctionSpec, Template, local_name};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+fn text(path: &str) -> String {
+    fs::read_to_string(repository().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+fn template() -> Template {
+    Template::read(&repository().join("infra/template.yaml")).expect("the runner knows the template")
+}
+
+/// The constants of `contract::names::setting`, from the source, so that a new one cannot be forgotten here.
+fn settings() -> BTreeSet<String> {
+    let source = text("shared/contract/src/names.rs");
+    let module = source.split_once("pub mod setting {").and_then(|(_, rest)| rest.split_once("\n}"));
+    let (module, _) = module.expect("the module of the settings");
+    let constants = module.lines().filter_map(|line| line.trim().strip_prefix("pub const "));
+    constants
+        .map(|constant| {
+            let (name, value) = constant.split_once(": &str = ").expect("a text constant");
+            assert_eq!(value, format!("\"{name}\";"), "a setting is called by its constant's name");
+            name.to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn every_setting_is_given_to_some_function_and_no_function_is_given_any_other() {
+    let given: BTreeSet<String> =
+        template().functions.iter().flat_map(|function| function.environment.keys().cloned()).collect();
+    assert_eq!(given, settings());
+}
+
+#[test]
+fn a_setting_means_the_same_to_every_function() {
+    let mut meanings: BTreeMap<String, String> = BTreeMap::new();
+    for function in template().functions {
+        for (setting, value) in &function.environment {
+            let meaning = meanings.entry(setting.clone()).or_insert_with(|| value.to_string());
+            assert_eq!(*meaning, value.to_string(), "{setting} of {}", function.name);
+        }
+    }
+    assert_eq!(meanings[names::setting::ALLOW_LOCAL], "false", "the local runner alone sets it");
+    for (setting, meaning) in meanings {
+        let is_secret = setting.ends_with("_SECRETS") || setting.ends_with("_KEY");
+        let is_fetched = meaning.starts_with("{{resolve:secretsmanager:${SecretsArn}:SecretString:")
+            && meaning.contains(&format!(":{setting}:"));
+        assert_eq!(is_secret, is_fetched, "{setting} is {meaning}");
+    }
+}
+
+#[test]
+fn every_crate_under_functions_is_in_the_template_and_the_other_way_round() {
+    let crates: BTreeSet<String> = fs::read_dir(repository().join("functions"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.join("Cargo.toml").is_file())
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let wired: BTreeSet<String> = template().functions.into_iter().map(|function| function.name).collect();
+    assert_eq!(wired, crates);
+}
+
+#[test]
+fn every_queue_is_read_and_has_a_dead_letter_queue_with_an_alarm() {
+    let template = template();
+    let written = text("infra/template.yaml");
+    let dead_letters: BTreeMap<&str, u32> = template
+        .queues
+        .iter()
+        .filter_map(|queue| queue.spec.dlq.as_ref())
+        .map(|(name, n)| (name.as_str(), *n))
+        .collect();
+    for queue in &template.queues {
+        let name = queue.spec.name.as_str();
+        if let Some(receives) = dead_letters.get(name) {
+            assert_eq!(*receives, 5, "{name}");
+            assert_eq!(queue.retention, Duration::from_secs(14 * 86_400), "{name}");
+            let alarm = format!("Value: !GetAtt {}.QueueName", queue.logical_id);
+            assert!(written.contains(&alarm), "{name} has no alarm");
+            continue;
+        }
+        assert!(queue.spec.dlq.is_some(), "{name} has no dead-letter queue");
+        let readers = template.functions.iter().flat_map(|f| &f.queue_sources).filter(|s| s.queue == name);
+        assert_eq!(readers.count(), 1, "{name} is read by one function");
+    }
+}
+
+#[test]
+fn a_queue_hides_a_message_for_six_times_its_readers_time_out() {
+    let template = template();
+    for function in &template.functions {
+        for source in &function.queue_sources {
+            let queue = template.queue(&source.queue).unwrap();
+            let hidden = Duration::from_secs(queue.spec.visibility_timeout_s.into());
+            assert!(hidden >= function.timeout * 6, "{} hides for {hidden:?}", source.queue);
+        }
+    }
+}
+
+#[test]
+fn every_reader_of_a_queue_reports_the_records_that_failed() {
+    for function in template().functions {
+        for source in &function.queue_sources {
+            assert!(source.report_partial, "{} reading {}", function.name, source.queue);
+        }
+    }
+}
+
+#[test]
+fn the_routes_are_those_of_the_api_document() {
+    let document: Value = serde_json::from_str(&text("infra/openapi.json")).unwrap();
+    let documented: BTreeSet<String> = document["paths"]
+        .as_object()
+        .unwrap()
+        .iter()
+        .flat_map(|(path, methods)| {
+            let methods = methods.as_object().unwrap().keys();
+            methods.map(move |method| format!("{} {path}", method.to_uppercase()))
+        })
+        .collect();
+    let functions = template().functions;
+    let wired: BTreeSet<String> = functions.iter().flat_map(|f| &f.routes).map(|route| route.key()).collect();
+    assert_eq!(wired, documented);
+}
+
+#[test]
+fn callbacks_come_in_where_the_counterparties_are_told_to_send_them() {
+    let routes = |function: &str| -> Vec<String> {
+        template().function(function).unwrap().routes.iter().map(|route| route.key()).collect()
+    };
+    assert_eq!(routes("verify-face"), [format!("POST {}", names::FACE_CALLBACK_PATH)]);
+    assert_eq!(routes("verify-phone"), [format!("POST {}", names::PHONE_CALLBACK_PATH)]);
+    assert_eq!(routes("bank-callback"), [format!("POST {}/{{bank}}", names::BANK_CALLBACK_PATH)]);
+}
+
+#[test]
+fn the_due_index_is_there_and_the_sweeper_runs_every_minute() {
+    let template = template();
+    let journeys = template.tables.iter().find(|table| table.spec.name == "journeys").unwrap();
+    let indexes: Vec<&str> = journeys.spec.indexes.iter().map(|index| index.name.as_str()).collect();
+    assert_eq!(indexes, [names::DUE_INDEX]);
+    let scheduled: Vec<(&str, Duration)> = template
+        .functions
+        .iter()
+        .flat_map(|function| function.schedules.iter().map(|s| (function.name.as_str(), s.every)))
+        .collect();
+    assert_eq!(scheduled, [("sweeper", Duration::from_secs(60))]);
+}
+
+#[test]
+fn payouts_and_journeys_are_kept_for_ever() {
+    for table in template().tables {
+        let expires = table.spec.ttl_attribute.as_deref();
+        let expected = (table.spec.name == "sign-ins").then_some("expires_at");
+        assert_eq!(expires, expected, "{}", table.spec.name);
+    }
+}
+
+/// A method of a port: the resource that its adapter calls, and the calls that it makes, as the adapter's doc names them.
+type PortMethod = (&'static str, &'static [&'static str]);
+
+const LOAD_JOURNAL: PortMethod = ("Journeys.Arn", &["dynamodb:Query"]);
+const APPEND_TO_JOURNAL: PortMethod = ("Journeys.Arn", &["dynamodb:PutItem"]);
+const CLAIM_APPLICATION: PortMethod = ("Journeys.Arn", &["dynamodb:PutItem"]);
+const GET_APPLICANT: PortMethod = ("Journeys.Arn", &["dynamodb:GetItem"]);
+const FIND_DUE: PortMethod = ("Journeys.Arn}/index/due", &["dynamodb:Query"]);
+const REARM: PortMethod = ("Journeys.Arn", &["dynamodb:UpdateItem"]);
+const GET_CURSOR: PortMethod = ("Journeys.Arn", &["dynamodb:GetItem"]);
+const SET_CURSOR: PortMethod = ("Journeys.Arn", &["dynamodb:PutItem"]);
+const RECORD_SIGN_IN: PortMethod = ("SignIns.Arn", &["dynamodb:PutItem"]);
+const GET_FIRM: PortMethod = ("Firms.Arn", &["dynamodb:GetItem"]);
+const LINK: PortMethod = ("Relations.Arn", &["dynamodb:BatchWriteItem"]);
+const FIND_NEIGHBOURS: PortMethod = ("Relations.Arn", &["dynamodb:Query"]);
+// A transaction needs the permissions of the writes in it and none of its own.
+const RESERVE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem"]);
+const GET_PAYOUT: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem"]);
+const POST: PortMethod = ("Payouts.Arn", &["dynamodb:UpdateItem"]);
+const VOID: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+
+/// What each function does with the ports that it holds, and the queues that it sends to.
+fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
+    let journal = [LOAD_JOURNAL, APPEND_TO_JOURNAL];
+    let (further, sends): (&[PortMethod], &[&str]) = match function {
+        "intake" => (
+            &[CLAIM_APPLICATION, RECORD_SIGN_IN, GET_FIRM],
+            &["FaceChecks", "PhoneChecks", "ScoreRequests", "GraphChecks", "PayoutRequests"],
+        ),
+        "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "Decisions"]),
+        "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions"]),
+        "score" => (&[GET_FIRM], &["Decisions"]),
+        "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
+        "decide" => (&[], &["PayoutRequests"]),
+        "payout" => (&[GET_APPLICANT, RESERVE, GET_PAYOUT, POST, VOID], &[]),
+        "bank-callback" => (&[GET_PAYOUT, POST, VOID], &[]),
+        "sweeper" => (
+            &[FIND_DUE, REARM, GET_CURSOR, SET_CURSOR],
+            &["FaceChecks", "PhoneChecks", "ScoreRequests", "GraphChecks", "Decisions", "PayoutRequests"],
+        ),
+        other => panic!("say here what {other} needs"),
+    };
+    (journal.into_iter().chain(further.iter().copied()).collect(), sends)
+}
+
+type Calls = BTreeSet<(String, String)>;
+
+fn needed(function: &FunctionSpec, logical_ids: &BTreeMap<String, String>) -> Calls {
+    let (ports, sends) = needs(&function.name);
+    let mut calls = Calls::new();
+    let mut add = |action: &str, resource: String| calls.insert((action.to_owned(), resource));
+    for (resource, actions) in ports {
+        let resource =
+            if resource.contains('}') { format!("${{{resource}") } else { format!("${{{resource}}}") };
+        actions.iter().for_each(|action| _ = add(action, resource.clone()));
+    }
+    for queue in sends {
+        add("sqs:SendMessage", format!("${{{queue}.Arn}}"));
+    }
+    for source in &function.queue_sources {
+        for action in ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"] {
+            add(action, format!("${{{}.Arn}}", logical_ids[&source.queue]));
+        }
+    }
+    for action in ["logs:CreateLogStream", "logs:PutLogEvents"] {
+        add(action, "${FunctionLogs.Arn}".to_owned());
+    }
+    calls
+}
+
+#[test]
+fn a_functions_role_allows_the_calls_that_it_makes_and_no_other() {
+    let template = template();
+    let queues =
+        template.queues.iter().map(|queue| (local_name(&queue.logical_id), queue.logical_id.clone()));
+    let logical_ids: BTreeMap<String, String> = queues.collect();
+    for function in &template.functions {
+        let allowed: Calls = function
+            .grants
+            .iter()
+            .flat_map(|grant| {
+                let resources = grant.resources.iter().map(ToString::to_string);
+                resources.flat_map(|resource| {
+                    grant.actions.iter().map(move |action| (action.clone(), resource.clone()))
+                })
+            })
+            .collect();
+        assert_eq!(allowed, needed(function, &logical_ids), "{}", function.name);
+    }
+}
+
+#[test]
+fn a_function_is_told_of_the_tables_and_queues_that_it_may_call_and_of_no_other() {
+    for function in template().functions {
+        let told = function
+            .environment
+            .iter()
+            .filter(|(setting, _)| setting.ends_with("_TABLE") || setting.ends_with("_QUEUE"));
+        let told: BTreeSet<String> = told.map(|(_, value)| value.to_string()).collect();
+        let (ports, sends) = needs(&function.name);
+        let tables = ports.iter().map(|(resource, _)| resource.split('.').next().unwrap());
+        let called: BTreeSet<String> =
+            tables.chain(sends.iter().copied()).map(|id| format!("${{{id}}}")).collect();
+        assert_eq!(told, called, "{}", function.name);
+    }
+}
