@@ -7,7 +7,7 @@ use domain::{
 use serde::{Deserialize, Serialize};
 
 /// `POST {channel}/exchange`, signed by us. A code works once.
-#[derive(Debug, Serialize)]
+#[derive(Serialize)]
 pub struct ExchangeRequest<'a> {
     pub channel: Channel,
     pub code: &'a str,

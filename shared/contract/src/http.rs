@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 /// `POST /v1/sessions`
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
     /// `mini_program`, `online_bank` or `mobile_bank`.
@@ -16,7 +16,7 @@ pub struct SessionRequest {
 }
 
 /// A session of 15 minutes.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 pub struct SessionAnswer {
     /// Send it as `Authorization: Bearer …`.
     pub token: String,
