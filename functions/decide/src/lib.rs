@@ -104,7 +104,7 @@ impl Decider {
         let strategy = self.strategy.version().to_owned();
         let mut events = vec![Event::Decided { revision: journey.revision, strategy, decision }];
         if accepted {
-            events.push(Event::Accepted { by: AcceptedBy::InAdvance });
+            events.push(Event::Accepted { by: AcceptedBy::InAdvance, revision: journey.revision });
         }
         Ok(events)
     }

@@ -69,14 +69,15 @@ impl GraphChecker {
         }
         let id = message.application_id;
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        let own = link_of(&loaded.journey.application, loaded.journey.received_at);
         if loaded.journey.status.is_end() {
-            return Ok(());
+            // Identities that were burnt on a device stay linked to it, however early the journey ended.
+            return Ok(self.graph.link(&own).await?);
         }
         if let Some(features) = loaded.journey.facts.graph.clone() {
             // Everybody was told before this was recorded; only its own command may have been lost.
             return self.record(loaded, features).await;
         }
-        let own = link_of(&loaded.journey.application, loaded.journey.received_at);
         self.graph.link(&own).await?;
         let ring = Ring::of(&self.explore(own).await?);
         self.tell(id, &ring).await?;

@@ -80,6 +80,11 @@ impl Dealings {
         self.heard = Some(heard);
     }
 
+    /// Exactly one instruction has ever left for the bank.
+    fn sent_once(&self) -> bool {
+        self.is_alone() && !self.sent_before
+    }
+
     fn is_alone(&self) -> bool {
         self.alone && self.age < ALONE_FOR
     }
@@ -94,9 +99,9 @@ pub fn next_step(d: &Dealings) -> Step {
         (Instructed::NotSent, _) => Step::TryAgain,
         (_, None) => Step::Ask,
         (Instructed::Unknown, Some(Heard::NeverSeen)) if !d.sent_before => Step::Instruct,
-        (Instructed::Refused, Some(Heard::NeverSeen)) if !d.sent_before => void(Reason::BankRefused),
-        (Instructed::Closed, Some(Heard::NeverSeen)) if !d.sent_before => void(Reason::BankUnavailable),
-        (Instructed::Closed, Some(Heard::Silence)) if !d.sent_before && d.is_alone() => {
+        // A refusal is the end only where nothing else can still be on its way to the bank, of this or an earlier worker.
+        (Instructed::Refused, Some(Heard::NeverSeen)) if d.sent_once() => void(Reason::BankRefused),
+        (Instructed::Closed, Some(Heard::NeverSeen | Heard::Silence)) if d.sent_once() => {
             void(Reason::BankUnavailable)
         }
         _ => Step::Wait,
@@ -199,7 +204,7 @@ mod tests {
         assert_eq!(run(true, NOW, &[Closed], &[Silence]), [Instruct, Ask, void.clone()]);
         assert_eq!(run(true, NOW, &[Closed], &[NeverSeen]), [Instruct, Ask, void.clone()]);
         assert_eq!(run(false, LATER, &[Closed], &[NeverSeen, Silence]), [Ask, Instruct, Ask, Wait]);
-        assert_eq!(run(false, LATER, &[Closed], &[NeverSeen, NeverSeen]), [Ask, Instruct, Ask, void]);
+        assert_eq!(run(false, LATER, &[Closed], &[NeverSeen, NeverSeen]), [Ask, Instruct, Ask, Wait]);
     }
 
     #[test]
@@ -210,6 +215,14 @@ mod tests {
                 [Instruct, Ask, Instruct, Ask, Wait],
                 "{second:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_refusal_of_a_later_worker_waits_because_an_earlier_instruction_may_still_arrive() {
+        for instructed in [Refused, Closed] {
+            let steps = run(false, LATER, &[instructed], &[NeverSeen, NeverSeen]);
+            assert_eq!(steps, [Ask, Instruct, Ask, Wait], "{instructed:?}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What one look at a journey asks for, and when to look again. Pure.
 
-use domain::journey::{CHECKS_EXPIRE_AFTER, Journey, Status};
+use domain::journey::{Journey, Status};
 use jiff::{SignedDuration, Timestamp};
 
 /// The shortest and the longest time between two looks at a journey that stands still.
@@ -40,7 +40,7 @@ fn next_look(journey: &Journey, now: Timestamp) -> Timestamp {
     let wait = (now.duration_since(journey.updated_at) / 2).clamp(SHORTEST_WAIT, LONGEST_WAIT);
     let next = later(now, wait);
     match journey.status {
-        Status::Checking | Status::Deciding => next.min(later(journey.received_at, CHECKS_EXPIRE_AFTER)),
+        Status::Checking | Status::Deciding => journey.expires_at().map_or(next, |end| next.min(end)),
         _ => next,
     }
 }

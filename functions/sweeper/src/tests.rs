@@ -85,7 +85,7 @@ async fn an_acceptance_takes_over_from_the_entry_before_it() {
     let mut accepted = loaded.clone();
     accepted.entries.push(ports::journal::Entry {
         number: 2,
-        events: vec![Event::Accepted { by: AcceptedBy::Borrower }],
+        events: vec![Event::Accepted { by: AcceptedBy::Borrower, revision: 2 }],
         ..loaded.entries[0].clone()
     });
     assert!(accepted.is_superseded(1) && !accepted.is_superseded(2));

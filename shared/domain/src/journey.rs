@@ -68,8 +68,10 @@ pub enum Event {
         strategy: String,
         decision: Decision,
     },
+    /// The borrower agrees to the offer that rests on this revision of the facts, and to no other.
     Accepted {
         by: AcceptedBy,
+        revision: u32,
     },
     PayoutRequested {
         payout_id: PayoutId,
@@ -237,6 +239,8 @@ pub struct Journey {
     pub reasons: Vec<Reason>,
     pub bank_reference: Option<String>,
     pub received_at: Timestamp,
+    /// When the facts were last complete, or a ring last called for another decision.
+    pub deciding_since: Timestamp,
     /// When the last event happened.
     pub updated_at: Timestamp,
 }
@@ -268,7 +272,7 @@ pub fn transition(state: Option<Journey>, event: &Event, at: Timestamp) -> Trans
             other => Err(TransitionError::NotBegun { event: other.name() }),
         };
     };
-    let commands = journey.take(event)?;
+    let commands = journey.take(event, at)?;
     journey.updated_at = at;
     Ok((journey, commands))
 }
@@ -290,6 +294,7 @@ fn begin(application: &Application, at: Timestamp) -> (Journey, Vec<Command>) {
         reasons: Vec::new(),
         bank_reference: None,
         received_at: at,
+        deciding_since: at,
         updated_at: at,
     };
     if !consented && !application.identified_by_channel {
@@ -342,23 +347,28 @@ impl Journey {
         }
     }
 
-    /// Whether the journey has run out of time and must be ended with [`Event::Expired`].
-    pub fn has_expired(&self, now: Timestamp) -> bool {
+    /// When the journey runs out of time if it does not move; `None` where it may wait.
+    pub fn expires_at(&self) -> Option<Timestamp> {
+        let after = |at: Timestamp| at.checked_add(CHECKS_EXPIRE_AFTER).ok();
         match self.status {
-            Status::Checking | Status::Deciding => {
-                now.duration_since(self.received_at) >= CHECKS_EXPIRE_AFTER
-            }
-            Status::Offered => self.offer.as_ref().is_some_and(|o| now >= o.expires_at),
-            _ => false,
+            Status::Checking => after(self.received_at),
+            Status::Deciding => after(self.deciding_since),
+            Status::Offered => self.offer.as_ref().map(|offer| offer.expires_at),
+            _ => None,
         }
     }
 
-    fn take(&mut self, event: &Event) -> Result<Vec<Command>, TransitionError> {
+    /// Whether the journey has run out of time and must be ended with [`Event::Expired`].
+    pub fn has_expired(&self, now: Timestamp) -> bool {
+        self.expires_at().is_some_and(|at| now >= at)
+    }
+
+    fn take(&mut self, event: &Event, at: Timestamp) -> Result<Vec<Command>, TransitionError> {
         let forbidden = TransitionError::Forbidden { status: self.status, event: event.name() };
         let repeated = TransitionError::Repeated { status: self.status, event: event.name() };
         match event {
             Event::Received { .. } => Err(repeated),
-            Event::RingFound { ring, .. } => self.hear_of_ring(*ring, forbidden),
+            Event::RingFound { ring, .. } => self.hear_of_ring(*ring, at, forbidden),
             Event::Cancelled => match self.status {
                 Status::Checking | Status::Deciding | Status::Offered | Status::Accepted => {
                     self.end(Status::Cancelled, Reason::CancelledByBorrower);
@@ -368,6 +378,8 @@ impl Journey {
                 _ => Err(forbidden),
             },
             Event::Expired => match self.status {
+                // Whoever found the time up may have looked before the journey moved on.
+                _ if !self.status.is_end() && !self.has_expired(at) => Err(forbidden),
                 Status::Checking | Status::Deciding => {
                     self.end(Status::Expired, Reason::ChecksTimedOut);
                     Ok(Vec::new())
@@ -380,10 +392,10 @@ impl Journey {
                 _ => Err(forbidden),
             },
             _ => match self.status {
-                Status::Checking => self.take_fact(event, forbidden, repeated),
+                Status::Checking => self.take_fact(event, at, forbidden, repeated),
                 _ if self.knows(event) => Err(repeated),
                 Status::Deciding | Status::Offered | Status::Accepted | Status::PayoutRequested => {
-                    self.take_step(event, forbidden)
+                    self.take_step(event, at, forbidden)
                 }
                 _ => Err(forbidden),
             },
@@ -419,6 +431,7 @@ impl Journey {
     fn take_fact(
         &mut self,
         event: &Event,
+        at: Timestamp,
         forbidden: TransitionError,
         repeated: TransitionError,
     ) -> Result<Vec<Command>, TransitionError> {
@@ -472,11 +485,11 @@ impl Journey {
             }
             _ => return Err(forbidden),
         }
-        Ok(self.join())
+        Ok(self.join(at))
     }
 
     /// Completes the join when the last fact is in.
-    fn join(&mut self) -> Vec<Command> {
+    fn join(&mut self, at: Timestamp) -> Vec<Command> {
         let complete = self.status == Status::Checking
             && self.elements == Some(ElementsAnswer::Match)
             && self.face == Check::Passed
@@ -487,12 +500,14 @@ impl Journey {
             return Vec::new();
         }
         self.status = Status::Deciding;
+        self.deciding_since = at;
         vec![Command::Decide]
     }
 
     fn take_step(
         &mut self,
         event: &Event,
+        at: Timestamp,
         forbidden: TransitionError,
     ) -> Result<Vec<Command>, TransitionError> {
         match (self.status, event) {
@@ -504,7 +519,9 @@ impl Journey {
                 self.decide(strategy, decision)?;
                 Ok(Vec::new())
             }
-            (Status::Offered, Event::Accepted { by }) => {
+            (Status::Offered, Event::Accepted { by, revision })
+                if *revision == self.revision && !self.has_expired(at) =>
+            {
                 self.status = Status::Accepted;
                 self.accepted_by = Some(*by);
                 Ok(vec![Command::PayOut])
@@ -549,6 +566,7 @@ impl Journey {
     fn hear_of_ring(
         &mut self,
         ring: RingNotice,
+        at: Timestamp,
         forbidden: TransitionError,
     ) -> Result<Vec<Command>, TransitionError> {
         if self.status.is_end() || self.status == Status::PayoutRequested {
@@ -564,6 +582,7 @@ impl Journey {
             return Ok(Vec::new());
         }
         self.status = Status::Deciding;
+        self.deciding_since = at;
         self.offer = None;
         self.accepted_by = None;
         self.strategy = None;

@@ -96,7 +96,7 @@ fn approved(revision: u32) -> Event {
     Event::Decided { revision, strategy: "s".into(), decision }
 }
 fn accepted() -> Event {
-    Event::Accepted { by: AcceptedBy::Borrower }
+    Event::Accepted { by: AcceptedBy::Borrower, revision: 2 }
 }
 fn payout_requested() -> Event {
     Event::PayoutRequested { payout_id: application().id.payout_id() }
@@ -128,8 +128,18 @@ fn way_to(status: Status) -> Vec<Event> {
     }
 }
 
+/// Long after everything that can expire has expired.
+fn late() -> Timestamp {
+    at() + SignedDuration::from_hours(25)
+}
+
+/// When an event of these tests happens.
+fn time_of(event: &Event) -> Timestamp {
+    if *event == Event::Expired { late() } else { at() }
+}
+
 fn fold(events: &[Event]) -> Result<Journey, TransitionError> {
-    Journey::fold(events.iter().map(|event| (event, at()))).map(|journey| journey.unwrap())
+    Journey::fold(events.iter().map(|event| (event, time_of(event)))).map(|journey| journey.unwrap())
 }
 
 const STATUSES: [Status; 10] = [
@@ -191,7 +201,7 @@ fn every_transition_is_the_one_in_the_table_or_an_error_that_names_both_sides() 
         let journey = fold(&way_to(status)).unwrap();
         assert_eq!(journey.status, status);
         for event in every_event() {
-            let outcome = transition(Some(journey.clone()), &event, at());
+            let outcome = transition(Some(journey.clone()), &event, time_of(&event));
             match (next_status(status, event.name()), outcome) {
                 (Some(expected), Ok((next, _))) => assert_eq!(next.status, expected, "{status} {event:?}"),
                 (None, Err(error)) => {
@@ -273,6 +283,32 @@ fn refusing_face_recognition_needs_another_proof_or_ends_with_a_clear_reason() {
         transition(None, &Event::Received { application: Box::new(refused) }, at()).unwrap();
     assert_eq!(journey.status, Status::Checking);
     assert!(!commands.contains(&Command::StartFaceCheck { attempt: 1 }), "{commands:?}");
+}
+
+#[test]
+fn whoever_finds_the_time_up_too_late_does_not_end_a_journey_that_has_moved_on() {
+    for status in [Status::Checking, Status::Deciding, Status::Offered] {
+        let journey = fold(&way_to(status)).unwrap();
+        let error = transition(Some(journey), &Event::Expired, at()).unwrap_err();
+        assert_eq!(error, TransitionError::Forbidden { status, event: "expired" });
+    }
+}
+
+#[test]
+fn an_offer_that_has_expired_or_was_replaced_cannot_be_accepted() {
+    let offered = fold(&way_to(Status::Offered)).unwrap();
+    assert!(transition(Some(offered.clone()), &accepted(), late()).is_err());
+    let another = Event::Accepted { by: AcceptedBy::Borrower, revision: 1 };
+    assert!(transition(Some(offered), &another, at()).is_err());
+}
+
+#[test]
+fn a_ring_after_the_checks_gives_the_decision_its_own_time() {
+    let journey = fold(&way_to(Status::Offered)).unwrap();
+    let hour = at() + SignedDuration::from_hours(1);
+    let (journey, _) = transition(Some(journey), &ring(9, 5), hour).unwrap();
+    assert!(!journey.has_expired(hour));
+    assert!(journey.has_expired(hour + SignedDuration::from_mins(15)));
 }
 
 #[test]

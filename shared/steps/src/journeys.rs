@@ -185,5 +185,5 @@ fn armed(journey: &Journey, events: &[Event]) -> Option<Timestamp> {
 
 /// Whether an event is what a borrower's request starts. Its entry is always armed.
 fn starts(event: &Event) -> bool {
-    matches!(event, Event::Received { .. } | Event::Accepted { by: AcceptedBy::Borrower })
+    matches!(event, Event::Received { .. } | Event::Accepted { by: AcceptedBy::Borrower, .. })
 }
