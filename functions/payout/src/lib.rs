@@ -144,11 +144,10 @@ impl PayOut {
     }
 
     async fn reserve(&self, payout: &Payout, journey: &Journey) -> Result<Row, RecordError> {
-        let product = self
-            .products
-            .get(&journey.application.product)
-            .ok_or(RecordError::Handler("the product is not in the catalogue"))?;
-        match self.payouts.reserve(payout, product.limit_fen).await? {
+        // A product that has left the catalogue lends nothing more; what is under way with its bank goes on.
+        let product = self.products.get(&journey.application.product);
+        let limit = product.map_or(Fen::ZERO, |product| product.limit_fen);
+        match self.payouts.reserve(payout, limit).await? {
             Reservation::New => Ok(Row::Reserved { just_now: true }),
             Reservation::Exists(row) if row.state == PayoutState::Reserved => {
                 Ok(Row::Reserved { just_now: false })

@@ -1,9 +1,12 @@
 //! From a start command to the provider.
 
 use crate::Checks;
-use contract::{provider::StartCheck, queue::CommandMessage};
+use contract::{
+    provider::{PersonToCheck, StartCheck},
+    queue::CommandMessage,
+};
 use counterparties::CheckKind;
-use domain::journey::Command;
+use domain::{journey::Command, person::Person};
 use lambda_kit::RecordError;
 use steps::AdvanceError;
 
@@ -30,10 +33,19 @@ impl Checks {
             attempt,
             callback_url: format!("{}{}", self.public_url, self.kind.callback_path()),
             person_ref: &traces.person,
-            person: &applicant.person,
+            person: person_to_check(self.kind, &applicant.person),
             device: &traces.device,
         };
         Ok(self.provider.start(&check).await?)
+    }
+}
+
+fn person_to_check(kind: CheckKind, person: &Person) -> PersonToCheck<'_> {
+    PersonToCheck {
+        name: &person.name,
+        resident_id: &person.resident_id,
+        phone: &person.phone,
+        bank_card: (kind == CheckKind::Phone).then_some(&person.bank_card),
     }
 }
 

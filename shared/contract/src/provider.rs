@@ -1,6 +1,10 @@
 //! What we exchange with the providers of the face check and of the own-number check.
 
-use domain::{ApplicationId, checks::CheckAnswer, person::Person};
+use domain::{
+    ApplicationId,
+    checks::CheckAnswer,
+    person::{BankCard, PersonName, Phone, ResidentId},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -15,8 +19,19 @@ pub struct StartCheck<'a> {
     pub callback_url: String,
     /// Names the person to both sides without telling who it is; the callback repeats it.
     pub person_ref: &'a str,
-    pub person: &'a Person,
+    pub person: PersonToCheck<'a>,
     pub device: &'a str,
+}
+
+/// What a check needs to know of a person, and no more. The phone reaches the handset in both checks; the bank card
+/// is compared with its holder in the phone check alone.
+#[derive(Clone, Debug, Serialize)]
+pub struct PersonToCheck<'a> {
+    pub name: &'a PersonName,
+    pub resident_id: &'a ResidentId,
+    pub phone: &'a Phone,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bank_card: Option<&'a BankCard>,
 }
 
 /// `POST {us}/v1/callbacks/face` or `/phone`, signed by the provider.
