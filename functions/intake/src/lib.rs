@@ -82,10 +82,7 @@ impl Intake {
     /// Who is asking, by the session token.
     fn borrower(&self, request: &Request) -> Result<Borrower, Refusal> {
         let unauthorised = || problem(401, "no-session", "A valid session token is needed");
-        let token = request
-            .header("authorization")
-            .and_then(|h| h.strip_prefix("Bearer "))
-            .ok_or_else(unauthorised)?;
+        let token = request.header("authorization").and_then(bearer).ok_or_else(unauthorised)?;
         let claims = self.verifier.verify(token, self.clock.now()).map_err(|_| unauthorised())?;
         let channel = channel(&claims.session.channel).ok_or_else(unauthorised)?;
         Ok(Borrower { claims, channel })
@@ -113,6 +110,12 @@ impl Borrower {
         let application = &loaded.journey.application;
         application.subject.as_str() == self.claims.session.sub && application.channel == self.channel
     }
+}
+
+/// The token of a bearer header; the scheme's name is read without regard to case (RFC 9110).
+fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then_some(token)
 }
 
 fn channel(name: &str) -> Option<Channel> {

@@ -20,6 +20,26 @@ pub struct Applicant {
     pub bank_card: String,
 }
 
+impl Applicant {
+    /// The body of an application.
+    pub fn application(&self, wish: &Wish) -> Value {
+        json!({
+            "firm_code": self.firm_code,
+            "legal_representative": {
+                "name": self.name,
+                "resident_id": self.resident_id,
+                "phone": self.phone,
+                "bank_card": self.bank_card,
+            },
+            "product": wish.product,
+            "amount_fen": wish.amount_fen,
+            "term_months": wish.term_months,
+            "consents": { "data": true, "credit_query": true, "face_recognition": wish.face_recognition },
+            "accept_up_to_bp": wish.accept_up_to_bp,
+        })
+    }
+}
+
 /// What is applied for.
 #[derive(Clone, Debug)]
 pub struct Wish {
@@ -95,21 +115,7 @@ impl Borrower {
 
     /// The body of an application.
     pub fn body(&self, wish: &Wish) -> Value {
-        let who = &self.applicant;
-        json!({
-            "firm_code": who.firm_code,
-            "legal_representative": {
-                "name": who.name,
-                "resident_id": who.resident_id,
-                "phone": who.phone,
-                "bank_card": who.bank_card,
-            },
-            "product": wish.product,
-            "amount_fen": wish.amount_fen,
-            "term_months": wish.term_months,
-            "consents": { "data": true, "credit_query": true, "face_recognition": wish.face_recognition },
-            "accept_up_to_bp": wish.accept_up_to_bp,
-        })
+        self.applicant.application(wish)
     }
 
     pub async fn read(&self, id: &str) -> Result<Value, BorrowerError> {

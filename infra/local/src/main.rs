@@ -2,6 +2,7 @@
 
 use clap::{Args, Parser, Subcommand};
 use local::{
+    borrower::Wish,
     counterparties::CounterpartyOptions,
     demo,
     lending::{Lending, LendingOptions},
@@ -9,7 +10,7 @@ use local::{
     people,
 };
 use ports::{Clock as _, SystemClock};
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -67,8 +68,17 @@ fn bank_url(text: &str) -> Result<(String, String), String> {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), AnyError> {
-    let cli = Cli::parse();
+async fn main() -> ExitCode {
+    match run(Cli::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", lambda_kit::chain(error.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<(), AnyError> {
     init_logs();
     let mut out = std::io::stdout();
     match cli.command {
@@ -118,22 +128,50 @@ async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loa
 async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -> Result<(), AnyError> {
     let (lending, loaded) = start(args, &folder).await?;
     report(&loaded, out)?;
-    let (url, channel) = (lending.url(), &lending.counterparties.channel_url);
-    writeln!(out, "\nListening on {url}, state in {}. Try:\n", args.state.display())?;
-    writeln!(
-        out,
-        "  CODE=$(curl -s {channel}/codes -H 'content-type: application/json' -d '{{\"channel\":\"mini_program\",\"subject\":\"me\",\"device\":\"my-phone\",\"network\":\"home\"}}' | sed 's/.*\"code\":\"\\([^\"]*\\)\".*/\\1/')"
-    )?;
-    writeln!(
-        out,
-        "  TOKEN=$(curl -s {url}/v1/sessions -H 'content-type: application/json' -d \"{{\\\"channel\\\":\\\"mini_program\\\",\\\"code\\\":\\\"$CODE\\\"}}\" | sed 's/.*\"token\":\"\\([^\"]*\\)\".*/\\1/')"
-    )?;
-    writeln!(out, "  curl -s {url}/v1/products -H \"authorization: Bearer $TOKEN\"\n")?;
+    let (url, state) = (lending.url(), args.state.display());
+    writeln!(out, "\nListening on {url}, state in {state}. Try:\n")?;
+    for line in lines_to_try(&url, &lending.counterparties.channel_url, &folder, &loaded) {
+        writeln!(out, "  {line}\n")?;
+    }
     writeln!(out, "Ctrl-C stops.")?;
     tokio::signal::ctrl_c().await?;
     writeln!(out, "\nStopping.")?;
     lending.stop().await;
     Ok(())
+}
+
+/// A code from the simulated channel, a session, an application of one of the loaded firms.
+fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loaded) -> [String; 3] {
+    let json = "-H 'content-type: application/json'";
+    let pick = |field: &str| format!(r#"sed 's/.*"{field}":"\([^"]*\)".*/\1/'"#);
+    let today = domain::calendar::day_in_china(SystemClock.now());
+    let owners = people::owners(folder, loaded, today).unwrap_or_default();
+    let last = match owners.iter().find(|o| !o.firm.is_banned() && o.supported_fen >= 30_000_000) {
+        Some(owner) => {
+            let body = owner.applicant(1, 1000).application(&Wish {
+                product: "river-quick",
+                amount_fen: 10_000_000,
+                term_months: 12,
+                face_recognition: true,
+                accept_up_to_bp: Some(1_500),
+            });
+            format!(
+                r#"curl -s {url}/v1/applications -H "authorization: Bearer $TOKEN" -H "idempotency-key: $CODE" {json} -d '{body}'"#
+            )
+        }
+        None => format!(r#"curl -s {url}/v1/products -H "authorization: Bearer $TOKEN""#),
+    };
+    [
+        format!(
+            r#"CODE=$(curl -s {channel}/codes {json} -d '{{"channel":"mini_program","subject":"me","device":"my-phone","network":"home"}}' | {})"#,
+            pick("code")
+        ),
+        format!(
+            r#"TOKEN=$(curl -s {url}/v1/sessions {json} -d "{{\"channel\":\"mini_program\",\"code\":\"$CODE\"}}" | {})"#,
+            pick("token")
+        ),
+        last,
+    ]
 }
 
 fn report(loaded: &Loaded, out: &mut impl std::io::Write) -> std::io::Result<()> {

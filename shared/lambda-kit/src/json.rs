@@ -56,12 +56,20 @@ fn harmless(message: &str) -> String {
     }
 }
 
+/// The longest part of a pointer that is sent back; a key may be as long as the body.
+const LONGEST_KEY: usize = 64;
+
+fn key_in_pointer(key: &str) -> String {
+    let short: String = key.chars().take(LONGEST_KEY).collect();
+    format!("/{}", short.replace('~', "~0").replace('/', "~1"))
+}
+
 fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
     path.iter()
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
-            Segment::Map { key } => format!("/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => key_in_pointer(key),
             Segment::Enum { variant } => format!("/{variant}"),
             Segment::Unknown => String::new(),
         })
@@ -132,7 +140,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = serde_json::Map::new();
         while let Some(key) = map.next_key::<String>()? {
             if !seen.insert(key.clone()) {
-                return Err(self.refuse(format!("/{key}"), "the key stands twice"));
+                return Err(self.refuse(key_in_pointer(&key), "the key stands twice"));
             }
             let value = map.next_value_seed(self.deeper()?)?;
             object.insert(key, value);
@@ -206,6 +214,14 @@ mod tests {
     fn a_body_over_64_kib_is_refused_before_it_is_read() {
         let body = format!(r#"{{"amount_fen": 1{}}}"#, " ".repeat(MAX_BODY_BYTES));
         assert_eq!(refused(&body).status, 413);
+    }
+
+    #[test]
+    fn a_long_key_is_not_sent_back_whole() {
+        let key = "k".repeat(30_000);
+        for body in [format!(r#"{{"{key}": 1}}"#), format!(r#"{{"{key}": 1, "{key}": 2}}"#)] {
+            assert!(refused(&body).errors[0].pointer.len() < 100);
+        }
     }
 
     #[test]
