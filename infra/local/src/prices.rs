@@ -1,7 +1,8 @@
 //! Published list prices, in one table by region.
 
-/// When the table was last held against the price pages of DynamoDB (on-demand) and SQS (standard queues).
-pub const AS_OF: &str = "November 2026";
+/// From when the prices are: DynamoDB on-demand after it was halved, SQS standard queues. They were written down from
+/// memory of the price pages; hold them against those pages before quoting a figure.
+pub const AS_OF: &str = "November 2024, not rechecked since";
 
 /// Prices of one region, in USD per million.
 #[derive(Clone, Copy, Debug)]
