@@ -15,8 +15,10 @@ struct Arguments {
 enum Counterparty {
     /// Face check and own-number check.
     Providers {
+        /// File with the secrets of the face check.
         #[arg(long)]
         face_keys: PathBuf,
+        /// File with the secrets of the phone check.
         #[arg(long)]
         phone_keys: PathBuf,
         #[arg(long, default_value_t = 0)]
@@ -32,6 +34,7 @@ enum Counterparty {
     Bank {
         #[arg(long)]
         name: String,
+        /// File with the secrets shared with the lender.
         #[arg(long)]
         keys: PathBuf,
         #[arg(long, default_value_t = 0)]
@@ -48,6 +51,7 @@ enum Counterparty {
     },
     /// Mini-program, online bank and mobile bank.
     Channels {
+        /// File with the secrets shared with the lender.
         #[arg(long)]
         keys: PathBuf,
         #[arg(long, default_value_t = 0)]
@@ -89,7 +93,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn read_keys(path: &Path) -> Result<Keys, Box<dyn Error>> {
-    Ok(Keys::shared(&fs::read_to_string(path)?)?)
+    // The path is not repeated: somebody may have given the secret itself.
+    let text = fs::read_to_string(path).map_err(|e| format!("a key file cannot be read ({})", e.kind()))?;
+    Ok(Keys::shared(&text)?)
 }
 
 fn delay(milliseconds: &[u64]) -> Delay {
