@@ -105,6 +105,11 @@ impl TestApp {
         self.settle().await;
     }
 
+    /// The ledger, as a function sees it.
+    pub fn ledger(&self) -> aws::DynamoLedger {
+        aws::DynamoLedger::new(self.lending.aws.dynamodb.clone(), "payouts")
+    }
+
     /// Payouts that the banks have paid, as (application id, fen).
     pub fn paid_by_banks(&self) -> Vec<(String, u64)> {
         let banks = self.lending.counterparties.banks.values();

@@ -186,10 +186,12 @@ const GET_FIRM: PortMethod = ("Firms.Arn", &["dynamodb:GetItem"]);
 const LINK: PortMethod = ("Relations.Arn", &["dynamodb:BatchWriteItem"]);
 const FIND_NEIGHBOURS: PortMethod = ("Relations.Arn", &["dynamodb:Query"]);
 // A transaction needs the permissions of the writes in it and none of its own.
-const RESERVE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem"]);
-const GET_PAYOUT: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem"]);
-const POST: PortMethod = ("Payouts.Arn", &["dynamodb:UpdateItem"]);
-const VOID: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+const RESERVE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]);
+const CLOSE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:Query"]);
+const GET_PAYOUT: PortMethod = ("Payouts.Arn", &["dynamodb:Query"]);
+const RESOLVE: PortMethod =
+    ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]);
+const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutItem"]);
 
 /// What each function does with the ports that it holds, and the queues that it sends to.
 fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
@@ -204,8 +206,8 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
         "score" => (&[GET_FIRM], &["Decisions"]),
         "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
         "decide" => (&[], &["PayoutRequests"]),
-        "payout" => (&[GET_APPLICANT, RESERVE, GET_PAYOUT, POST, VOID], &[]),
-        "bank-callback" => (&[GET_PAYOUT, POST, VOID], &[]),
+        "payout" => (&[GET_APPLICANT, RESERVE, CLOSE, GET_PAYOUT, RESOLVE], &[]),
+        "bank-callback" => (&[GET_PAYOUT, RESOLVE, DISPUTE], &["PayoutRequests"]),
         "sweeper" => (
             &[FIND_DUE, REARM, GET_CURSOR, SET_CURSOR],
             &["FaceChecks", "PhoneChecks", "ScoreRequests", "GraphChecks", "Decisions", "PayoutRequests"],

@@ -4,12 +4,12 @@
 //! |---|---|
 //! | triggered by | `POST /v1/callbacks/banks/{bank}` |
 //! | reads | `payouts`, `journeys` |
-//! | writes | `payouts`: post or void; `journeys`: the end |
-//! | emits | nothing |
+//! | writes | `payouts`: the resolution, or the contradiction; `journeys`: the end |
+//! | emits | after a contradiction, the command by which the bank is asked |
 //! | retries | a word that cannot be recorded is answered 503, so that the bank delivers it again; the same word twice changes nothing |
 //!
-//! Each bank has its own keys and may speak of its own payouts only. A word that contradicts an earlier one changes
-//! nothing, is answered 409 and is logged as an error: somebody has to look at it together with the bank's book.
+//! Each bank has its own keys and may speak of its own payouts only. A word that contradicts an earlier one moves nothing,
+//! is answered 409, put on record and logged as an error; the bank is then asked, and its answer counts.
 
 mod wire;
 
@@ -21,11 +21,12 @@ use contract::{
     http::{FieldError, Problem},
 };
 use counterparties::callbacks::{self, Genuine};
+use domain::ledger::Evidence;
 use lambda_kit::{
     Failure, Function, Incoming,
     http::{Request, Response, invalid, problem},
 };
-use ports::payouts::Payouts;
+use ports::ledger::Ledger;
 use serde_json::Value;
 use signing::Verifier;
 use std::{collections::BTreeMap, sync::Arc};
@@ -34,7 +35,7 @@ use steps::{BankWord, Journeys, SettleError, settle};
 /// The function with everything that it reaches.
 pub struct BankCallbacks {
     pub journeys: Journeys,
-    pub payouts: Arc<dyn Payouts>,
+    pub ledger: Arc<dyn Ledger>,
     /// By bank.
     pub verifiers: BTreeMap<String, Verifier>,
 }
@@ -59,7 +60,8 @@ impl BankCallbacks {
             callbacks::read::<BankCallback>(request, verifier, self.journeys.clock.now())?;
         let payout_id = body.payout_id;
         let word = word(body)?;
-        let settled = settle(&*self.payouts, &self.journeys, bank, payout_id, word).await;
+        let evidence = Evidence::Callback(message_id.to_string());
+        let settled = settle(&*self.ledger, &self.journeys, bank, payout_id, word, evidence).await;
         Ok(match settled {
             Ok(settlement) => {
                 tracing::info!(%payout_id, bank, %message_id, "a bank's word was taken: {settlement:?}");
@@ -91,6 +93,7 @@ fn not_taken(error: &SettleError) -> Response {
             problem(409, "contradiction", "The payout was resolved the other way before").into()
         }
         SettleError::Advance(error) => callbacks::not_recorded(error),
+        SettleError::Contended => callbacks::failed(error, true),
         SettleError::Port(error) => callbacks::failed(error, error.is_retryable()),
     }
 }
@@ -148,6 +151,7 @@ mod tests {
             (SettleError::OtherBank, 403),
             (SettleError::OtherAmount, 422),
             (SettleError::Contradicts, 409),
+            (SettleError::Contended, 503),
             (SettleError::Port(lost()), 503),
             (SettleError::Port(broken()), 500),
             (SettleError::Advance(AdvanceError::Contended), 503),

@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::BankCallbacks;
-use aws::{Aws, DynamoPayouts};
+use aws::{Aws, DynamoLedger};
 use contract::names::setting;
 use lambda_kit::Environment;
 use ports::{Clock, SystemClock};
@@ -24,7 +24,7 @@ pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Ba
         .collect::<Result<_, WireError>>()?;
     Ok(BankCallbacks {
         journeys: wiring::journeys(env, aws, clock, BY)?,
-        payouts: Arc::new(DynamoPayouts::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
+        ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         verifiers,
     })
 }

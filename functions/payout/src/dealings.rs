@@ -13,7 +13,7 @@
 //! A payout that was requested longer than [`INSTRUCT_FOR`] ago is never sent again: a bank may have forgotten the key by
 //! then, and would pay twice. If the bank has still never seen it at [`GIVE_UP_AFTER`], it is void.
 
-use domain::Reason;
+use domain::{Reason, ledger::Outcome};
 use jiff::SignedDuration;
 use ports::counterparty::Instructed;
 use steps::BankWord;
@@ -50,6 +50,8 @@ pub struct Dealings {
     pub heard: Option<Heard>,
     /// The instruction before the last may still be on its way.
     pub sent_before: bool,
+    /// How long `alone` can be believed.
+    pub alone_for: SignedDuration,
 }
 
 /// What to do next.
@@ -59,6 +61,8 @@ pub enum Step {
     Ask,
     /// Bring the word into ledger and journal.
     Settle(BankWord),
+    /// Nothing is paid, by our own rule and not by the bank's word.
+    GiveUp(Outcome),
     /// Nothing more now: a callback comes, or the sweeper's next look.
     Wait,
     /// Nothing has been sent: let the record come again.
@@ -66,8 +70,9 @@ pub enum Step {
 }
 
 impl Dealings {
-    pub fn begin(alone: bool) -> Self {
-        Self { alone, age: SignedDuration::ZERO, instructed: None, heard: None, sent_before: false }
+    pub fn begin(alone: bool, alone_for: SignedDuration) -> Self {
+        let age = SignedDuration::ZERO;
+        Self { alone, age, instructed: None, heard: None, sent_before: false, alone_for }
     }
 
     pub fn instructed(&mut self, outcome: Instructed) {
@@ -86,7 +91,7 @@ impl Dealings {
     }
 
     fn is_alone(&self) -> bool {
-        self.alone && self.age < ALONE_FOR
+        self.alone && self.age < self.alone_for
     }
 }
 
@@ -114,7 +119,7 @@ fn before_instructing(d: &Dealings) -> Step {
         None => Step::Ask,
         Some(Heard::Word(word)) => take(word),
         Some(Heard::NeverSeen) if d.age < INSTRUCT_FOR => Step::Instruct,
-        Some(Heard::NeverSeen) if d.age >= GIVE_UP_AFTER => void(Reason::BankUnavailable),
+        Some(Heard::NeverSeen) if d.age >= GIVE_UP_AFTER => Step::GiveUp(Outcome::Expired),
         Some(Heard::NeverSeen | Heard::Silence) => Step::Wait,
     }
 }
@@ -127,7 +132,7 @@ fn take(word: &BankWord) -> Step {
 }
 
 fn void(reason: Reason) -> Step {
-    Step::Settle(BankWord::NotPaid { reason, amount_fen: None })
+    Step::GiveUp(Outcome::Voided { reason })
 }
 
 #[cfg(test)]
@@ -146,7 +151,7 @@ mod tests {
     /// What a bank does: how it takes each instruction in turn, and what it says each time it is asked.
     fn run(alone: bool, age: SignedDuration, takes: &[Instructed], says: &[Heard]) -> Vec<Step> {
         let (mut takes, mut says) = (takes.iter(), says.iter());
-        let mut dealings = Dealings { age, ..Dealings::begin(alone) };
+        let mut dealings = Dealings { age, ..Dealings::begin(alone, ALONE_FOR) };
         let mut steps = Vec::new();
         for _ in 0..6 {
             let step = next_step(&dealings);
@@ -154,7 +159,7 @@ mod tests {
             match step {
                 Step::Instruct => dealings.instructed(*takes.next().expect("one instruction too many")),
                 Step::Ask => dealings.heard(says.next().expect("one question too many").clone()),
-                Step::Settle(_) | Step::Wait | Step::TryAgain => return steps,
+                Step::Settle(_) | Step::GiveUp(_) | Step::Wait | Step::TryAgain => return steps,
             }
         }
         panic!("the dealings do not end: {steps:?}");
@@ -165,7 +170,7 @@ mod tests {
 
     use Heard::{NeverSeen, Silence, Word};
     use Instructed::{Closed, NotSent, Refused, Taken, Unknown};
-    use Step::{Ask, Instruct, Settle, TryAgain, Wait};
+    use Step::{Ask, GiveUp, Instruct, Settle, TryAgain, Wait};
 
     #[test]
     fn a_first_instruction_goes_out_at_once_and_its_callback_is_awaited() {
@@ -190,7 +195,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_void_only_when_the_bank_confirms_that_it_holds_nothing() {
-        let void = |reason| Settle(BankWord::NotPaid { reason, amount_fen: None });
+        let void = |reason| GiveUp(Outcome::Voided { reason });
         assert_eq!(run(true, NOW, &[Refused], &[NeverSeen]), [Instruct, Ask, void(Reason::BankRefused)]);
         assert_eq!(run(true, NOW, &[Refused], &[Word(refused())]), [Instruct, Ask, Settle(refused())]);
         assert_eq!(run(true, NOW, &[Refused], &[Word(paid())]), [Instruct, Ask, Settle(paid())]);
@@ -200,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_closed_endpoint_is_void_without_a_word_only_for_whoever_sent_first() {
-        let void = Settle(BankWord::NotPaid { reason: Reason::BankUnavailable, amount_fen: None });
+        let void = GiveUp(Outcome::Voided { reason: Reason::BankUnavailable });
         assert_eq!(run(true, NOW, &[Closed], &[Silence]), [Instruct, Ask, void.clone()]);
         assert_eq!(run(true, NOW, &[Closed], &[NeverSeen]), [Instruct, Ask, void.clone()]);
         assert_eq!(run(false, LATER, &[Closed], &[NeverSeen, Silence]), [Ask, Instruct, Ask, Wait]);
@@ -248,11 +253,11 @@ mod tests {
 
     #[test]
     fn after_a_day_nothing_is_sent_and_what_the_bank_never_saw_is_given_up() {
-        let void = Settle(BankWord::NotPaid { reason: Reason::BankUnavailable, amount_fen: None });
+        let expire = GiveUp(Outcome::Expired);
         let after = SignedDuration::from_hours;
         assert_eq!(run(false, after(24), &[], &[NeverSeen]), [Ask, Wait]);
-        assert_eq!(run(false, after(25), &[], &[NeverSeen]), [Ask, void.clone()]);
-        assert_eq!(run(false, after(76), &[], &[NeverSeen]), [Ask, void]);
+        assert_eq!(run(false, after(25), &[], &[NeverSeen]), [Ask, expire.clone()]);
+        assert_eq!(run(false, after(76), &[], &[NeverSeen]), [Ask, expire]);
         assert_eq!(run(false, after(76), &[], &[Word(paid())]), [Ask, Settle(paid())]);
         assert_eq!(run(false, after(76), &[], &[Silence]), [Ask, Wait]);
     }

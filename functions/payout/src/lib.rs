@@ -2,15 +2,16 @@
 //!
 //! | | |
 //! |---|---|
-//! | triggered by | queue `payouts` |
+//! | triggered by | queue `payout-requests` |
 //! | reads | `journeys`: the journal, and the payee when the bank is instructed; `payouts` |
-//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, post, void |
+//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve |
 //! | emits | signed instructions and questions to banks; no commands |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
 //!
 //! The order is the safety: the journal first (the point of no return for cancelling), then the ledger's row, then the
 //! bank. What may have been sent is asked about before it is sent again, always under the same key
-//! ([`dealings::next_step`] is the whole rule).
+//! ([`dealings::next_step`] is the whole rule). A payout that is resolved and that the bank has contradicted since is asked
+//! about once more, and the ledger follows the answer.
 
 pub mod dealings;
 mod wire;
@@ -25,30 +26,36 @@ use contract::{
 };
 use dealings::{Dealings, Heard, Step, next_step};
 use domain::{
-    ApplicationId, Fen, Reason,
+    ApplicationId, Fen, PayoutId, Reason,
     journey::{Command, Event, Journey, Status, TransitionError},
+    ledger::{Evidence, Outcome, Payout, PayoutStatus},
     product::Catalogue,
 };
+use jiff::SignedDuration;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     counterparty::{Bank, Instructed},
     journal::Applicants,
-    payouts::{Payout, PayoutState, Payouts, Reservation},
+    ledger::{Ledger, Reservation},
 };
 use serde_json::Value;
 use std::sync::Arc;
-use steps::{AdvanceError, Advanced, BankAnswer, BankWord, Journeys, follow_ledger, settle};
+use steps::{
+    AdvanceError, Advanced, BankAnswer, BankWord, Journeys, SettleError, follow_ledger, give_up, settle,
+};
 
 /// The function with everything that it reaches.
 #[derive(Clone)]
 pub struct PayOut {
     pub journeys: Journeys,
     pub applicants: Arc<dyn Applicants>,
-    pub payouts: Arc<dyn Payouts>,
+    pub ledger: Arc<dyn Ledger>,
     pub bank: Arc<dyn Bank>,
     pub products: Arc<Catalogue>,
     /// Where our callbacks are reached, without a trailing slash.
     pub public_url: Arc<str>,
+    /// How long an invocation may believe that it alone has dealt with the bank ([`dealings::ALONE_FOR`]).
+    pub alone_for: SignedDuration,
 }
 
 /// A journey whose payout has been requested.
@@ -108,6 +115,10 @@ impl PayOut {
                 return Ok(Some(Requested { journey: Box::new(loaded.journey), just_now: false }));
             }
             Status::Accepted => {}
+            Status::PaidOut | Status::PayoutFailed => {
+                self.ask_again(id.payout_id()).await?;
+                return Ok(None);
+            }
             status => {
                 tracing::info!(%status, "nothing is to be paid out");
                 return Ok(None);
@@ -135,11 +146,14 @@ impl PayOut {
             id: application.id.payout_id(),
             bank: application.bank.clone(),
             product: application.product.clone(),
+            firm_code: application.firm_code.clone(),
             amount_fen: offer.amount_fen,
             annual_rate_bp: offer.annual_rate_bp,
             term_months: offer.term_months,
-            state: PayoutState::Reserved,
             reserved_at: self.journeys.clock.now(),
+            closed: None,
+            resolutions: Vec::new(),
+            disputes: Vec::new(),
         })
     }
 
@@ -147,31 +161,50 @@ impl PayOut {
         // A product that has left the catalogue lends nothing more; what is under way with its bank goes on.
         let product = self.products.get(&journey.application.product);
         let limit = product.map_or(Fen::ZERO, |product| product.limit_fen);
-        match self.payouts.reserve(payout, limit).await? {
+        match self.ledger.reserve(payout, limit).await? {
             Reservation::New => Ok(Row::Reserved { just_now: true }),
-            Reservation::Exists(row) if row.state == PayoutState::Reserved => {
+            Reservation::Exists(row) if row.status() == PayoutStatus::Reserved => {
                 Ok(Row::Reserved { just_now: false })
             }
             Reservation::Exists(row) => Ok(Row::Resolved(row)),
-            Reservation::Different(row) if row.amount_fen == Fen::ZERO => Ok(Row::Resolved(row)),
             Reservation::Different(_) => {
-                Err(RecordError::Handler("the ledger holds this payout with another bank or amount"))
+                Err(RecordError::Handler("the ledger holds this payout with other terms"))
             }
-            Reservation::LimitReached => self.close(payout).await,
+            Reservation::LimitReached => self.close(payout, Reason::BankLimitReached).await,
+            Reservation::LoanOutstanding => self.close(payout, Reason::LoanOutstanding).await,
         }
     }
 
-    /// Closes a payout that the bank's limit does not allow, in the ledger and before the journal: a row of nothing,
-    /// voided. Without it another delivery of the same command could find room in the limit a moment later, and pay a
-    /// journey that has just been ended.
-    async fn close(&self, payout: &Payout) -> Result<Row, RecordError> {
-        let state = PayoutState::Voided { reason: Reason::BankLimitReached };
-        let closed = Payout { amount_fen: Fen::ZERO, state, ..payout.clone() };
-        match self.payouts.reserve(&closed, Fen(u64::MAX)).await? {
-            Reservation::New => Ok(Row::Resolved(Box::new(closed))),
-            Reservation::Exists(row) => Ok(Row::Resolved(row)),
-            Reservation::Different(_) | Reservation::LimitReached => {
+    /// Closes a payout that cannot be reserved, in the ledger and before the journal. Without that another delivery of
+    /// the same command could find room in the limit a moment later, and pay a journey that has just been ended.
+    async fn close(&self, payout: &Payout, reason: Reason) -> Result<Row, RecordError> {
+        match self.ledger.close(payout, reason).await? {
+            Reservation::New => {
+                Ok(Row::Resolved(Box::new(Payout { closed: Some(reason), ..payout.clone() })))
+            }
+            Reservation::Exists(row) if row.status() == PayoutStatus::Reserved => {
                 Err(RecordError::Handler("another delivery reserved the payout in the meantime"))
+            }
+            Reservation::Exists(row) => Ok(Row::Resolved(row)),
+            Reservation::Different(_) | Reservation::LimitReached | Reservation::LoanOutstanding => {
+                Err(RecordError::Handler("the ledger holds this payout with other terms"))
+            }
+        }
+    }
+
+    /// Asks about a payout that the bank has contradicted since it was resolved, and takes the answer. Silence fails the
+    /// record, so that it is asked again.
+    async fn ask_again(&self, id: PayoutId) -> Result<(), RecordError> {
+        let Some(payout) = self.ledger.get(id).await? else { return Ok(()) };
+        if !payout.is_disputed() {
+            return Ok(());
+        }
+        match self.ask(&payout).await? {
+            Heard::Word(word @ (BankWord::Paid { .. } | BankWord::NotPaid { .. })) => {
+                self.settle(&payout, word).await
+            }
+            Heard::Word(BankWord::Pending) | Heard::NeverSeen | Heard::Silence => {
+                Err(RecordError::Handler("the bank contradicts itself and does not say which word counts"))
             }
         }
     }
@@ -179,13 +212,14 @@ impl PayOut {
     /// Takes the steps that [`next_step`] names. It instructs at most twice and asks at most once before and once after
     /// each, so this ends.
     async fn deal(&self, journey: &Journey, payout: &Payout, alone: bool) -> Result<(), RecordError> {
-        let mut dealings = Dealings::begin(alone);
+        let mut dealings = Dealings::begin(alone, self.alone_for);
         loop {
             dealings.age = self.journeys.clock.now().duration_since(journey.updated_at);
             match next_step(&dealings) {
                 Step::Instruct => dealings.instructed(self.instruct(journey, payout).await?),
                 Step::Ask => dealings.heard(self.ask(payout).await?),
                 Step::Settle(word) => return self.settle(payout, word).await,
+                Step::GiveUp(outcome) => return self.give_up(payout, &outcome).await,
                 Step::Wait => return Ok(()),
                 Step::TryAgain => return Err(RecordError::Handler("the bank was not reached")),
             }
@@ -227,9 +261,16 @@ impl PayOut {
     }
 
     async fn settle(&self, payout: &Payout, word: BankWord) -> Result<(), RecordError> {
-        settle(&*self.payouts, &self.journeys, &payout.bank, payout.id, word)
-            .await
-            .map(|_| ())
-            .map_err(|error| RecordError::other("settling a payout on what the bank says", error))
+        let settled =
+            settle(&*self.ledger, &self.journeys, &payout.bank, payout.id, word, Evidence::Answer).await;
+        taken(settled.map(|_| ()))
     }
+
+    async fn give_up(&self, payout: &Payout, outcome: &Outcome) -> Result<(), RecordError> {
+        taken(give_up(&*self.ledger, &self.journeys, payout.id, outcome).await.map(|_| ()))
+    }
+}
+
+fn taken(settled: Result<(), SettleError>) -> Result<(), RecordError> {
+    settled.map_err(|error| RecordError::other("settling a payout on what the bank says", error))
 }

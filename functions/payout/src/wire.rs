@@ -1,7 +1,7 @@
 //! Settings become the function.
 
-use crate::PayOut;
-use aws::{Aws, DynamoPayouts};
+use crate::{PayOut, dealings::ALONE_FOR};
+use aws::{Aws, DynamoLedger};
 use contract::names::setting;
 use counterparties::HttpBanks;
 use lambda_kit::Environment;
@@ -21,10 +21,11 @@ pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Pa
     Ok(PayOut {
         journeys: wiring::journeys(env, aws, clock.clone(), BY)?,
         applicants: wiring::journal(env, aws)?,
-        payouts: Arc::new(DynamoPayouts::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
+        ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         bank: Arc::new(banks(env, clock)?),
         products: Arc::new(wiring::products()?),
         public_url: wiring::public_url(env)?,
+        alone_for: ALONE_FOR,
     })
 }
 

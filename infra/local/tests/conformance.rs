@@ -1,7 +1,7 @@
 //! The adapters on the embedded engines: the suite that every adapter must pass, and what only this pairing can show.
 
-use aws::{Aws, DynamoFirms, DynamoJournal, DynamoPayouts, DynamoRelations, DynamoSignIns};
-use contract::names::DUE_INDEX;
+use aws::{Aws, DynamoFirms, DynamoJournal, DynamoLedger, DynamoRelations, DynamoSignIns};
+use contract::names::{DUE_INDEX, RESOLVED_INDEX};
 use local::engines::{
     AttributeType, EngineOptions, Engines, IndexSpec, KeyAttribute, KeySpec, Projection, TableSpec,
 };
@@ -39,9 +39,14 @@ fn tables() -> Vec<TableSpec> {
         key: KeySpec { partition: text("due_shard"), sort: Some(due_at) },
         projection: Projection::KeysOnly,
     };
+    let resolved = IndexSpec {
+        name: RESOLVED_INDEX.to_owned(),
+        key: KeySpec { partition: text("bank_day"), sort: Some(text("pk")) },
+        projection: Projection::All,
+    };
     vec![
         TableSpec { indexes: vec![due], ..table("journeys", Some("sk")) },
-        table("payouts", None),
+        TableSpec { indexes: vec![resolved], ..table("payouts", Some("sk")) },
         table("relations", Some("sk")),
         table("firms", None),
         TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", None) },
@@ -125,26 +130,32 @@ conforms! { relations on DynamoRelations in "relations":
     of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other
 }
 
-conforms! { payouts on DynamoPayouts in "payouts":
+conforms! { ledger on DynamoLedger in "payouts":
     a_ledger_is_empty_at_first
-    a_reserved_payout_reads_back_and_is_committed
+    a_reserved_payout_reads_back_and_is_set_aside
     reserving_twice_is_one_reservation
     racing_reservations_of_one_payout_are_one_reservation
-    another_amount_or_bank_under_the_same_id_is_different_and_changes_nothing
+    the_same_key_with_other_terms_is_refused_and_changes_nothing
     a_reached_limit_leaves_nothing_behind
     an_amount_above_the_whole_limit_leaves_nothing_behind
-    a_payout_of_nothing_closes_its_id_however_full_the_limit_is
+    a_firm_has_one_loan_at_a_time
+    of_racing_loans_to_one_firm_exactly_one_is_reserved
+    a_firm_whose_payout_failed_may_have_another
+    a_closed_payout_can_never_be_reserved_and_moves_nothing
+    what_is_reserved_cannot_be_closed
     what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered
     concurrent_reservations_never_exceed_the_limit
-    each_product_has_a_limit_of_its_own
+    each_product_has_accounts_of_its_own
     the_largest_amount_is_kept_to_the_fen
-    posting_twice_is_done_and_keeps_the_first_reference
-    what_is_posted_stays_committed
-    voiding_twice_gives_the_amount_back_once
-    racing_voids_give_the_amount_back_once
-    what_is_posted_cannot_be_voided
-    what_is_voided_cannot_be_posted
+    posting_moves_the_money_to_paid_and_twice_is_once
+    voiding_gives_the_amount_back_and_twice_is_once
+    racing_resolutions_move_the_money_once
     a_post_and_a_void_that_race_agree_on_one_outcome
+    a_resolution_under_a_number_that_is_taken_changes_nothing
+    the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
+    a_correction_never_takes_a_firm_away_from_another_loan
     what_is_voided_is_never_reserved_again
-    a_payout_that_was_never_reserved_is_unknown
+    a_contradicting_word_is_kept_once_and_not_without_end
+    the_resolutions_of_a_day_in_china_are_found_by_bank
+    a_payout_that_was_never_reserved_is_not_there
 }

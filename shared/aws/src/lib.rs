@@ -12,14 +12,15 @@ pub mod failure;
 mod firms;
 mod item;
 mod journal;
-mod payouts;
+mod ledger;
+mod ledger_rows;
 mod queue;
 mod relations;
 mod sign_ins;
 
 pub use firms::DynamoFirms;
 pub use journal::DynamoJournal;
-pub use payouts::DynamoPayouts;
+pub use ledger::DynamoLedger;
 pub use queue::{QueueUrls, SqsCommandQueue};
 pub use relations::DynamoRelations;
 pub use sign_ins::DynamoSignIns;

@@ -1,7 +1,7 @@
 //! Answers that the embedded engine never gives and the service does: items left unwritten, transactions that met, too
 //! many calls. The service is a script of answers behind the SDK.
 
-use aws::{DynamoJournal, DynamoPayouts, DynamoRelations};
+use aws::{DynamoJournal, DynamoLedger, DynamoRelations};
 use aws_sdk_dynamodb::{
     Client, Config,
     config::{BehaviorVersion, Credentials, Region, retry::RetryConfig},
@@ -12,11 +12,11 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use domain::{ApplicationId, BasisPoints, Fen};
+use domain::{ApplicationId, BasisPoints, Fen, ledger::Payout};
 use jiff::Timestamp;
 use ports::{
     journal::Journal,
-    payouts::{Payout, PayoutState, Payouts, Reservation},
+    ledger::{Ledger, Reservation},
     relation::{Link, Node, NodeKind, RelationGraph},
 };
 use serde_json::{Value, json};
@@ -79,10 +79,13 @@ fn payout() -> Payout {
         id: id().payout_id(),
         bank: "river-bank".to_owned(),
         product: "steady".to_owned(),
+        firm_code: "91350100M000100Y43".parse().expect("a firm code"),
         amount_fen: Fen(300),
         annual_rate_bp: BasisPoints(1_460),
         term_months: 12,
-        state: PayoutState::Reserved,
+        closed: None,
+        resolutions: Vec::new(),
+        disputes: Vec::new(),
         reserved_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -141,23 +144,24 @@ async fn more_nodes_than_a_batch_holds_are_written_in_several() {
 async fn a_reservation_that_met_another_on_the_limit_is_made_again() {
     let meetings = [cancelled("None", "TransactionConflict"), cancelled("ThrottlingError", "None")];
     let script = Script::new(meetings.into_iter().chain([(200, json!({}))]));
-    let ledger = DynamoPayouts::new(script.client(), "payouts");
+    let ledger = DynamoLedger::new(script.client(), "payouts");
     assert_eq!(ledger.reserve(&payout(), Fen(1_000)).await.unwrap(), Reservation::New);
     assert_eq!(script.asked().len(), 3);
 }
 
 #[tokio::test]
 async fn a_full_limit_is_not_believed_while_the_row_itself_is_in_conflict() {
-    let mut row = json!({ "Code": "ConditionalCheckFailed" });
-    row["Item"] = json!({
+    let pending = json!({
+        "pk": { "S": format!("payout#{}", id()) }, "sk": { "S": "pending" },
         "payout_id": { "S": id().to_string() }, "bank": { "S": "river-bank" }, "product": { "S": "steady" },
-        "amount_fen": { "N": "300" }, "annual_rate_bp": { "N": "1460" }, "term_months": { "N": "12" },
-        "state": { "S": "reserved" }, "reserved_at": { "S": "1970-01-01T00:00:00Z" },
+        "firm_code": { "S": "91350100M000100Y43" }, "amount_fen": { "N": "300" },
+        "annual_rate_bp": { "N": "1460" }, "term_months": { "N": "12" },
+        "reserved_at": { "S": "1970-01-01T00:00:00Z" },
     });
-    let (status, mut there) = cancelled("None", "ConditionalCheckFailed");
-    there["CancellationReasons"][0] = row;
-    let script = Script::new([cancelled("TransactionConflict", "ConditionalCheckFailed"), (status, there)]);
-    let ledger = DynamoPayouts::new(script.client(), "payouts");
+    let in_conflict = cancelled("TransactionConflict", "ConditionalCheckFailed");
+    let there = cancelled("ConditionalCheckFailed", "ConditionalCheckFailed");
+    let script = Script::new([in_conflict, there, (200, json!({ "Items": [pending], "Count": 1 }))]);
+    let ledger = DynamoLedger::new(script.client(), "payouts");
     let reservation = ledger.reserve(&payout(), Fen(1_000)).await.unwrap();
     assert_eq!(reservation, Reservation::Exists(Box::new(payout())));
 }
@@ -165,7 +169,7 @@ async fn a_full_limit_is_not_believed_while_the_row_itself_is_in_conflict() {
 #[tokio::test]
 async fn a_reservation_that_keeps_meeting_others_is_unavailable_after_six_tries() {
     let script = Script::new((0..6).map(|_| cancelled("None", "TransactionConflict")));
-    let ledger = DynamoPayouts::new(script.client(), "payouts");
+    let ledger = DynamoLedger::new(script.client(), "payouts");
     assert!(ledger.reserve(&payout(), Fen(1_000)).await.unwrap_err().is_retryable());
     assert_eq!(script.asked().len(), 6);
 }
@@ -173,7 +177,7 @@ async fn a_reservation_that_keeps_meeting_others_is_unavailable_after_six_tries(
 #[tokio::test]
 async fn a_cancellation_for_a_reason_that_does_not_pass_is_broken_at_once() {
     let script = Script::new([cancelled("None", "ValidationError")]);
-    let ledger = DynamoPayouts::new(script.client(), "payouts");
+    let ledger = DynamoLedger::new(script.client(), "payouts");
     assert!(!ledger.reserve(&payout(), Fen(1_000)).await.unwrap_err().is_retryable());
 }
 

@@ -4,7 +4,7 @@
 pub mod setting {
     /// Table of journal entries and applicants.
     pub const JOURNEYS_TABLE: &str = "JOURNEYS_TABLE";
-    /// Table of payouts and bank limits.
+    /// Table of the payout ledger.
     pub const PAYOUTS_TABLE: &str = "PAYOUTS_TABLE";
     /// Table of the relation graph.
     pub const RELATIONS_TABLE: &str = "RELATIONS_TABLE";
@@ -48,6 +48,8 @@ pub mod setting {
 
 /// The index of journal entries by due time.
 pub const DUE_INDEX: &str = "due";
+/// The index of a payout's resolutions by bank and day.
+pub const RESOLVED_INDEX: &str = "resolved";
 
 /// Paths of the callbacks, below [`setting::PUBLIC_URL`].
 pub const FACE_CALLBACK_PATH: &str = "/v1/callbacks/face";

@@ -76,11 +76,15 @@ pub enum Event {
     PayoutRequested {
         payout_id: PayoutId,
     },
+    /// The ledger's nth resolution of the payout says that the bank has paid.
     PaidOut {
         bank_reference: String,
+        resolution: u32,
     },
+    /// The ledger's nth resolution of the payout says that nothing is paid.
     PayoutFailed {
         reason: Reason,
+        resolution: u32,
     },
     Expired,
     Cancelled,
@@ -124,7 +128,11 @@ impl Event {
             (Event::RingFound { finder: a, ring: x }, Event::RingFound { finder: b, ring: y }) => {
                 a == b && x == y
             }
-            (Event::Decided { revision: a, .. }, Event::Decided { revision: b, .. }) => a == b,
+            (Event::Decided { revision: a, .. }, Event::Decided { revision: b, .. })
+            | (Event::PaidOut { resolution: a, .. }, Event::PaidOut { resolution: b, .. })
+            | (Event::PayoutFailed { resolution: a, .. }, Event::PayoutFailed { resolution: b, .. }) => {
+                a == b
+            }
             _ => std::mem::discriminant(self) == std::mem::discriminant(other),
         }
     }
@@ -179,7 +187,8 @@ impl Status {
         }
     }
 
-    /// An end: nothing may happen to the journey any more.
+    /// An end: the journey waits for nothing any more. Only a bank that corrects itself can still turn *paid out* into
+    /// *payout failed* and back.
     pub const fn is_end(self) -> bool {
         matches!(
             self,
@@ -238,6 +247,9 @@ pub struct Journey {
     pub accepted_by: Option<AcceptedBy>,
     pub reasons: Vec<Reason>,
     pub bank_reference: Option<String>,
+    /// How many of the ledger's resolutions of the payout the journey has followed. A bank may correct itself, and the
+    /// journey follows the ledger in the ledger's order.
+    pub resolutions: u32,
     pub received_at: Timestamp,
     /// When the facts were last complete, or a ring last called for another decision.
     pub deciding_since: Timestamp,
@@ -293,6 +305,7 @@ fn begin(application: &Application, at: Timestamp) -> (Journey, Vec<Command>) {
         accepted_by: None,
         reasons: Vec::new(),
         bank_reference: None,
+        resolutions: 0,
         received_at: at,
         deciding_since: at,
         updated_at: at,
@@ -394,10 +407,8 @@ impl Journey {
             _ => match self.status {
                 Status::Checking => self.take_fact(event, at, forbidden, repeated),
                 _ if self.knows(event) => Err(repeated),
-                Status::Deciding | Status::Offered | Status::Accepted | Status::PayoutRequested => {
-                    self.take_step(event, at, forbidden)
-                }
-                _ => Err(forbidden),
+                Status::Declined | Status::Expired | Status::Cancelled => Err(forbidden),
+                _ => self.take_step(event, at, forbidden),
             },
         }
     }
@@ -422,8 +433,9 @@ impl Journey {
             Event::PayoutRequested { .. } => {
                 matches!(self.status, Status::PayoutRequested | Status::PaidOut | Status::PayoutFailed)
             }
-            Event::PaidOut { .. } => self.status == Status::PaidOut,
-            Event::PayoutFailed { .. } => self.status == Status::PayoutFailed,
+            Event::PaidOut { resolution, .. } | Event::PayoutFailed { resolution, .. } => {
+                *resolution <= self.resolutions
+            }
             _ => false,
         }
     }
@@ -532,13 +544,26 @@ impl Journey {
                 self.status = Status::PayoutRequested;
                 Ok(Vec::new())
             }
-            (Status::PayoutRequested, Event::PaidOut { bank_reference }) => {
+            // Either end may be corrected by a later resolution, and by nothing else.
+            (
+                Status::PayoutRequested | Status::PaidOut | Status::PayoutFailed,
+                Event::PaidOut { bank_reference, resolution },
+            ) => {
+                if self.status == Status::PayoutFailed {
+                    self.reasons.clear();
+                }
                 self.status = Status::PaidOut;
                 self.bank_reference = Some(bank_reference.clone());
+                self.resolutions = *resolution;
                 Ok(Vec::new())
             }
-            (Status::PayoutRequested, Event::PayoutFailed { reason }) => {
+            (
+                Status::PayoutRequested | Status::PaidOut | Status::PayoutFailed,
+                Event::PayoutFailed { reason, resolution },
+            ) => {
                 self.end(Status::PayoutFailed, *reason);
+                self.bank_reference = None;
+                self.resolutions = *resolution;
                 Ok(Vec::new())
             }
             _ => Err(forbidden),

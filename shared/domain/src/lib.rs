@@ -11,6 +11,7 @@ pub mod firm;
 pub mod ids;
 pub mod journey;
 pub mod label;
+pub mod ledger;
 pub mod money;
 pub mod person;
 pub mod product;

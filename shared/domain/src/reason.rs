@@ -47,6 +47,7 @@ reasons! {
     AmountUnsupported "AMOUNT_UNSUPPORTED" "企业经营数据可支持的额度低于该产品的最低金额" "The firm's record supports less than the product's smallest loan"
     FirmTooYoung "FIRM_TOO_YOUNG" "企业成立时间不足" "The firm was founded too recently"
     BankLimitReached "BANK_LIMIT_REACHED" "该产品额度已用完" "The bank's limit for this product is used up"
+    LoanOutstanding "LOAN_OUTSTANDING" "企业在本平台有正在发放或尚未结清的贷款" "The firm has a loan with us that is being paid out or is not yet settled"
     BankRefused "BANK_REFUSED" "银行未批准放款" "The bank refused the payout"
     BankFailed "BANK_FAILED" "银行放款失败" "The bank could not pay out"
     BankUnavailable "BANK_UNAVAILABLE" "银行已停止接收放款指令" "The bank no longer takes payout instructions"

@@ -102,10 +102,10 @@ fn payout_requested() -> Event {
     Event::PayoutRequested { payout_id: application().id.payout_id() }
 }
 fn paid_out() -> Event {
-    Event::PaidOut { bank_reference: "b".into() }
+    Event::PaidOut { bank_reference: "b".into(), resolution: 1 }
 }
 fn payout_failed() -> Event {
-    Event::PayoutFailed { reason: Reason::BankRefused }
+    Event::PayoutFailed { reason: Reason::BankRefused, resolution: 1 }
 }
 
 /// The events that lead to each status.
@@ -452,5 +452,25 @@ fn a_repeated_event_changes_nothing() {
         let error = transition(Some(journey.clone()), event, at()).unwrap_err();
         let refused = matches!(error, TransitionError::Repeated { .. } | TransitionError::Forbidden { .. });
         assert!(refused, "{error}");
+    }
+}
+
+#[test]
+fn an_end_follows_the_ledgers_corrections_in_the_ledgers_order_and_nothing_else() {
+    let paid = |resolution| Event::PaidOut { bank_reference: "b".into(), resolution };
+    let failed = |resolution| Event::PayoutFailed { reason: Reason::BankFailed, resolution };
+    let after = |events: &[Event]| {
+        let mut all = way_to(Status::PayoutRequested);
+        all.extend_from_slice(events);
+        fold(&all).unwrap()
+    };
+    assert_eq!(after(&[failed(1), paid(2)]).status, Status::PaidOut);
+    assert_eq!(after(&[failed(1), paid(2)]).reasons, []);
+    assert_eq!(after(&[paid(1), failed(2)]).bank_reference, None);
+    assert_eq!(after(&[paid(1), failed(2), paid(3)]).status, Status::PaidOut);
+    let corrected = after(&[failed(1), paid(2)]);
+    for stale in [failed(1), paid(1), failed(2)] {
+        let repeated = transition(Some(corrected.clone()), &stale, at());
+        assert!(matches!(repeated, Err(TransitionError::Repeated { .. })), "{stale:?}");
     }
 }

@@ -10,7 +10,7 @@ pub mod applicants;
 pub mod due;
 pub mod firms;
 pub mod journal;
-pub mod payouts;
+pub mod ledger;
 pub mod relations;
 pub mod sign_ins;
 

@@ -8,7 +8,7 @@ pub mod conformance;
 pub mod counterparty;
 pub mod firms;
 pub mod journal;
-pub mod payouts;
+pub mod ledger;
 pub mod relation;
 pub mod sign_ins;
 

@@ -8,4 +8,6 @@ mod journeys;
 mod settle;
 
 pub use journeys::{AdvanceError, Advanced, Journeys, Loaded};
-pub use settle::{BadReference, BankAnswer, BankWord, SettleError, Settlement, follow_ledger, settle};
+pub use settle::{
+    BadReference, BankAnswer, BankWord, SettleError, Settlement, follow_ledger, give_up, settle,
+};

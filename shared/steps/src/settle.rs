@@ -1,16 +1,26 @@
 //! Bringing a bank's word into the ledger and then into the journal.
 //!
-//! The ledger decides: whoever posts or voids first has resolved the payout for ever, and the journal follows. A callback
-//! and an answer that meet say the same thing twice; when the journal could not be written after the ledger, the next
-//! word, or the next look at the row ([`follow_ledger`]), writes it.
+//! The ledger decides: whoever resolves a payout first has resolved it, and the journal follows. A callback and an answer
+//! that meet say the same thing twice; when the journal could not be written after the ledger, the next word, or the next
+//! look at the ledger ([`follow_ledger`]), writes it.
+//!
+//! A word that contradicts the ledger moves nothing. It is put on record, and the bank is asked: what it answers then is
+//! its last word ([`domain::ledger::Payout::next`]).
 
 use crate::journeys::{AdvanceError, Journeys};
 use contract::bank::{BankOutcome, BankState, PayoutState as BankPayout};
-use domain::{Fen, Label, PayoutId, Reason, journey::Event};
+use domain::{
+    Fen, Label, PayoutId, Reason,
+    journey::{Command, Event},
+    ledger::{Dispute, Evidence, Next, Outcome, Payout, Resolution},
+};
 use ports::{
     PortError,
-    payouts::{Payout, PayoutState, Payouts, Resolution},
+    ledger::{Ledger, Resolved},
 };
+
+/// How often a word is taken again because somebody else resolved the payout in the meantime.
+const TRIES: u32 = 8;
 
 /// What a bank says about a payout: in a callback, or when asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +119,8 @@ pub enum SettleError {
     OtherAmount,
     #[error("the bank's word contradicts the word that the payout was resolved with")]
     Contradicts,
+    #[error("the payout was resolved {TRIES} times while one word was being taken")]
+    Contended,
     #[error(transparent)]
     Advance(#[from] AdvanceError),
     #[error(transparent)]
@@ -121,6 +133,7 @@ impl SettleError {
         match self {
             SettleError::Advance(error) => error.is_retryable(),
             SettleError::Port(error) => error.is_retryable(),
+            SettleError::Contended => true,
             SettleError::Unknown
             | SettleError::OtherBank
             | SettleError::OtherAmount
@@ -129,48 +142,115 @@ impl SettleError {
     }
 }
 
-/// Posts or voids the payout on the bank's word, then ends the journey. Repeating it changes nothing.
+/// Resolves the payout on the bank's word, then moves the journey. Repeating it changes nothing.
 ///
-/// A word that is *pending* leaves a reserved payout as it is, and is no reason to doubt one that is resolved.
+/// A word that is *pending* leaves a reserved payout as it is, and is no reason to doubt one that is resolved. One that
+/// contradicts the ledger is put on record, and a command is sent by which the bank will be asked.
 pub async fn settle(
-    payouts: &dyn Payouts,
+    ledger: &dyn Ledger,
     journeys: &Journeys,
     bank: &str,
     id: PayoutId,
     word: BankWord,
+    evidence: Evidence,
 ) -> Result<Settlement, SettleError> {
-    let payout = payouts.get(id).await?.ok_or(SettleError::Unknown)?;
-    if payout.bank != bank {
-        return Err(SettleError::OtherBank);
-    }
-    if word.amount_fen().is_some_and(|amount| amount != payout.amount_fen) {
-        return Err(SettleError::OtherAmount);
-    }
-    let (resolution, event) = match word {
-        BankWord::Pending => return Ok(follow_ledger(journeys, &payout).await?),
-        BankWord::Paid { bank_reference, .. } => {
-            (payouts.post(id, &bank_reference).await?, Event::PaidOut { bank_reference })
+    let outcome = outcome_of(&word);
+    let check = |payout: &Payout| {
+        if payout.bank != bank {
+            return Err(SettleError::OtherBank);
         }
-        BankWord::NotPaid { reason, .. } => (payouts.void(id, reason).await?, Event::PayoutFailed { reason }),
+        // A closed payout was never instructed, so no amount of it can be right or wrong.
+        let other = word.amount_fen().is_some_and(|amount| amount != payout.amount_fen);
+        if payout.closed.is_none() && other { Err(SettleError::OtherAmount) } else { Ok(()) }
     };
-    match resolution {
-        Resolution::Done => {}
-        Resolution::Contradicts(_) => return Err(SettleError::Contradicts),
-        Resolution::Unknown => return Err(SettleError::Unknown),
-    }
-    journeys.advance(id.application_id(), &event).await?;
-    Ok(Settlement::Settled)
+    resolve(ledger, journeys, id, outcome.as_ref(), &evidence, check).await
 }
 
-/// Makes the journal say what the ledger's row says.
+/// Gives up a payout that the bank has turned away, or has not seen for too long. The bank's word comes before ours: a
+/// payout that it has resolved stays as it is.
+pub async fn give_up(
+    ledger: &dyn Ledger,
+    journeys: &Journeys,
+    id: PayoutId,
+    outcome: &Outcome,
+) -> Result<Settlement, SettleError> {
+    resolve(ledger, journeys, id, Some(outcome), &Evidence::Lender, |_| Ok(())).await
+}
+
+async fn resolve(
+    ledger: &dyn Ledger,
+    journeys: &Journeys,
+    id: PayoutId,
+    outcome: Option<&Outcome>,
+    evidence: &Evidence,
+    check: impl Fn(&Payout) -> Result<(), SettleError>,
+) -> Result<Settlement, SettleError> {
+    for _ in 0..TRIES {
+        let mut payout = ledger.get(id).await?.ok_or(SettleError::Unknown)?;
+        check(&payout)?;
+        let Some(outcome) = outcome else { return Ok(follow_ledger(journeys, &payout).await?) };
+        match payout.next(outcome, evidence) {
+            Next::Contradicts if *evidence != Evidence::Lender => {
+                dispute(ledger, journeys, &payout, outcome, evidence).await?;
+                return Err(SettleError::Contradicts);
+            }
+            Next::Agrees | Next::Contradicts => return Ok(follow_ledger(journeys, &payout).await?),
+            Next::Move(movement) => {
+                let at = journeys.clock.now();
+                let resolution = Resolution { outcome: outcome.clone(), evidence: evidence.clone(), at };
+                if ledger.resolve(&payout, &resolution, movement).await? == Resolved::Done {
+                    payout.resolutions.push(resolution);
+                    return Ok(follow_ledger(journeys, &payout).await?);
+                }
+            }
+        }
+    }
+    Err(SettleError::Contended)
+}
+
+/// Makes the journal say what the ledger says.
 pub async fn follow_ledger(journeys: &Journeys, payout: &Payout) -> Result<Settlement, AdvanceError> {
-    let event = match &payout.state {
-        PayoutState::Reserved => return Ok(Settlement::Pending),
-        PayoutState::Posted { bank_reference } => Event::PaidOut { bank_reference: bank_reference.clone() },
-        PayoutState::Voided { reason } => Event::PayoutFailed { reason: *reason },
+    let resolution = u32::try_from(payout.resolutions.len()).unwrap_or(u32::MAX);
+    let event = match (payout.closed, payout.outcome()) {
+        (Some(reason), _) => Event::PayoutFailed { reason, resolution: 1 },
+        (None, None) => return Ok(Settlement::Pending),
+        (None, Some(Outcome::Posted { bank_reference })) => {
+            Event::PaidOut { bank_reference: bank_reference.clone(), resolution }
+        }
+        (None, Some(outcome)) => {
+            Event::PayoutFailed { reason: outcome.reason().unwrap_or(Reason::BankFailed), resolution }
+        }
     };
     journeys.advance(payout.id.application_id(), &event).await?;
     Ok(Settlement::Settled)
+}
+
+/// The outcome that a word stands for; `None` when the final word is still to come.
+fn outcome_of(word: &BankWord) -> Option<Outcome> {
+    match word {
+        BankWord::Paid { bank_reference, .. } => {
+            Some(Outcome::Posted { bank_reference: bank_reference.clone() })
+        }
+        BankWord::NotPaid { reason, .. } => Some(Outcome::Voided { reason: *reason }),
+        BankWord::Pending => None,
+    }
+}
+
+/// Records a contradicting callback, then sends the command by which the bank will be asked. An answer that contradicts
+/// the ledger after all its corrections is left to the reconciliation.
+async fn dispute(
+    ledger: &dyn Ledger,
+    journeys: &Journeys,
+    payout: &Payout,
+    outcome: &Outcome,
+    evidence: &Evidence,
+) -> Result<(), SettleError> {
+    let Evidence::Callback(message_id) = evidence else { return Ok(()) };
+    let at = journeys.clock.now();
+    let dispute = Dispute { says_paid: outcome.is_paid(), message_id: message_id.clone(), at };
+    ledger.dispute(payout.id, &dispute).await?;
+    journeys.commands.send(payout.id.application_id(), &[Command::PayOut]).await?;
+    Ok(())
 }
 
 #[cfg(test)]

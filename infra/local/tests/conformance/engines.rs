@@ -1,13 +1,17 @@
 //! The embedded engines themselves: what they count, what they keep, how they stop.
 
 use crate::{engines, table, tables, text};
-use aws::{Aws, DynamoJournal, DynamoPayouts, DynamoRelations};
-use domain::{ApplicationId, BasisPoints, Fen, journey::Event};
+use aws::{Aws, DynamoJournal, DynamoLedger, DynamoRelations};
+use domain::{
+    ApplicationId, BasisPoints, Fen,
+    journey::Event,
+    ledger::{Evidence, Movement, Outcome, Payout, Resolution},
+};
 use jiff::Timestamp;
 use local::engines::{CallCount, EngineError, EngineOptions, Engines, KeySpec, TableSpec};
 use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
-    payouts::{Payout, PayoutState, Payouts, Reservation},
+    ledger::{Ledger, Reservation},
     relation::{Link, Node, NodeKind, RelationGraph},
 };
 
@@ -51,25 +55,30 @@ async fn a_failed_condition_is_counted_as_the_write_that_is_billed() {
 }
 
 #[tokio::test]
-async fn a_payout_costs_four_write_units_to_reserve_and_one_to_post() {
+async fn a_payout_costs_six_write_units_to_reserve_and_five_to_post() {
     let (engines, aws) = engines().await;
-    let ledger = DynamoPayouts::new(aws.dynamodb, "payouts");
+    let ledger = DynamoLedger::new(aws.dynamodb, "payouts");
     let payout = Payout {
         id: id().payout_id(),
         bank: "river-bank".to_owned(),
         product: "steady".to_owned(),
+        firm_code: "91350100M000100Y43".parse().expect("a firm code"),
         amount_fen: Fen(300),
         annual_rate_bp: BasisPoints(1_460),
         term_months: 12,
-        state: PayoutState::Reserved,
+        closed: None,
+        resolutions: Vec::new(),
+        disputes: Vec::new(),
         reserved_at: Timestamp::UNIX_EPOCH,
     };
     engines.reset_calls();
     assert_eq!(ledger.reserve(&payout, Fen(1_000)).await.expect("reserved"), Reservation::New);
-    ledger.post(payout.id, "R1").await.expect("posted");
+    let outcome = Outcome::Posted { bank_reference: "R1".to_owned() };
+    let posted = Resolution { outcome, evidence: Evidence::Answer, at: Timestamp::UNIX_EPOCH };
+    ledger.resolve(&payout, &posted, Movement::Post).await.expect("posted");
     let calls: Vec<_> = engines.calls().into_iter().collect();
-    let expected =
-        [("dynamodb:TransactWriteItems", written(1, 4.0)), ("dynamodb:UpdateItem", written(1, 1.0))];
+    // Two per row in a transaction: transfer, balances and claim, then transfer and balances; one for the day's index.
+    let expected = [("dynamodb:TransactWriteItems", written(2, 11.0))];
     assert_eq!(calls, expected.map(|(name, count)| (name.to_owned(), count)));
 }
 

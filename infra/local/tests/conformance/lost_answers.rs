@@ -1,10 +1,11 @@
 //! What the adapters make of answers that are lost, with the SDK's own repetition and without it, and of refusals.
 
 use crate::engines;
-use aws::{Aws, DynamoJournal, DynamoPayouts, DynamoRelations, DynamoSignIns};
+use aws::{Aws, DynamoJournal, DynamoLedger, DynamoRelations, DynamoSignIns};
 use domain::{
     ApplicationId, BasisPoints, Channel, Fen, Reason, Subject,
     journey::Event,
+    ledger::{Balances, Evidence, Movement, Outcome, Payout, Resolution},
     person::{BankCard, Person, PersonName, Phone, ResidentId},
 };
 use jiff::Timestamp;
@@ -12,7 +13,7 @@ use local::engines::{Engines, Fault};
 use ports::{
     PortError,
     journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
-    payouts::{Payout, PayoutState, Payouts, Reservation, Resolution},
+    ledger::{Ledger, Reservation, Resolved},
     relation::{Link, Node, NodeKind, RelationGraph},
     sign_ins::{Recorded, SignIn, SignIns},
 };
@@ -54,10 +55,13 @@ fn payout() -> Payout {
         id: id().payout_id(),
         bank: "river-bank".to_owned(),
         product: "steady".to_owned(),
+        firm_code: "91350100M000100Y43".parse().expect("a firm code"),
         amount_fen: Fen(300),
         annual_rate_bp: BasisPoints(1_460),
         term_months: 12,
-        state: PayoutState::Reserved,
+        closed: None,
+        resolutions: Vec::new(),
+        disputes: Vec::new(),
         reserved_at: Timestamp::UNIX_EPOCH,
     }
 }
@@ -101,11 +105,12 @@ async fn an_append_that_the_sdk_repeated_is_taken_by_itself() {
 #[tokio::test]
 async fn a_reservation_that_the_sdk_repeated_is_made_once() {
     let (engines, aws) = engines().await;
-    let ledger = DynamoPayouts::new(aws.dynamodb, "payouts");
+    let ledger = DynamoLedger::new(aws.dynamodb, "payouts");
     engines.faults().fail("dynamodb:TransactWriteItems", 1, Fault::After);
     let reservation = ledger.reserve(&payout(), Fen(1_000)).await.expect("reserved");
     assert!(matches!(reservation, Reservation::New | Reservation::Exists(_)), "{reservation:?}");
-    assert_eq!(ledger.committed("river-bank", "steady").await.expect("counted"), Fen(300));
+    let balances = ledger.balances("river-bank", "steady").await.expect("counted");
+    assert_eq!(balances, Balances { limit: -300, reserved: 300, paid: 0 });
 }
 
 #[tokio::test]
@@ -134,7 +139,7 @@ async fn every_step_of_a_payout_may_lose_its_answer_and_be_taken_again() {
 /// Reserves and resolves a payout; the nth call of each step fails and the step is then taken again.
 async fn resolve_with_faults(fault: Fault, nth: u32, ends_paid: bool) {
     let (engines, aws) = without_retries().await;
-    let ledger = DynamoPayouts::new(aws.dynamodb, "payouts");
+    let ledger = DynamoLedger::new(aws.dynamodb, "payouts");
     let payout = payout();
     engines.faults().fail_nth_call(nth, fault);
     if let Err(error) = ledger.reserve(&payout, Fen(300)).await {
@@ -144,21 +149,21 @@ async fn resolve_with_faults(fault: Fault, nth: u32, ends_paid: bool) {
     let again = ledger.reserve(&payout, Fen(300)).await.expect("reserved");
     assert!(matches!(again, Reservation::New | Reservation::Exists(_)), "{again:?}");
     engines.faults().fail_nth_call(nth, fault);
-    let mut resolution = None;
-    while resolution.is_none() {
-        let step = match ends_paid {
-            true => ledger.post(payout.id, "R1").await,
-            false => ledger.void(payout.id, Reason::BankRefused).await,
-        };
-        match step {
-            Ok(done) => resolution = Some(done),
-            Err(error) => assert!(error.is_retryable() && engines.faults().waiting() == 0),
-        }
+    let (outcome, movement, left) = match ends_paid {
+        true => (Outcome::Posted { bank_reference: "R1".to_owned() }, Movement::Post, 300),
+        false => (Outcome::Voided { reason: Reason::BankRefused }, Movement::Void, 0),
+    };
+    let resolution = Resolution { outcome, evidence: Evidence::Answer, at: Timestamp::UNIX_EPOCH };
+    if let Err(error) = ledger.resolve(&payout, &resolution, movement).await {
+        assert!(error.is_retryable() && engines.faults().waiting() == 0);
     }
-    assert_eq!(resolution, Some(Resolution::Done));
     engines.faults().clear();
-    let left = if ends_paid { Fen(300) } else { Fen::ZERO };
-    assert_eq!(ledger.committed("river-bank", "steady").await.expect("counted"), left);
+    let again = ledger.resolve(&payout, &resolution, movement).await.expect("resolved");
+    assert!(matches!(again, Resolved::Done | Resolved::Taken));
+    let found = ledger.get(payout.id).await.expect("read").expect("it is there");
+    assert_eq!(found.resolutions, [resolution]);
+    let balances = ledger.balances("river-bank", "steady").await.expect("counted");
+    assert_eq!(balances, Balances { limit: -left, reserved: 0, paid: left });
 }
 
 #[tokio::test]

@@ -1,0 +1,78 @@
+//! The payout ledger: the only place with transactions. Reserve, then post, void or expire on the bank's word.
+
+use crate::PortError;
+use async_trait::async_trait;
+use domain::{
+    Fen, PayoutId, Reason,
+    ledger::{Balances, Dispute, Movement, Payout, Resolution},
+};
+use jiff::civil::Date;
+
+/// What became of a reservation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reservation {
+    /// Reserved now.
+    New,
+    /// There was a row for this id with the same terms, or a closed one; nothing changed.
+    Exists(Box<Payout>),
+    /// There was a row for this id with another bank, product, firm or amount; nothing changed.
+    Different(Box<Payout>),
+    /// The bank's limit for the product does not allow it; nothing changed.
+    LimitReached,
+    /// The firm has another loan that is being paid out or is not settled; nothing changed.
+    LoanOutstanding,
+}
+
+/// What became of a resolution.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Resolved {
+    /// Written now.
+    Done,
+    /// Somebody else has resolved the payout in the meantime: read again, think again.
+    Taken,
+}
+
+/// A payout as it was resolved on one day, for the comparison with the bank's statement.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResolvedPayout {
+    pub id: PayoutId,
+    pub product: String,
+    pub amount_fen: Fen,
+    pub resolution: Resolution,
+}
+
+/// The payout ledger. Transfer, balances and the firm's claim change in one transaction or not at all.
+///
+/// Everything in it is written once and never changed, but for the balances, which are the sum of the transfers. All
+/// reads are strongly consistent but [`Ledger::resolved_on`].
+#[async_trait]
+pub trait Ledger: Send + Sync {
+    /// Reserves `payout.amount_fen` against `ceiling`, the bank's limit for the product, and claims the firm for this
+    /// loan. `payout` has no resolution and is not closed.
+    async fn reserve(&self, payout: &Payout, ceiling: Fen) -> Result<Reservation, PortError>;
+
+    /// Writes the row of a payout that will never be reserved, so that nothing can be reserved under its id. Moves
+    /// nothing. [`Reservation::New`] when it is closed now; a row that was there is told like by [`Ledger::reserve`].
+    async fn close(&self, payout: &Payout, reason: Reason) -> Result<Reservation, PortError>;
+
+    /// The payout with all that was ever written of it.
+    async fn get(&self, id: PayoutId) -> Result<Option<Payout>, PortError>;
+
+    /// Writes the next resolution of a payout that was read as `payout`, and makes its movement. A movement back to
+    /// the limit gives up the firm's claim.
+    async fn resolve(
+        &self,
+        payout: &Payout,
+        resolution: &Resolution,
+        movement: Movement,
+    ) -> Result<Resolved, PortError>;
+
+    /// Puts a contradicting word of the bank on record. The same message twice is one record.
+    async fn dispute(&self, id: PayoutId, dispute: &Dispute) -> Result<(), PortError>;
+
+    /// The balances of a product's accounts.
+    async fn balances(&self, bank: &str, product: &str) -> Result<Balances, PortError>;
+
+    /// What was resolved with a bank on one day in China. Eventually consistent: meant for days that are over.
+    async fn resolved_on(&self, bank: &str, day: Date) -> Result<Vec<ResolvedPayout>, PortError>;
+}
