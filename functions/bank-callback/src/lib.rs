@@ -13,7 +13,7 @@
 
 mod wire;
 
-pub use wire::{wire, wire_at};
+pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use contract::{

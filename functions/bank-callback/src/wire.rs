@@ -4,26 +4,25 @@ use crate::BankCallbacks;
 use aws::{Aws, DynamoLedger};
 use contract::names::setting;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("bank-callback/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<BankCallbacks, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<BankCallbacks, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<BankCallbacks, WireError> {
     let secrets = wiring::by_bank(env, setting::BANK_SECRETS)?;
     let verifiers = secrets
         .into_iter()
         .map(|(bank, keys)| Ok((bank, wiring::verifier_of(setting::BANK_SECRETS, &keys)?)))
         .collect::<Result<_, WireError>>()?;
     Ok(BankCallbacks {
-        journeys: wiring::journeys(env, aws, clock, BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         verifiers,
     })

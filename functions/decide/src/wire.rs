@@ -3,10 +3,9 @@
 use crate::Decider;
 use aws::Aws;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use std::sync::{Arc, OnceLock};
 use strategy::Strategy;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
 
@@ -14,15 +13,15 @@ const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
 const STRATEGY_NAME: &str = "standard-2026.11.1";
 const STRATEGY: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Decider, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Decider, WireError> {
     Ok(Decider {
-        journeys: wiring::journeys(env, aws, clock, BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         products: Arc::new(wiring::products()?),
         strategy: strategy()?,
     })

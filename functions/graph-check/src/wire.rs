@@ -4,21 +4,20 @@ use crate::GraphChecker;
 use aws::{Aws, DynamoRelations};
 use contract::names::setting;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("graph-check/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<GraphChecker, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<GraphChecker, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<GraphChecker, WireError> {
     Ok(GraphChecker {
-        journeys: wiring::journeys(env, aws, clock, BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         graph: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
     })
 }

@@ -14,7 +14,7 @@ mod session;
 mod terms;
 mod wire;
 
-pub use wire::{wire, wire_at};
+pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use contract::http::Problem;

@@ -5,41 +5,40 @@ use aws::{Aws, DynamoFirms, DynamoSignIns};
 use contract::names::setting;
 use counterparties::HttpChannelExchange;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use signing::{KeyedHasher, TokenIssuer, TokenVerifier};
 use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("intake/", env!("CARGO_PKG_VERSION"));
 /// Who issues session tokens, and for whom.
 const ISSUER: &str = "301-lending";
 const AUDIENCE: &str = "borrower";
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Intake, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Intake, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake, WireError> {
     let journal = wiring::journal(env, aws)?;
     let hasher = wiring::hasher(env)?;
     let (issuer, verifier) = tokens(env, &hasher)?;
     let signer = wiring::signer(env, setting::CHANNEL_SECRETS)?;
     let channels = HttpChannelExchange::new(
-        wiring::sender(env, None)?,
+        outside.sender(env, None)?,
         env.get(setting::CHANNEL_URL)?,
         signer,
-        clock.clone(),
+        outside.clock.clone(),
     )
     .map_err(WireError::other("the address of the channels"))?;
     Ok(Intake {
-        journeys: wiring::journeys(env, aws, clock.clone(), BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         applicants: journal,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
         channels: Arc::new(channels),
-        clock,
+        clock: outside.clock.clone(),
         products: wiring::products()?,
         hasher,
         issuer,

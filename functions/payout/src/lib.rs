@@ -16,7 +16,7 @@
 pub mod dealings;
 mod wire;
 
-pub use wire::{wire, wire_at};
+pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use contract::{

@@ -5,24 +5,23 @@ use aws::{Aws, DynamoLedger};
 use contract::names::setting;
 use counterparties::HttpBanks;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("payout/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<PayOut, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<PayOut, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut, WireError> {
     Ok(PayOut {
-        journeys: wiring::journeys(env, aws, clock.clone(), BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         applicants: wiring::journal(env, aws)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
-        bank: Arc::new(banks(env, clock)?),
+        bank: Arc::new(banks(env, outside)?),
         products: Arc::new(wiring::products()?),
         public_url: wiring::public_url(env)?,
         alone_for: ALONE_FOR,
@@ -30,9 +29,10 @@ pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Pa
 }
 
 /// Every bank that has an address; each needs keys.
-fn banks(env: &Environment, clock: Arc<dyn Clock>) -> Result<HttpBanks, WireError> {
+fn banks(env: &Environment, outside: &Outside) -> Result<HttpBanks, WireError> {
     let secrets = wiring::by_bank(env, setting::BANK_SECRETS)?;
-    let mut banks = HttpBanks::new(wiring::sender(env, Some(setting::BANK_TIMEOUT_MS))?, clock);
+    let mut banks =
+        HttpBanks::new(outside.sender(env, Some(setting::BANK_TIMEOUT_MS))?, outside.clock.clone());
     for (bank, url) in wiring::by_bank(env, setting::BANK_URLS)? {
         let keys = secrets.get(&bank).map_or("", String::as_str);
         let signer = wiring::signer_of(setting::BANK_SECRETS, keys)?;

@@ -11,7 +11,7 @@
 mod revenue;
 mod wire;
 
-pub use wire::{ensemble, wire, wire_at};
+pub use wire::{ensemble, wire, wire_in};
 
 use async_trait::async_trait;
 use contract::queue::CommandMessage;

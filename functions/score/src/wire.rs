@@ -5,9 +5,8 @@ use aws::{Aws, DynamoFirms};
 use contract::names::setting;
 use forest::Ensemble;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
 use std::sync::{Arc, OnceLock};
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 
@@ -15,15 +14,15 @@ const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.1/manifest.json");
 const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.1/ensemble.onnx");
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Scorer, WireError> {
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Scorer, WireError> {
     Ok(Scorer {
-        journeys: wiring::journeys(env, aws, clock, BY)?,
+        journeys: wiring::journeys(env, aws, outside, BY)?,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
         ensemble: ensemble()?,
     })

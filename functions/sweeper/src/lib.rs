@@ -19,17 +19,18 @@ mod tests;
 mod wire;
 
 pub use look::{LONGEST_WAIT, Look, SHORTEST_WAIT, look};
-pub use wire::{wire, wire_at};
+pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use domain::{ApplicationId, journey::Event};
+use futures::{FutureExt as _, future::join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{Failure, Function, Incoming};
 use look::later;
 use ports::journal::{DueEntry, DueJourneys};
 use serde::Serialize;
 use serde_json::Value;
-use std::{collections::HashSet, sync::Arc};
+use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 use steps::{AdvanceError, Journeys};
 
 /// How far before the cursor every run begins, for entries that showed up late in the index.
@@ -116,21 +117,12 @@ impl Sweeper {
     }
 
     async fn look_after_all(&self, entries: &[DueEntry], now: Timestamp, run: &mut Run) {
-        let tasks: Vec<_> = entries
-            .iter()
-            .map(|&entry| {
-                let sweeper = self.clone();
-                (entry, tokio::spawn(async move { sweeper.look_after(entry, now).await }))
-            })
-            .collect();
-        for (entry, task) in tasks {
-            let (deed, again_at) = match task.await {
-                Ok(done) => done,
-                Err(_) => {
-                    tracing::error!(application_id = %entry.id, "looking after a journey panicked");
-                    (Deed::Failed, Some(later(now, AFTER_LASTING_FAULT)))
-                }
-            };
+        let looks = entries.iter().map(|&entry| AssertUnwindSafe(self.look_after(entry, now)).catch_unwind());
+        for (entry, looked) in entries.iter().zip(join_all(looks).await) {
+            let (deed, again_at) = looked.unwrap_or_else(|_| {
+                tracing::error!(application_id = %entry.id, "looking after a journey panicked");
+                (Deed::Failed, Some(later(now, AFTER_LASTING_FAULT)))
+            });
             run.count(deed);
             if let Some(again_at) = again_at
                 && let Err(error) = self.due.rearm(entry.id, entry.number, again_at).await

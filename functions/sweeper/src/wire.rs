@@ -3,18 +3,16 @@
 use crate::Sweeper;
 use aws::Aws;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
-use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("sweeper/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Sweeper, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Sweeper, WireError> {
-    Ok(Sweeper { journeys: wiring::journeys(env, aws, clock, BY)?, due: wiring::journal(env, aws)? })
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Sweeper, WireError> {
+    Ok(Sweeper { journeys: wiring::journeys(env, aws, outside, BY)?, due: wiring::journal(env, aws)? })
 }

@@ -4,18 +4,16 @@ use aws::Aws;
 use checks::Checks;
 use counterparties::CheckKind;
 use lambda_kit::Environment;
-use ports::{Clock, SystemClock};
-use std::sync::Arc;
-use wiring::WireError;
+use wiring::{Outside, WireError};
 
 const BY: &str = concat!("verify-face/", env!("CARGO_PKG_VERSION"));
 
-/// Builds the function on the machine's clock.
+/// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Checks, WireError> {
-    wire_at(env, aws, Arc::new(SystemClock))
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock.
-pub fn wire_at(env: &Environment, aws: &Aws, clock: Arc<dyn Clock>) -> Result<Checks, WireError> {
-    checks::wire_at(env, aws, clock, CheckKind::Face, BY)
+/// Builds the function on a given clock and network.
+pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Checks, WireError> {
+    checks::wire_in(env, aws, outside, CheckKind::Face, BY)
 }

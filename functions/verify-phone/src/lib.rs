@@ -12,4 +12,4 @@
 
 mod wire;
 
-pub use wire::{wire, wire_at};
+pub use wire::{wire, wire_in};

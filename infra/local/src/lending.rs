@@ -20,9 +20,10 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use wiring::Outside;
 
 /// The template, as it was when this binary was built.
-const TEMPLATE: &str = include_str!("../../template.yaml");
+pub(crate) const TEMPLATE: &str = include_str!("../../template.yaml");
 
 /// How the product is run.
 #[derive(Clone)]
@@ -119,7 +120,9 @@ impl Lending {
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
         let stack_options = stack_options(&options, &keys, &counterparties, address);
-        let stack = Stack::start(&template, &engines, &registry(&options.clock), stack_options).await?;
+        let stack =
+            Stack::start(&template, &engines, &registry(&Outside::at(options.clock.clone())), stack_options)
+                .await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
             stack.run();
@@ -151,24 +154,24 @@ impl Lending {
     }
 }
 
-/// The code of every function, on one clock.
-fn registry(clock: &Arc<dyn Clock>) -> Registry {
-    macro_rules! on_clock {
-        ($wire_at:path) => {{
-            let clock = clock.clone();
-            move |env: &lambda_kit::Environment, aws: &Aws| $wire_at(env, aws, clock.clone())
+/// The code of every function, in one world.
+pub(crate) fn registry(outside: &Outside) -> Registry {
+    macro_rules! inside {
+        ($wire_in:path) => {{
+            let outside = outside.clone();
+            move |env: &lambda_kit::Environment, aws: &Aws| $wire_in(env, aws, &outside)
         }};
     }
     Registry::new()
-        .with("intake", on_clock!(intake::wire_at))
-        .with("verify-face", on_clock!(verify_face::wire_at))
-        .with("verify-phone", on_clock!(verify_phone::wire_at))
-        .with("score", on_clock!(score::wire_at))
-        .with("graph-check", on_clock!(graph_check::wire_at))
-        .with("decide", on_clock!(decide::wire_at))
-        .with("payout", on_clock!(payout::wire_at))
-        .with("bank-callback", on_clock!(bank_callback::wire_at))
-        .with("sweeper", on_clock!(sweeper::wire_at))
+        .with("intake", inside!(intake::wire_in))
+        .with("verify-face", inside!(verify_face::wire_in))
+        .with("verify-phone", inside!(verify_phone::wire_in))
+        .with("score", inside!(score::wire_in))
+        .with("graph-check", inside!(graph_check::wire_in))
+        .with("decide", inside!(decide::wire_in))
+        .with("payout", inside!(payout::wire_in))
+        .with("bank-callback", inside!(bank_callback::wire_in))
+        .with("sweeper", inside!(sweeper::wire_in))
 }
 
 /// The template's parameters and secrets, with local values.

@@ -13,7 +13,7 @@ mod start;
 mod wire;
 
 pub use callback::is_bound_to;
-pub use wire::wire_at;
+pub use wire::wire_in;
 
 use async_trait::async_trait;
 use counterparties::CheckKind;

@@ -75,7 +75,9 @@ mod tests {
     #[test]
     fn garbage_and_silence_sign_nobody_in_and_may_be_tried_again() {
         let garbage = Delivery::Accepted { status: 200, body: ResponseBody::default() };
-        for delivery in [garbage, Delivery::TimedOut, Delivery::ServerError { status: 502 }] {
+        for delivery in
+            [garbage, Delivery::TimedOut, Delivery::ServerError { status: 502, retry_after: None }]
+        {
             let Err(ExchangeError::Port(error)) = answer(delivery) else { panic!("must be a port error") };
             assert!(error.is_retryable());
         }

@@ -1,4 +1,4 @@
-//! Sends one signed JSON body to a counterparty and tells exactly what happened.
+//! Sends one signed body to a counterparty and tells exactly what happened.
 //!
 //! Used by every function that speaks to a bank, a provider or a channel. It reads nothing and writes nothing of ours,
 //! and it never tries twice: whoever calls knows whether a second try is safe. What it does know is whether the far
@@ -11,9 +11,13 @@
 //! Bodies are never logged, in either direction.
 
 mod address;
+mod http;
 mod outcome;
 mod sender;
+mod transport;
 
 pub use address::is_public;
+pub use http::{ClientUnavailable, HttpTransport};
 pub use outcome::{Delivery, ResponseBody, Unanswered};
-pub use sender::{BadTarget, ClientUnavailable, Sender, SenderConfig, Target};
+pub use sender::{BadTarget, Sender, SenderConfig, Target};
+pub use transport::{Answer, LONGEST_RETRY_AFTER, SignedRequest, Transport};

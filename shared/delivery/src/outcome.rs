@@ -34,10 +34,10 @@ pub enum Delivery {
     Gone,
     /// 3xx, not followed: a signed instruction goes where it was addressed or nowhere.
     Redirected { status: u16 },
-    /// 429: not done, come back later. Only the seconds form of `Retry-After` is read, and at most one hour of it.
+    /// 429: not done, come back later.
     Throttled { retry_after: Option<Duration> },
-    /// 5xx, and any status that HTTP does not define.
-    ServerError { status: u16 },
+    /// 5xx, and any status that HTTP does not define. 503 may say when to come back.
+    ServerError { status: u16, retry_after: Option<Duration> },
     /// No complete answer in time, or the answer 408. The request may have arrived.
     TimedOut,
     /// The connection broke after the request had started to leave, or what came back was not HTTP.
@@ -106,11 +106,19 @@ impl Delivery {
             Self::Accepted { status, .. }
             | Self::Refused { status, .. }
             | Self::Redirected { status }
-            | Self::ServerError { status }
+            | Self::ServerError { status, .. }
             | Self::Oversized { status } => Some(*status),
             Self::Gone => Some(410),
             Self::Throttled { .. } => Some(429),
             Self::TimedOut | Self::Broken | Self::Unreachable | Self::AddressRefused => None,
+        }
+    }
+
+    /// How long the far side wants to be left alone, at most [`crate::LONGEST_RETRY_AFTER`].
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Throttled { retry_after } | Self::ServerError { retry_after, .. } => *retry_after,
+            _ => None,
         }
     }
 
@@ -161,7 +169,7 @@ mod tests {
         let body = ResponseBody::default;
         let unknown = [
             Delivery::Redirected { status: 303 },
-            Delivery::ServerError { status: 502 },
+            Delivery::ServerError { status: 502, retry_after: None },
             Delivery::TimedOut,
             Delivery::Broken,
             Delivery::Oversized { status: 200 },

@@ -1,18 +1,19 @@
-//! One connection pool, one attempt, one answer.
+//! Signs a message, judges where it goes, and hands it to the network once.
 
 use crate::{
-    address::{NotPublic, PublicOnly, is_public},
-    outcome::{Delivery, ResponseBody, Unanswered},
+    address::is_public,
+    http::{ClientUnavailable, HttpTransport},
+    outcome::{Delivery, Unanswered},
+    transport::{SignedRequest, Transport},
 };
 use jiff::Timestamp;
-use reqwest::{Client, Response, StatusCode, header};
 use serde::de::DeserializeOwned;
 use signing::{MessageId, Signer};
-use std::{error::Error, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 use url::{Host, Url};
 
-/// Longest `Retry-After` that is believed. A counterparty may slow us down, not switch us off.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60 * 60);
+/// What bodies are unless a target says otherwise.
+const JSON: &str = "application/json";
 
 /// Limits on every delivery.
 #[derive(Debug, Clone)]
@@ -44,6 +45,7 @@ impl Default for SenderConfig {
 pub struct Target {
     url: Url,
     signer: Signer,
+    content_type: &'static str,
 }
 
 /// The text is not a URL that a message can be sent to.
@@ -57,10 +59,16 @@ impl Target {
         let url = Url::parse(url).map_err(|_| BadTarget)?;
         let plain = url.username().is_empty() && url.password().is_none();
         if matches!(url.scheme(), "http" | "https") && url.has_host() && plain {
-            Ok(Self { url, signer })
+            Ok(Self { url, signer, content_type: JSON })
         } else {
             Err(BadTarget)
         }
+    }
+
+    /// The same for bodies of another type, for example sealed ones.
+    #[must_use]
+    pub fn with_content_type(self, content_type: &'static str) -> Self {
+        Self { content_type, ..self }
     }
 
     pub fn url(&self) -> &str {
@@ -74,38 +82,34 @@ impl fmt::Debug for Target {
     }
 }
 
-/// The HTTP client could not be built: no usable TLS roots or invalid settings.
-#[derive(Debug, thiserror::Error)]
-#[error("the HTTP client could not be built")]
-pub struct ClientUnavailable(#[from] reqwest::Error);
-
-/// Sends messages. Clones share one connection pool, so build one per process.
-#[derive(Debug, Clone)]
+/// Sends messages. Clones share one network, and so one connection pool: build one per process.
+#[derive(Clone)]
 pub struct Sender {
-    client: Client,
-    config: Arc<SenderConfig>,
+    transport: Arc<dyn Transport>,
+    allow_private_addresses: bool,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").finish_non_exhaustive()
+    }
 }
 
 impl Sender {
+    /// Over the real network.
     pub fn new(config: SenderConfig) -> Result<Self, ClientUnavailable> {
-        let mut builder = Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .http1_only()
-            .referer(false)
-            .user_agent(concat!("lending/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(config.connect_timeout.min(config.total_timeout / 2))
-            .https_only(!config.allow_private_addresses);
-        if !config.allow_private_addresses {
-            builder = builder.dns_resolver(Arc::new(PublicOnly));
-        }
-        Ok(Self { client: builder.build()?, config: Arc::new(config) })
+        let allow_private_addresses = config.allow_private_addresses;
+        Ok(Self { transport: Arc::new(HttpTransport::new(config)?), allow_private_addresses })
+    }
+
+    /// Over a given network, whose addresses are its own affair.
+    pub fn over(transport: Arc<dyn Transport>) -> Self {
+        Self { transport, allow_private_addresses: true }
     }
 
     /// Signs `body` as of `now` and posts it once. Never fails: whatever happens is one of [`Delivery`].
     ///
-    /// `body` is JSON. `message_id` must be the same for every delivery of the same message.
+    /// `message_id` must be the same for every delivery of the same message.
     pub async fn send(
         &self,
         target: &Target,
@@ -114,9 +118,10 @@ impl Sender {
         now: Timestamp,
     ) -> Delivery {
         let delivery = if self.permits(&target.url) {
-            tokio::time::timeout(self.config.total_timeout, self.post(target, message_id, body, now))
-                .await
-                .unwrap_or(Delivery::TimedOut)
+            let signed = target.signer.sign(message_id, now, &body);
+            let headers = signed.pairs().map(|(name, value)| (name, value.to_owned()));
+            let (url, content_type) = (target.url.clone(), target.content_type);
+            self.transport.post(SignedRequest { url, headers, content_type, body, signed_at: now }).await
         } else {
             Delivery::AddressRefused
         };
@@ -148,80 +153,8 @@ impl Sender {
             Some(Host::Domain(_)) => true,
             None => false,
         };
-        self.config.allow_private_addresses || (public && url.scheme() == "https")
+        self.allow_private_addresses || (public && url.scheme() == "https")
     }
-
-    async fn post(&self, target: &Target, message_id: &MessageId, body: Vec<u8>, now: Timestamp) -> Delivery {
-        let mut request =
-            self.client.post(target.url.clone()).header(header::CONTENT_TYPE, "application/json");
-        for (name, value) in target.signer.sign(message_id, now, &body).pairs() {
-            request = request.header(name, value);
-        }
-        match request.body(body).send().await {
-            Ok(response) => self.read(response).await,
-            Err(error) => failure(&error),
-        }
-    }
-
-    async fn read(&self, response: Response) -> Delivery {
-        let status = response.status();
-        match status {
-            StatusCode::GONE => Delivery::Gone,
-            StatusCode::REQUEST_TIMEOUT => Delivery::TimedOut,
-            StatusCode::TOO_MANY_REQUESTS => Delivery::Throttled { retry_after: retry_after(&response) },
-            _ if status.is_redirection() => Delivery::Redirected { status: status.as_u16() },
-            _ if status.is_success() || status.is_client_error() => self.read_body(response).await,
-            _ => Delivery::ServerError { status: status.as_u16() },
-        }
-    }
-
-    async fn read_body(&self, mut response: Response) -> Delivery {
-        let (status, success) = (response.status().as_u16(), response.status().is_success());
-        let mut body = Vec::new();
-        loop {
-            match response.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > self.config.max_response_bytes => {
-                    return Delivery::Oversized { status };
-                }
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => break,
-                Err(error) if error.is_timeout() => return Delivery::TimedOut,
-                Err(_) => return Delivery::Broken,
-            }
-        }
-        let body = ResponseBody::new(body);
-        if success { Delivery::Accepted { status, body } } else { Delivery::Refused { status, body } }
-    }
-}
-
-/// Sorts a failed request by whether anything may have left. When in doubt, it may have.
-fn failure(error: &reqwest::Error) -> Delivery {
-    if is_caused_by::<NotPublic>(error) {
-        Delivery::AddressRefused
-    } else if error.is_connect() || error.is_builder() {
-        Delivery::Unreachable
-    } else if error.is_timeout() {
-        Delivery::TimedOut
-    } else {
-        Delivery::Broken
-    }
-}
-
-fn is_caused_by<E: Error + 'static>(error: &reqwest::Error) -> bool {
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        if error.is::<E>() {
-            return true;
-        }
-        cause = error.source();
-    }
-    false
-}
-
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?;
-    let seconds: u64 = text.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 
 use aws_lambda_events::event::sqs::SqsMessage;
 use contract::queue::CommandMessage;
+use futures::{FutureExt as _, future::join_all};
 use ports::PortError;
 use serde_json::{Value, json};
-use std::{future::Future, sync::Arc};
+use std::{future::Future, panic::AssertUnwindSafe};
 use steps::AdvanceError;
-use tokio::task::JoinSet;
 use tracing::Instrument;
 
 /// One SQS record: its id and its body, not yet decoded.
@@ -50,56 +50,51 @@ impl RecordError {
 }
 
 /// Runs `handle` over all records at once and answers Lambda with those that failed.
+///
+/// All of them run in the caller's own task: what they wait for is the network, and an invocation that is ended takes
+/// everything with it that it had begun.
 pub async fn run<F, Fut>(records: Vec<Record>, handle: F) -> Value
 where
-    F: Fn(CommandMessage) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), RecordError>> + Send + 'static,
+    F: Fn(CommandMessage) -> Fut,
+    Fut: Future<Output = Result<(), RecordError>>,
 {
-    let handle = Arc::new(handle);
-    let mut running = JoinSet::new();
-    for (place, record) in records.iter().enumerate() {
-        let handle = Arc::clone(&handle);
-        let body = record.body.clone();
-        running.spawn(one(place, body, handle));
-    }
-    let mut failed: Vec<bool> = vec![true; records.len()];
-    while let Some(done) = running.join_next().await {
-        // A panic ends its task alone; its record stays marked as failed.
-        if let Ok((place, has_failed)) = done {
-            failed[place] = has_failed;
-        }
-    }
+    let running = records.iter().map(|record| {
+        // A panic ends its record alone, which counts as failed.
+        AssertUnwindSafe(one(&record.body, &handle)).catch_unwind()
+    });
+    let ended = join_all(running).await;
     let failures: Vec<Value> = records
         .iter()
-        .zip(failed)
-        .filter(|(_, failed)| *failed)
+        .zip(ended)
+        .filter(|(_, has_failed)| *has_failed.as_ref().unwrap_or(&true))
         .map(|(record, _)| json!({ "itemIdentifier": record.message_id }))
         .collect();
     json!({ "batchItemFailures": failures })
 }
 
-async fn one<F, Fut>(place: usize, body: String, handle: Arc<F>) -> (usize, bool)
+/// Whether the record failed.
+async fn one<F, Fut>(body: &str, handle: &F) -> bool
 where
     F: Fn(CommandMessage) -> Fut,
     Fut: Future<Output = Result<(), RecordError>>,
 {
-    let command: CommandMessage = match serde_json::from_str(&body) {
+    let command: CommandMessage = match serde_json::from_str(body) {
         Ok(command) => command,
         Err(error) => {
             // serde_json's message names the place and the kind of the mistake, and may quote a word of the body;
             // only its category and position are logged.
             tracing::error!(line = error.line(), column = error.column(), "a record is not a command");
-            return (place, true);
+            return true;
         }
     };
     let span =
         tracing::info_span!("record", application_id = %command.application_id, command = ?command.command);
     async {
         match handle(command).await {
-            Ok(()) => (place, false),
+            Ok(()) => false,
             Err(error) => {
                 tracing::error!(error = crate::failure::chain(&error), "a record failed");
-                (place, true)
+                true
             }
         }
     }

@@ -4,10 +4,10 @@
 
 use aws::{Aws, DynamoJournal, QueueUrls, SqsCommandQueue};
 use contract::names::setting;
-use delivery::{Sender, SenderConfig};
+use delivery::{Sender, SenderConfig, Transport};
 use domain::product::{Catalogue, CatalogueError};
 use lambda_kit::{Environment, EnvironmentError};
-use ports::Clock;
+use ports::{Clock, SystemClock};
 use signing::{KeyError, KeyedHasher, Signer, Verifier};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use steps::Journeys;
@@ -50,6 +50,41 @@ impl WireError {
     }
 }
 
+/// What a function has around it besides AWS: the time, and the network to its counterparties.
+#[derive(Clone)]
+pub struct Outside {
+    pub clock: Arc<dyn Clock>,
+    /// A simulated network; `None` for the real one.
+    pub network: Option<Arc<dyn Transport>>,
+}
+
+impl Outside {
+    /// The machine's clock and the real network.
+    pub fn real() -> Self {
+        Self::at(Arc::new(SystemClock))
+    }
+
+    /// A given clock and the real network.
+    pub fn at(clock: Arc<dyn Clock>) -> Self {
+        Self { clock, network: None }
+    }
+
+    /// The sender of signed HTTP, with its time-out in milliseconds where a setting holds one.
+    pub fn sender(&self, env: &Environment, timeout_setting: Option<&str>) -> Result<Sender, WireError> {
+        if let Some(network) = &self.network {
+            return Ok(Sender::over(network.clone()));
+        }
+        let mut config = SenderConfig {
+            allow_private_addresses: env.flag(setting::ALLOW_LOCAL),
+            ..SenderConfig::default()
+        };
+        if let Some(name) = timeout_setting {
+            config.total_timeout = Duration::from_millis(env.get_json(name)?);
+        }
+        Ok(Sender::new(config)?)
+    }
+}
+
 /// The journal table, behind whichever of its ports a function holds.
 pub fn journal(env: &Environment, aws: &Aws) -> Result<Arc<DynamoJournal>, WireError> {
     Ok(Arc::new(DynamoJournal::new(aws.dynamodb.clone(), env.get(setting::JOURNEYS_TABLE)?)))
@@ -73,9 +108,10 @@ pub fn command_queue(env: &Environment, aws: &Aws) -> Arc<SqsCommandQueue> {
 pub fn journeys(
     env: &Environment,
     aws: &Aws,
-    clock: Arc<dyn Clock>,
+    outside: &Outside,
     by: &'static str,
 ) -> Result<Journeys, WireError> {
+    let clock = outside.clock.clone();
     Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws), clock, by })
 }
 
@@ -89,16 +125,6 @@ pub fn hasher(env: &Environment) -> Result<KeyedHasher, WireError> {
     let key = signing::keys::decode_base64(env.get(setting::HASH_KEY)?)
         .map_err(WireError::key(setting::HASH_KEY))?;
     KeyedHasher::new(&key).map_err(WireError::key(setting::HASH_KEY))
-}
-
-/// The sender of signed HTTP, with its time-out where one is set.
-pub fn sender(env: &Environment, timeout_setting: Option<&str>) -> Result<Sender, WireError> {
-    let mut config =
-        SenderConfig { allow_private_addresses: env.flag(setting::ALLOW_LOCAL), ..SenderConfig::default() };
-    if let Some(name) = timeout_setting {
-        config.total_timeout = Duration::from_millis(env.get_json(name)?);
-    }
-    Ok(Sender::new(config)?)
 }
 
 /// Signs with the secrets in a setting: all of them while one is being rotated.
