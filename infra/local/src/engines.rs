@@ -7,9 +7,9 @@
 
 mod calls;
 mod connector;
-mod dynamodb;
+pub(crate) mod dynamodb;
 mod faults;
-mod spec;
+pub(crate) mod spec;
 
 pub use calls::CallCount;
 pub use faults::{Fault, Faults};

@@ -121,7 +121,7 @@ impl Lending {
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
         let stack_options = stack_options(&options, &keys, &counterparties, address);
         let stack =
-            Stack::start(&template, &engines, &registry(&Outside::at(options.clock.clone())), stack_options)
+            Stack::start(&template, &engines, &registry_of(&Outside::at(options.clock.clone())), stack_options)
                 .await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
@@ -155,7 +155,7 @@ impl Lending {
 }
 
 /// The code of every function, in one world.
-pub(crate) fn registry(outside: &Outside) -> Registry {
+pub(crate) fn registry_of(outside: &Outside) -> Registry {
     macro_rules! inside {
         ($wire_in:path) => {{
             let outside = outside.clone();

@@ -20,5 +20,6 @@ pub mod people;
 pub mod poller;
 pub mod prices;
 pub mod schedule;
+pub mod simulation;
 pub mod stack;
 pub mod template;

@@ -118,6 +118,17 @@ impl Registry {
         self.0.insert(name.to_owned(), build);
         self
     }
+
+    /// The function of that name, built from its settings.
+    pub(crate) fn build(
+        &self,
+        name: &str,
+        environment: &Environment,
+        aws: &Aws,
+    ) -> Result<Arc<dyn Function>, StackError> {
+        let build = self.0.get(name).ok_or_else(|| StackError::NoCode(name.to_owned()))?;
+        build(environment, aws).map_err(|source| StackError::Build { function: name.to_owned(), source })
+    }
 }
 
 /// What differs from a deployment on AWS.
@@ -443,17 +454,15 @@ fn build(
     aws: &Aws,
 ) -> Result<BTreeMap<String, Arc<Deployed>>, StackError> {
     let built = template.functions.iter().map(|spec| {
-        let build = registry.0.get(&spec.name).ok_or_else(|| StackError::NoCode(spec.name.clone()))?;
         let environment = environment(spec, names, options)?;
-        let function = build(&environment, aws)
-            .map_err(|source| StackError::Build { function: spec.name.clone(), source })?;
+        let function = registry.build(&spec.name, &environment, aws)?;
         Ok((spec.name.clone(), Arc::new(Deployed::new(spec.clone(), function))))
     });
     built.collect()
 }
 
 /// The settings that the template gives to a function, and no others.
-fn environment(
+pub(crate) fn environment(
     spec: &FunctionSpec,
     names: &HashMap<String, String>,
     options: &StackOptions,

@@ -52,7 +52,7 @@ impl Calls {
 
 /// What one call cost.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Cost {
+pub(crate) struct Cost {
     pub refused: bool,
     pub read_units: f64,
     pub write_units: f64,

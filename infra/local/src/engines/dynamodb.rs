@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 
 /// A call's answer: HTTP status, body, and what it cost.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     pub status: u16,
     pub body: String,
     pub cost: Cost,
@@ -93,7 +93,7 @@ fn serve(database: Database, queue: &Receiver<Job>) {
     }
 }
 
-fn respond(database: &Database, operation: &str, body: &[u8]) -> Answer {
+pub(crate) fn respond(database: &Database, operation: &str, body: &[u8]) -> Answer {
     let mut request: Value = match serde_json::from_slice(body) {
         Ok(request @ Value::Object(_)) => request,
         _ => return refusal(&Value::Null, &DynoxideError::SerializationException(String::new())),

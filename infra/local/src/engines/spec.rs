@@ -66,7 +66,7 @@ pub struct QueueSpec {
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-pub(super) async fn create_table(
+pub(crate) async fn create_table(
     client: &aws_sdk_dynamodb::Client,
     table: &TableSpec,
 ) -> Result<(), EngineError> {
