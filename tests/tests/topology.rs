@@ -148,24 +148,28 @@ fn callbacks_come_in_where_the_counterparties_are_told_to_send_them() {
 }
 
 #[test]
-fn the_due_index_is_there_and_the_sweeper_runs_every_minute() {
+fn the_due_indexes_are_there_and_their_readers_run_every_minute() {
     let template = template();
-    let journeys = template.tables.iter().find(|table| table.spec.name == "journeys").unwrap();
-    let indexes: Vec<&str> = journeys.spec.indexes.iter().map(|index| index.name.as_str()).collect();
-    assert_eq!(indexes, [names::DUE_INDEX]);
+    for name in ["journeys", "notices"] {
+        let table = template.tables.iter().find(|table| table.spec.name == name).unwrap();
+        let indexes: Vec<&str> = table.spec.indexes.iter().map(|index| index.name.as_str()).collect();
+        assert_eq!(indexes, [names::DUE_INDEX], "{name}");
+    }
     let scheduled: Vec<(&str, Duration)> = template
         .functions
         .iter()
         .flat_map(|function| function.schedules.iter().map(|s| (function.name.as_str(), s.every)))
         .collect();
-    assert_eq!(scheduled, [("sweeper", Duration::from_secs(60))]);
+    let every_minute = |name| (name, Duration::from_secs(60));
+    assert_eq!(scheduled, ["notify", "sweeper"].map(every_minute));
 }
 
 #[test]
 fn payouts_and_journeys_are_kept_for_ever() {
     for table in template().tables {
         let expires = table.spec.ttl_attribute.as_deref();
-        let expected = (table.spec.name == "sign-ins").then_some("expires_at");
+        let forgets = ["notices", "sign-ins"].contains(&table.spec.name.as_str());
+        let expected = forgets.then_some("expires_at");
         assert_eq!(expires, expected, "{}", table.spec.name);
     }
 }
@@ -189,32 +193,75 @@ const FIND_NEIGHBOURS: PortMethod = ("Relations.Arn", &["dynamodb:Query"]);
 const RESERVE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]);
 const CLOSE: PortMethod = ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:Query"]);
 const GET_PAYOUT: PortMethod = ("Payouts.Arn", &["dynamodb:Query"]);
-const RESOLVE: PortMethod =
-    ("Payouts.Arn", &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]);
+const RESOLVE: PortMethod = (
+    "Payouts.Arn",
+    &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"],
+);
+const GET_LOAN: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem"]);
+const ASK_FOR_LOAN: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem"]);
+const FIND_REPORT: PortMethod = ("Payouts.Arn", &["dynamodb:GetItem"]);
+const RECORD_REPORT: PortMethod = (
+    "Payouts.Arn",
+    &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"],
+);
+const MARK: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutItem"]);
+
+const GET_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:GetItem"]);
+const RECORD_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:PutItem"]);
+const FIND_DUE_NOTICES: PortMethod = ("Notices.Arn}/index/due", &["dynamodb:Query"]);
+// Claims, conclusions and what is sent again.
+const CHANGE_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:UpdateItem"]);
+const GUARD_ENDPOINT: PortMethod = ("Endpoints.Arn", &["dynamodb:GetItem", "dynamodb:UpdateItem"]);
+const ENABLE_ENDPOINT: PortMethod = ("Endpoints.Arn", &["dynamodb:DeleteItem"]);
 
 /// What each function does with the ports that it holds, and the queues that it sends to.
 fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
-    let journal = [LOAD_JOURNAL, APPEND_TO_JOURNAL];
+    let journal: &[PortMethod] =
+        if function == "notify" { &[LOAD_JOURNAL] } else { &[LOAD_JOURNAL, APPEND_TO_JOURNAL] };
     let (further, sends): (&[PortMethod], &[&str]) = match function {
         "intake" => (
-            &[CLAIM_APPLICATION, RECORD_SIGN_IN, GET_FIRM],
-            &["FaceChecks", "PhoneChecks", "ScoreRequests", "GraphChecks", "PayoutRequests"],
+            &[CLAIM_APPLICATION, RECORD_SIGN_IN, GET_FIRM, ASK_FOR_LOAN, GET_LOAN],
+            &[
+                "FaceChecks",
+                "PhoneChecks",
+                "ScoreRequests",
+                "GraphChecks",
+                "PayoutRequests",
+                "NoticeRequests",
+            ],
         ),
-        "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "Decisions"]),
-        "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions"]),
+        "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "Decisions", "NoticeRequests"]),
+        "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions", "NoticeRequests"]),
         "score" => (&[GET_FIRM], &["Decisions"]),
         "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
-        "decide" => (&[], &["PayoutRequests"]),
-        "payout" => (&[GET_APPLICANT, RESERVE, CLOSE, GET_PAYOUT, RESOLVE], &[]),
-        "bank-callback" => (&[GET_PAYOUT, RESOLVE, DISPUTE], &["PayoutRequests"]),
+        "decide" => (&[], &["PayoutRequests", "NoticeRequests"]),
+        "payout" => {
+            (&[GET_APPLICANT, RESERVE, CLOSE, GET_PAYOUT, RESOLVE, GUARD_ENDPOINT], &["NoticeRequests"])
+        }
+        "bank-callback" => (
+            &[GET_PAYOUT, RESOLVE, DISPUTE, GET_LOAN, FIND_REPORT, RECORD_REPORT, MARK],
+            &["PayoutRequests", "NoticeRequests"],
+        ),
         "sweeper" => (
-            &[FIND_DUE, REARM, GET_CURSOR, SET_CURSOR],
-            &["FaceChecks", "PhoneChecks", "ScoreRequests", "GraphChecks", "Decisions", "PayoutRequests"],
+            &[FIND_DUE, REARM, GET_CURSOR, SET_CURSOR, GET_NOTICE],
+            &[
+                "FaceChecks",
+                "PhoneChecks",
+                "ScoreRequests",
+                "GraphChecks",
+                "Decisions",
+                "PayoutRequests",
+                "NoticeRequests",
+            ],
+        ),
+        "notify" => (
+            &[GET_NOTICE, RECORD_NOTICE, FIND_DUE_NOTICES, CHANGE_NOTICE, GUARD_ENDPOINT, ENABLE_ENDPOINT],
+            &[],
         ),
         other => panic!("say here what {other} needs"),
     };
-    (journal.into_iter().chain(further.iter().copied()).collect(), sends)
+    (journal.iter().copied().chain(further.iter().copied()).collect(), sends)
 }
 
 type Calls = BTreeSet<(String, String)>;

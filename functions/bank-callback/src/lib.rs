@@ -1,32 +1,34 @@
-//! The bank's final word on a payout.
+//! What a bank says: its final word on a payout, and what becomes of the loan.
 //!
 //! | | |
 //! |---|---|
 //! | triggered by | `POST /v1/callbacks/banks/{bank}` |
 //! | reads | `payouts`, `journeys` |
-//! | writes | `payouts`: the resolution, or the contradiction; `journeys`: the end |
+//! | writes | `payouts`: the resolution, or the contradiction, or the report on the loan; `journeys`: the end; `relations`: how an overdue loan does |
 //! | emits | after a contradiction, the command by which the bank is asked |
 //! | retries | a word that cannot be recorded is answered 503, so that the bank delivers it again; the same word twice changes nothing |
 //!
 //! Each bank has its own keys and may speak of its own payouts only. A word that contradicts an earlier one moves nothing,
-//! is answered 409, put on record and logged as an error; the bank is then asked, and its answer counts.
+//! is answered 409, put on record and logged as an error; the bank is then asked, and its answer counts. Reports on a loan
+//! (repaid, overdue, settled) need a payout that is posted; one that contradicts the loan is answered 409 and logged.
 
+mod body;
+mod reports;
 mod wire;
 
 pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
-use contract::{
-    bank::BankCallback,
-    http::{FieldError, Problem},
-};
+use body::{Kind, Said, What};
+use contract::http::Problem;
 use counterparties::callbacks::{self, Genuine};
-use domain::ledger::Evidence;
+use domain::{PayoutId, ledger::Evidence, loan::Report};
 use lambda_kit::{
     Failure, Function, Incoming,
-    http::{Request, Response, invalid, problem},
+    http::{Request, Response, problem},
 };
 use ports::ledger::Ledger;
+use reports::{LoanDesk, ReportError};
 use serde_json::Value;
 use signing::Verifier;
 use std::{collections::BTreeMap, sync::Arc};
@@ -36,6 +38,7 @@ use steps::{BankWord, Journeys, SettleError, settle};
 pub struct BankCallbacks {
     pub journeys: Journeys,
     pub ledger: Arc<dyn Ledger>,
+    pub loans: LoanDesk,
     /// By bank.
     pub verifiers: BTreeMap<String, Verifier>,
 }
@@ -56,40 +59,51 @@ impl BankCallbacks {
         let bank = request.path_parameter("bank").unwrap_or_default();
         // A bank that we do not know and a signature that does not fit look the same from outside.
         let verifier = self.verifiers.get(bank).ok_or_else(callbacks::unauthorised)?;
-        let Genuine { message_id, body } =
-            callbacks::read::<BankCallback>(request, verifier, self.journeys.clock.now())?;
-        let payout_id = body.payout_id;
-        let word = word(body)?;
-        let evidence = Evidence::Callback(message_id.to_string());
-        let settled = settle(&*self.ledger, &self.journeys, bank, payout_id, word, evidence).await;
-        Ok(match settled {
+        let now = self.journeys.clock.now();
+        let Genuine { message_id, body } = callbacks::read::<Kind>(request, verifier, now)?;
+        let Said { payout_id, what } = body::read(&request.body, &body, message_id.as_str(), now)?;
+        Ok(match what {
+            What::Word(word) => self.settle(bank, payout_id, message_id.as_str(), word).await,
+            What::Report(report) => self.report(bank, payout_id, message_id.as_str(), &report).await,
+        })
+    }
+
+    async fn settle(&self, bank: &str, payout_id: PayoutId, message_id: &str, word: BankWord) -> Response {
+        let evidence = Evidence::Callback(message_id.to_owned());
+        match settle(&*self.ledger, &self.journeys, bank, payout_id, word, evidence).await {
             Ok(settlement) => {
-                tracing::info!(%payout_id, bank, %message_id, "a bank's word was taken: {settlement:?}");
+                tracing::info!(%payout_id, bank, message_id, "a bank's word was taken: {settlement:?}");
                 callbacks::recorded()
             }
             Err(error) => {
-                tracing::error!(%payout_id, bank, %message_id, %error, "a bank's word was not taken");
+                tracing::error!(%payout_id, bank, message_id, %error, "a bank's word was not taken");
                 not_taken(&error)
             }
-        })
+        }
     }
-}
 
-/// The callback's word, once it is consistent in itself.
-fn word(body: BankCallback) -> Result<BankWord, Problem> {
-    if body.payout_id.application_id() != body.application_id {
-        return Err(field("/application_id", "is not the application of this payout"));
+    async fn report(&self, bank: &str, payout_id: PayoutId, message_id: &str, report: &Report) -> Response {
+        match self.loans.take(&*self.ledger, &self.journeys, bank, payout_id, report).await {
+            Ok(taken) => {
+                tracing::info!(%payout_id, bank, message_id, "a report on a loan was taken: {taken:?}");
+                callbacks::recorded()
+            }
+            Err(error) => {
+                tracing::error!(%payout_id, bank, message_id, %error, "a report on a loan was not taken");
+                not_reported(&error)
+            }
+        }
     }
-    BankWord::from_outcome(body.outcome, body.bank_reference, body.amount_fen)
-        .map_err(|error| field("/bank_reference", &error.to_string()))
 }
 
 fn not_taken(error: &SettleError) -> Response {
     match error {
         SettleError::Unknown => callbacks::unknown(),
-        SettleError::OtherBank => problem(403, "not-yours", "The payout belongs to another bank").into(),
-        SettleError::OtherAmount => field("/amount_fen", "is not the amount that was instructed").into(),
-        SettleError::Contradicts => {
+        SettleError::OtherBank => not_yours(),
+        SettleError::OtherAmount => {
+            body::field("/amount_fen", "is not the amount that was instructed").into()
+        }
+        SettleError::Contradicts | SettleError::LoanReported => {
             problem(409, "contradiction", "The payout was resolved the other way before").into()
         }
         SettleError::Advance(error) => callbacks::not_recorded(error),
@@ -98,49 +112,33 @@ fn not_taken(error: &SettleError) -> Response {
     }
 }
 
-fn field(pointer: &str, detail: &str) -> Problem {
-    invalid(vec![FieldError { pointer: pointer.to_owned(), detail: detail.to_owned() }])
+fn not_reported(error: &ReportError) -> Response {
+    let contradiction = |title: &str| -> Response {
+        let conflict = problem(409, "contradiction", title);
+        Problem { detail: Some(error.to_string()), ..conflict }.into()
+    };
+    match error {
+        ReportError::Unknown => callbacks::unknown(),
+        ReportError::OtherBank => not_yours(),
+        ReportError::NotPaid => problem(409, "not-paid", "Nothing was paid out, so there is no loan").into(),
+        ReportError::Refused(_) => contradiction("The report contradicts what was reported before"),
+        ReportError::Different => contradiction("The reference belongs to another report"),
+        ReportError::Advance(error) => callbacks::not_recorded(error),
+        ReportError::Contended => callbacks::failed(error, true),
+        ReportError::Port(error) => callbacks::failed(error, error.is_retryable()),
+    }
+}
+
+fn not_yours() -> Response {
+    problem(403, "not-yours", "The payout belongs to another bank").into()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use contract::bank::BankOutcome;
-    use domain::{ApplicationId, Fen};
+    use domain::loan::Refused;
     use ports::PortError;
     use steps::AdvanceError;
-
-    fn callback(outcome: BankOutcome, bank_reference: &str) -> BankCallback {
-        let application_id = ApplicationId::from_bytes([7; 16]);
-        BankCallback {
-            payout_id: application_id.payout_id(),
-            application_id,
-            outcome,
-            bank_reference: bank_reference.into(),
-            amount_fen: Fen::yuan(100_000),
-            at: "2026-11-02T08:00:00Z".parse().unwrap(),
-        }
-    }
-
-    #[test]
-    fn a_callback_that_names_two_applications_is_refused() {
-        let other = ApplicationId::from_bytes([8; 16]);
-        let torn = BankCallback { application_id: other, ..callback(BankOutcome::Paid, "R1") };
-        assert_eq!(word(torn).unwrap_err().errors[0].pointer, "/application_id");
-    }
-
-    #[test]
-    fn money_that_was_paid_needs_a_reference_that_can_be_kept() {
-        for reference in ["", "R\u{0}1", "参考"] {
-            let problem = word(callback(BankOutcome::Paid, reference)).unwrap_err();
-            assert_eq!(problem.errors[0].pointer, "/bank_reference", "{reference:?}");
-        }
-        assert!(word(callback(BankOutcome::Paid, "R1")).is_ok());
-        assert!(
-            word(callback(BankOutcome::Refused, "")).is_ok(),
-            "nothing was paid, so there is nothing to refer to"
-        );
-    }
 
     #[test]
     fn each_reason_for_not_taking_a_word_has_its_own_status() {
@@ -151,6 +149,7 @@ mod tests {
             (SettleError::OtherBank, 403),
             (SettleError::OtherAmount, 422),
             (SettleError::Contradicts, 409),
+            (SettleError::LoanReported, 409),
             (SettleError::Contended, 503),
             (SettleError::Port(lost()), 503),
             (SettleError::Port(broken()), 500),
@@ -160,6 +159,25 @@ mod tests {
         ];
         for (error, status) in table {
             assert_eq!(not_taken(&error).status, status, "{error:?}");
+        }
+    }
+
+    #[test]
+    fn each_reason_for_not_taking_a_report_has_its_own_status() {
+        let table = [
+            (ReportError::Unknown, 404),
+            (ReportError::OtherBank, 403),
+            (ReportError::NotPaid, 409),
+            (ReportError::Refused(Refused::AboveOutstanding), 409),
+            (ReportError::Refused(Refused::PrincipalOutstanding), 409),
+            (ReportError::Different, 409),
+            (ReportError::Contended, 503),
+            (ReportError::Port(PortError::unavailable("recording a report", "timed out")), 503),
+            (ReportError::Port(PortError::broken("recording a report", "access denied")), 500),
+            (ReportError::Advance(AdvanceError::Contended), 503),
+        ];
+        for (error, status) in table {
+            assert_eq!(not_reported(&error).status, status, "{error:?}");
         }
     }
 }

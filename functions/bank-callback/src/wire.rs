@@ -1,7 +1,7 @@
 //! Settings become the function.
 
-use crate::BankCallbacks;
-use aws::{Aws, DynamoLedger};
+use crate::{BankCallbacks, reports::LoanDesk};
+use aws::{Aws, DynamoLedger, DynamoLoans, DynamoRelations};
 use contract::names::setting;
 use lambda_kit::Environment;
 use std::sync::Arc;
@@ -21,9 +21,13 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<BankCa
         .into_iter()
         .map(|(bank, keys)| Ok((bank, wiring::verifier_of(setting::BANK_SECRETS, &keys)?)))
         .collect::<Result<_, WireError>>()?;
+    let payouts = env.get(setting::PAYOUTS_TABLE)?;
+    let loans = Arc::new(DynamoLoans::new(aws.dynamodb.clone(), payouts));
+    let graph = DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?);
     Ok(BankCallbacks {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
+        ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), payouts)),
+        loans: LoanDesk { loans: loans.clone(), reports: loans, outcomes: Arc::new(graph) },
         verifiers,
     })
 }

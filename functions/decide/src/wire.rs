@@ -10,8 +10,8 @@ use wiring::{Outside, WireError};
 const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
 
 /// The strategy in force, as packaged with the function.
-const STRATEGY_NAME: &str = "standard-2026.11.1";
-const STRATEGY: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
+const STRATEGY_NAME: &str = "standard-2026.11.2";
+const STRATEGY: &str = include_str!("../../../models/strategies/standard-2026.11.2.json");
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {

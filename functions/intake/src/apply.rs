@@ -1,9 +1,9 @@
-//! `POST /v1/applications`: check everything, claim the id, write the first entry.
+//! `POST /v1/applications`: check everything, turn away a firm that has a loan, claim the id, write the first entry.
 
 use crate::{Borrower, Intake, Refusal, terms::Terms};
-use contract::http::{ApplicationRequest, FieldError};
+use contract::http::{ApplicationRequest, FieldError, Problem};
 use domain::{
-    Application, ApplicationId, FirmRecord, Subject,
+    Application, ApplicationId, FirmCode, FirmRecord, Reason, Subject,
     application::Traces,
     checks::ElementsAnswer,
     journey::{Event, Journey, transition},
@@ -31,6 +31,7 @@ impl Intake {
         let sub = &borrower.claims.session.sub;
         let seed = format!("{}\n{sub}\n{key}", borrower.channel.as_str());
         let id = ApplicationId::from_bytes(self.hasher.hash("application", &seed).to_bytes());
+        self.check_outstanding(id, &terms.firm_code).await?;
         let applicant = Applicant {
             request_digest: self.hasher.hash("request", &terms.digest_text()).to_string(),
             person: terms.person.clone(),
@@ -47,6 +48,21 @@ impl Intake {
             Advanced::Repeated(_) => self.journeys.load_first(id).await?.ok_or(AdvanceError::NotFound)?,
         };
         Ok(Response::json(202, &self.summary(&first, Some(&firm))))
+    }
+
+    /// Turns away an application of a firm that has another loan, before anything is written or checked for it. The read
+    /// may lag, so that one gets through here and is stopped by the ledger. A request that was taken before it is a
+    /// repetition, whatever loan the firm has got since.
+    async fn check_outstanding(&self, id: ApplicationId, firm: &FirmCode) -> Result<(), Refusal> {
+        let outstanding = self.loans.outstanding(firm).await?;
+        let is_other = outstanding.is_some_and(|payout| payout.application_id() != id);
+        if !is_other || self.journeys.load(id).await?.is_some() {
+            return Ok(());
+        }
+        let refused = problem(409, "loan-outstanding", Reason::LoanOutstanding.en());
+        let advice = "Apply again once it is settled. 结清后可再次申请。";
+        let detail = format!("{}。{advice}", Reason::LoanOutstanding.zh());
+        Err(Problem { detail: Some(detail), ..refused }.into())
     }
 
     /// Lets a repetition of the first request pass; refuses another request under its key, and one that comes while
@@ -133,7 +149,7 @@ fn first_events(
     Ok(events)
 }
 
-pub(crate) fn unknown_firm() -> contract::http::Problem {
+pub(crate) fn unknown_firm() -> Problem {
     let detail = "the firm archive does not know this firm".to_owned();
     invalid(vec![FieldError { pointer: "/firm_code".to_owned(), detail }])
 }

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
-//! | reads | `firms`, `journeys` |
+//! | reads | `firms`, `journeys`; `payouts`: whether the firm has a loan, and how a loan does |
 //! | writes | `sign-ins`, `journeys` (applicant, entries) |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |
@@ -24,7 +24,7 @@ use lambda_kit::{
     http::{Request, Response, problem},
 };
 use ports::{
-    Clock, PortError, counterparty::ChannelExchange, firms::FirmArchive, journal::Applicants,
+    Clock, PortError, counterparty::ChannelExchange, firms::FirmArchive, journal::Applicants, loans::Loans,
     sign_ins::SignIns,
 };
 use serde_json::Value;
@@ -37,6 +37,7 @@ pub struct Intake {
     journeys: Journeys,
     applicants: Arc<dyn Applicants>,
     firms: Arc<dyn FirmArchive>,
+    loans: Arc<dyn Loans>,
     sign_ins: Arc<dyn SignIns>,
     channels: Arc<dyn ChannelExchange>,
     clock: Arc<dyn Clock>,

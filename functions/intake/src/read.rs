@@ -2,12 +2,13 @@
 
 use crate::{Borrower, Intake, Refusal, apply::unknown_firm};
 use contract::http::{
-    AcceptRequest, ApplicationAnswer, DimensionBody, Explanation, FirmSummary, OfferBody, ProductBody,
-    ReasonBody, TimelineStep,
+    AcceptRequest, ApplicationAnswer, DimensionBody, Explanation, FirmSummary, LoanBody, OfferBody,
+    ProductBody, ReasonBody, TimelineStep,
 };
 use domain::{
     BasisPoints, Fen, FirmCode, FirmRecord, Reason,
     journey::{AcceptedBy, Event, Journey, Status},
+    loan::Loan,
 };
 use lambda_kit::{
     http::{Request, Response, problem},
@@ -49,8 +50,22 @@ impl Intake {
     }
 
     pub(crate) async fn read(&self, request: &Request, borrower: &Borrower) -> Result<Response, Refusal> {
-        let loaded = self.own(request, borrower).await?;
-        Ok(Response::json(200, &self.summary(&loaded.journey, None)))
+        let journey = self.own(request, borrower).await?.journey;
+        let loan = self.loan(&journey).await?;
+        Ok(Response::json(200, &ApplicationAnswer { loan, ..self.summary(&journey, None) }))
+    }
+
+    /// How the loan of a journey does that is paid out; whole until its bank has reported anything.
+    async fn loan(&self, journey: &Journey) -> Result<Option<LoanBody>, Refusal> {
+        let (Status::PaidOut, Some(offer)) = (journey.status, &journey.offer) else { return Ok(None) };
+        let payout = journey.application.id.payout_id();
+        let kept = self.loans.get(payout).await?.map(|kept| kept.loan);
+        let loan = kept.unwrap_or_else(|| Loan::paid_out(payout, offer.amount_fen));
+        Ok(Some(LoanBody {
+            outstanding_principal_fen: loan.outstanding_fen(),
+            overdue_days: loan.overdue_days(),
+            settled: loan.settled_at.is_some(),
+        }))
     }
 
     /// The borrower accepts the offer that they saw; another one, for example after a ring was found, is refused.
@@ -103,6 +118,7 @@ impl Intake {
             }),
             reasons: reasons(&journey.reasons),
             bank_reference: journey.bank_reference.clone(),
+            loan: None,
             updated_at: journey.updated_at.to_string(),
         }
     }

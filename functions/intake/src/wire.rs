@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::Intake;
-use aws::{Aws, DynamoFirms, DynamoSignIns};
+use aws::{Aws, DynamoFirms, DynamoLoans, DynamoSignIns};
 use contract::names::setting;
 use counterparties::HttpChannelExchange;
 use lambda_kit::Environment;
@@ -36,6 +36,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
         journeys: wiring::journeys(env, aws, outside, BY)?,
         applicants: journal,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
+        loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
         channels: Arc::new(channels),
         clock: outside.clock.clone(),

@@ -3,7 +3,7 @@
 use crate::{PayOut, dealings::ALONE_FOR};
 use aws::{Aws, DynamoLedger};
 use contract::names::setting;
-use counterparties::HttpBanks;
+use counterparties::{GuardedBanks, HttpBanks};
 use lambda_kit::Environment;
 use std::sync::Arc;
 use wiring::{Outside, WireError};
@@ -21,7 +21,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut
         journeys: wiring::journeys(env, aws, outside, BY)?,
         applicants: wiring::journal(env, aws)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
-        bank: Arc::new(banks(env, outside)?),
+        bank: Arc::new(GuardedBanks::new(banks(env, outside)?, wiring::guard(env, aws, outside)?)),
         products: Arc::new(wiring::products()?),
         public_url: wiring::public_url(env)?,
         alone_for: ALONE_FOR,

@@ -3,9 +3,9 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule |
-//! | reads | the due index of `journeys`, and the journal of each journey that is due |
+//! | reads | the due index of `journeys`, the journal of each journey that is due, and whether its notice is in `notices` |
 //! | writes | `journeys`: *expired* entries, new due times, the cursor |
-//! | emits | again, the commands that an overdue journey still waits for |
+//! | emits | again, the commands that an overdue journey still waits for, and the notice of an offer or an end that nobody has seen to |
 //! | retries | the next run looks again at whatever could not be given a new due time |
 //!
 //! A live journey never leaves the index: an entry gets its next due time before the cursor moves past it. A journey that
@@ -22,16 +22,22 @@ pub use look::{LONGEST_WAIT, Look, SHORTEST_WAIT, look};
 pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
-use domain::{ApplicationId, journey::Event};
+use domain::{
+    ApplicationId,
+    journey::{Command, Event},
+};
 use futures::{FutureExt as _, future::join_all};
 use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{Failure, Function, Incoming};
 use look::later;
-use ports::journal::{DueEntry, DueJourneys};
+use ports::{
+    journal::{DueEntry, DueJourneys},
+    notices::{NoticeId, Notices},
+};
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
-use steps::{AdvanceError, Journeys};
+use steps::{AdvanceError, Journeys, Loaded};
 
 /// How far before the cursor every run begins, for entries that showed up late in the index.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
@@ -50,6 +56,7 @@ const AFTER_LASTING_FAULT: SignedDuration = SignedDuration::from_hours(1);
 pub struct Sweeper {
     pub journeys: Journeys,
     pub due: Arc<dyn DueJourneys>,
+    pub notices: Arc<dyn Notices>,
 }
 
 /// What a run did.
@@ -57,7 +64,7 @@ pub struct Sweeper {
 pub struct Summary {
     /// Entries of the index.
     pub looked_at: u32,
-    /// Journeys whose commands were sent again.
+    /// Journeys whose commands or notice were sent again.
     pub sent: u32,
     /// Journeys that were ended because their time was up.
     pub expired: u32,
@@ -151,8 +158,8 @@ impl Sweeper {
             return Ok((Deed::Nothing, None));
         }
         match look(&loaded.journey, now) {
-            Look::Nothing => Ok((Deed::Nothing, None)),
-            Look::Later { again_at } => Ok((Deed::Nothing, Some(again_at))),
+            Look::Nothing => Ok((self.tell(&loaded).await?, None)),
+            Look::Later { again_at } => Ok((self.tell(&loaded).await?, Some(again_at))),
             Look::Send { again_at } => {
                 self.journeys.commands.send(entry.id, &loaded.journey.outstanding()).await?;
                 Ok((Deed::Sent, Some(again_at)))
@@ -164,6 +171,20 @@ impl Sweeper {
                 Err(error) => Err(error),
             },
         }
+    }
+
+    /// Sends the notice of where the journey stands once more, unless it has been seen to. This is what brings it to the
+    /// channel when the function that recorded the offer or the end could not send it.
+    async fn tell(&self, loaded: &Loaded) -> Result<Deed, AdvanceError> {
+        let Some(command @ Command::Notify { status, entry }) = loaded.notice() else {
+            return Ok(Deed::Nothing);
+        };
+        let application = loaded.journey.application.id;
+        if self.notices.get(NoticeId { application, status, entry }).await?.is_some() {
+            return Ok(Deed::Nothing);
+        }
+        self.journeys.commands.send(application, &[command]).await?;
+        Ok(Deed::Sent)
     }
 }
 

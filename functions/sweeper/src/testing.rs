@@ -12,6 +12,7 @@ use jiff::{SignedDuration, Timestamp};
 use ports::{
     FixedClock, PortError,
     journal::{AppendError, CommandQueue, DueEntry, DueJourneys, Entry, Journal},
+    notices::{Notice, NoticeId, Notices, Recorded},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -61,6 +62,7 @@ pub(crate) struct Memory {
     pub(crate) due: Mutex<BTreeMap<(ApplicationId, u32), Timestamp>>,
     pub(crate) cursor: Mutex<Option<Timestamp>>,
     pub(crate) sent: Mutex<Vec<(ApplicationId, Vec<Command>)>>,
+    pub(crate) notices: Mutex<Vec<Notice>>,
     /// Journals that cannot be read.
     pub(crate) unreadable: Mutex<BTreeSet<ApplicationId>>,
     /// Entries that take no new due time.
@@ -86,7 +88,7 @@ impl Memory {
     pub(crate) fn sweeper(self: &Arc<Self>, wait: SignedDuration) -> Sweeper {
         let clock = Arc::new(FixedClock::at(start().checked_add(wait).unwrap()));
         let journeys = Journeys { journal: self.clone(), commands: self.clone(), clock, by: "sweeper/test" };
-        Sweeper { journeys, due: self.clone() }
+        Sweeper { journeys, due: self.clone(), notices: self.clone() }
     }
 
     pub(crate) fn due_at(&self, n: u16) -> Timestamp {
@@ -153,5 +155,17 @@ impl DueJourneys for Memory {
     async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError> {
         *self.cursor.lock().unwrap() = Some(to);
         Ok(())
+    }
+}
+
+#[async_trait]
+impl Notices for Memory {
+    async fn get(&self, id: NoticeId) -> Result<Option<Notice>, PortError> {
+        Ok(self.notices.lock().unwrap().iter().find(|notice| notice.id == id).cloned())
+    }
+
+    async fn record(&self, notice: &Notice) -> Result<Recorded, PortError> {
+        self.notices.lock().unwrap().push(notice.clone());
+        Ok(Recorded::Yes)
     }
 }

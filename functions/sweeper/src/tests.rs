@@ -4,8 +4,12 @@ use crate::{
     Summary, later,
     testing::{Memory, id, start},
 };
-use domain::journey::{AcceptedBy, Command, Event};
+use domain::{
+    Channel, Subject,
+    journey::{AcceptedBy, Command, Event, Status},
+};
 use jiff::SignedDuration;
+use ports::notices::{Notice, NoticeId, NoticeState, Notices as _};
 use std::sync::Arc;
 
 const fn secs(seconds: i64) -> SignedDuration {
@@ -119,4 +123,41 @@ async fn more_than_one_run_can_do_is_finished_by_the_next_runs() {
     }
     assert!(runs > 1, "one run has a bound");
     assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+}
+
+/// A journey that was cancelled by an invocation that died before it sent the notice.
+async fn cancelled(memory: &Arc<Memory>) -> Command {
+    memory.received(1, secs(15));
+    let notice = Command::Notify { status: Status::Cancelled, entry: 2 };
+    memory.write(1, vec![Event::Cancelled]);
+    memory.journals.lock().unwrap().get_mut(&id(1)).unwrap()[1].commands = vec![notice];
+    notice
+}
+
+#[tokio::test]
+async fn the_notice_of_an_end_that_nobody_sent_is_sent_by_the_last_look() {
+    let memory = memory();
+    let notice = cancelled(&memory).await;
+    let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
+    assert_eq!(summary, Summary { looked_at: 1, sent: 1, expired: 0, failed: 0 });
+    assert_eq!(*memory.sent.lock().unwrap(), [(id(1), vec![notice])]);
+}
+
+#[tokio::test]
+async fn a_notice_that_has_been_seen_to_is_not_sent_again() {
+    let memory = memory();
+    cancelled(&memory).await;
+    let row = Notice {
+        id: NoticeId { application: id(1), status: Status::Cancelled, entry: 2 },
+        channel: Channel::MiniProgram,
+        subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
+        at: start(),
+        begun_at: start(),
+        attempts: 1,
+        outcome: "accepted".into(),
+        state: NoticeState::Delivered { at: start() },
+    };
+    memory.record(&row).await.unwrap();
+    let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
+    assert_eq!(summary, Summary { looked_at: 1, sent: 0, expired: 0, failed: 0 });
 }

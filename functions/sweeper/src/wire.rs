@@ -14,5 +14,9 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Sweeper, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Sweeper, WireError> {
-    Ok(Sweeper { journeys: wiring::journeys(env, aws, outside, BY)?, due: wiring::journal(env, aws)? })
+    Ok(Sweeper {
+        journeys: wiring::journeys(env, aws, outside, BY)?,
+        due: wiring::journal(env, aws)?,
+        notices: wiring::notices(env, aws)?,
+    })
 }

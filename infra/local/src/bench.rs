@@ -16,8 +16,9 @@ use jiff::Timestamp;
 use ports::Clock as _;
 use reqwest::Client;
 use serde_json::Value;
+use sim::bank::{PayoutState, Report};
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     io::Write,
     path::Path,
     sync::{
@@ -51,8 +52,12 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
         .collect();
     let good = Arc::new(good);
     let serial = Arc::new(AtomicU32::new(1));
+    // A firm has one loan at a time, and gives it back between the measurements only.
+    let applications = applications.min(u32::try_from(good.len()).unwrap_or(u32::MAX));
     writeln!(out, "{applications} applications at each number of borrowers; 8 warm up.\n")?;
+    let mut given_back = HashSet::new();
     play(&lending, &good, &serial, 8, 8).await?;
+    give_back(&lending, &mut given_back).await?;
 
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
@@ -72,12 +77,32 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
             calls = lending.engines.calls();
         }
         table.add_row(played.row(borrowers)?);
+        give_back(&lending, &mut given_back).await?;
     }
     writeln!(out, "Milliseconds, p50 / p99:\n{table}\n")?;
     score_speed(&good, today, out)?;
     print_calls(&calls, applications, out)?;
     if let Ok(lending) = Arc::try_unwrap(lending).map_err(|_| "the product is still in use") {
         lending.stop().await;
+    }
+    Ok(())
+}
+
+/// Lets the banks report every loan as repaid and settled that is not among those `given_back` before, so that its firm
+/// may borrow again.
+async fn give_back(lending: &Lending, given_back: &mut HashSet<String>) -> Result<(), AnyError> {
+    for bank in lending.counterparties.banks.values() {
+        let mut paid = bank.book();
+        paid.retain(|entry| entry.state == PayoutState::Paid && given_back.insert(entry.payout_id.clone()));
+        for entry in &paid {
+            let principal_fen = entry.amount_fen;
+            bank.report(&entry.payout_id, Report::Repaid { principal_fen, interest_fen: 0 })?;
+        }
+        bank.idle().await;
+        for entry in &paid {
+            bank.report(&entry.payout_id, Report::Settled)?;
+        }
+        bank.idle().await;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use signing::KeyError;
 use sim::{
     Handle, StartError,
     bank::{self, BankConfig, BankHandle},
-    channels::{self, ChannelsConfig},
+    channels::{self, ChannelsConfig, ChannelsHandle},
     providers::{self, ProvidersConfig},
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -35,6 +35,8 @@ pub struct Counterparties {
     pub bank_urls: BTreeMap<String, String>,
     /// The simulated banks.
     pub banks: BTreeMap<String, BankHandle>,
+    /// The simulated channels.
+    pub channels: ChannelsHandle,
     handles: Vec<Handle>,
 }
 
@@ -63,7 +65,7 @@ impl Counterparties {
         config.clock = options.clock.clone().unwrap_or_else(sim::system_clock);
         let channels = channels::start(config).await?;
         let channel_url = channels.url().to_owned();
-        let mut handles = vec![channels];
+        let mut handles = Vec::new();
         let provider_url = match options.provider {
             Some(url) => url,
             None => {
@@ -96,7 +98,7 @@ impl Counterparties {
             bank_urls.insert(name.to_owned(), handle.url().to_owned());
             simulated.insert(name.to_owned(), handle);
         }
-        Ok(Self { channel_url, provider_url, bank_urls, banks: simulated, handles })
+        Ok(Self { channel_url, provider_url, bank_urls, banks: simulated, channels, handles })
     }
 
     /// Waits until no simulated counterparty has a callback or a payment under way.
@@ -111,6 +113,7 @@ impl Counterparties {
 
     /// Stops what was started.
     pub async fn stop(self) {
+        self.channels.stop().await;
         for handle in self.handles {
             handle.stop().await;
         }

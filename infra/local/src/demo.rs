@@ -3,6 +3,8 @@
 //! Nothing in the product knows these cases. They are steered from outside: by picking firms that the model finds good
 //! or weak, by phones and amounts that simulated counterparties answer in a known way, and by sharing a device.
 
+mod loans;
+
 use crate::{
     borrower::{Applicant, Borrower, BorrowerError, ENDS, Wish},
     people::{self, Owner},
@@ -10,9 +12,10 @@ use crate::{
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
+use loans::PaidOut;
 use reqwest::Client;
 use serde_json::Value;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
 
 /// How long one application may take.
@@ -42,12 +45,19 @@ struct Case {
 /// What became of it.
 struct Outcome {
     case: Case,
-    result: Result<(Value, Value), BorrowerError>,
+    result: Result<Played, BorrowerError>,
+}
+
+/// The end of an application, as its borrower sees it.
+struct Played {
+    borrower: Borrower,
+    answer: Value,
+    explanation: Value,
 }
 
 impl Outcome {
     fn as_expected(&self) -> bool {
-        let Ok((answer, _)) = &self.result else { return false };
+        let Ok(Played { answer, .. }) = &self.result else { return false };
         let reason = answer["reasons"][0]["code"].as_str();
         answer["status"] == self.case.expected && (self.case.reason.is_none() || reason == self.case.reason)
     }
@@ -58,10 +68,12 @@ impl Outcome {
 #[error("the loaded firms hold too few that are {0}; the demo needs the first city")]
 pub struct TooFewFirms(&'static str);
 
-/// Runs all cases at once and prints the table. `Ok(true)` when everything became what it should.
+/// Runs all cases at once and prints the table, then lets the simulated banks, whose URLs `banks` holds by product, report
+/// the loans to their end. `Ok(true)` when everything became what it should.
 pub async fn run(
     url: &str,
     channel_url: &str,
+    banks: &BTreeMap<String, String>,
     owners: &[Owner],
     run: u32,
     out: &mut impl std::io::Write,
@@ -94,7 +106,17 @@ pub async fn run(
         0 => writeln!(out, "All {} applications became what they should.", outcomes.len())?,
         n => writeln!(out, "{n} of {} applications did not become what they should.", outcomes.len())?,
     }
-    Ok(unexpected == 0)
+    let paid_out = outcomes.into_iter().filter_map(|Outcome { case, result }| {
+        let Played { borrower, answer, .. } = result.ok()?;
+        (answer["status"] == "paid_out").then_some(PaidOut { name: case.name, borrower, answer })
+    });
+    let (table, all_settled) = loans::play(&client, banks, paid_out.collect()).await;
+    writeln!(out, "\n{table}")?;
+    match all_settled {
+        true => writeln!(out, "All loans of simulated banks are repaid and settled.")?,
+        false => writeln!(out, "Not every loan was repaid and settled as its bank reported.")?,
+    }
+    Ok(unexpected == 0 && all_settled)
 }
 
 async fn play(
@@ -103,7 +125,7 @@ async fn play(
     channel_url: &str,
     case: &Case,
     key: &str,
-) -> Result<(Value, Value), BorrowerError> {
+) -> Result<Played, BorrowerError> {
     let borrower = Borrower::sign_in(client, url, channel_url, case.applicant.clone()).await?;
     let id = borrower.apply(&case.wish, key).await?;
     if matches!(case.then, Then::Accept | Then::Cancel) {
@@ -118,7 +140,7 @@ async fn play(
     }
     let answer = borrower.wait_for(&id, &ENDS, PATIENCE).await?;
     let explanation = borrower.explain(&id).await?;
-    Ok((answer, explanation))
+    Ok(Played { borrower, answer, explanation })
 }
 
 fn cases(owners: &[Owner], run: u32) -> Result<Vec<Case>, TooFewFirms> {
@@ -207,7 +229,7 @@ fn table(outcomes: &[Outcome]) -> Table {
     for outcome in outcomes {
         let verdict = if outcome.as_expected() { "yes" } else { "NO" };
         match &outcome.result {
-            Ok((answer, explanation)) => {
+            Ok(Played { answer, explanation, .. }) => {
                 let text = |v: &Value| v.as_str().unwrap_or_default().to_owned();
                 let times = Times::of(explanation);
                 let right = |t: Option<f64>| {

@@ -120,9 +120,13 @@ impl Lending {
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
         let stack_options = stack_options(&options, &keys, &counterparties, address);
-        let stack =
-            Stack::start(&template, &engines, &registry_of(&Outside::at(options.clock.clone())), stack_options)
-                .await?;
+        let stack = Stack::start(
+            &template,
+            &engines,
+            &registry_of(&Outside::at(options.clock.clone())),
+            stack_options,
+        )
+        .await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
             stack.run();
@@ -171,6 +175,7 @@ pub(crate) fn registry_of(outside: &Outside) -> Registry {
         .with("decide", inside!(decide::wire_in))
         .with("payout", inside!(payout::wire_in))
         .with("bank-callback", inside!(bank_callback::wire_in))
+        .with("notify", inside!(notify::wire_in))
         .with("sweeper", inside!(sweeper::wire_in))
 }
 

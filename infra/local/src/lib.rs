@@ -6,6 +6,7 @@
 //! ([`gateway`]), of queued messages ([`poller`]) and of schedules ([`schedule`]), with Lambda's time-outs ([`invoke`]).
 //! A message whose function failed stays in its queue and is delivered again, as on AWS.
 
+pub mod bank_check;
 pub mod bench;
 pub mod borrower;
 pub mod counterparties;

@@ -58,6 +58,8 @@ enum Command {
         #[arg(long, default_value_t = 400)]
         applications: u32,
     },
+    /// Play our side against a bank's endpoint, and print which rules of BANKS.md it meets.
+    BankCheck(Box<local::bank_check::command::BankCheckArgs>),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -85,6 +87,7 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
         Some(Command::Demo) => run_demo(&cli.run, &mut out).await,
         Some(Command::Bench { applications }) => Ok(local::bench::run(applications, &mut out).await?),
+        Some(Command::BankCheck(args)) => Ok(local::bank_check::command::run(&args, &mut out).await?),
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }
@@ -200,7 +203,13 @@ async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), A
     let owners = people::owners(&folder, &loaded, today)?;
     let run = (now.as_second() % 90_000) as u32;
     let url = lending.url();
-    let right = demo::run(&url, &lending.counterparties.channel_url, &owners, run, out).await;
+    let simulated = &lending.counterparties.banks;
+    let banks = lending
+        .products
+        .iter()
+        .filter_map(|p| Some((p.id.clone(), simulated.get(&p.bank)?.url().to_owned())));
+    let banks = banks.collect();
+    let right = demo::run(&url, &lending.counterparties.channel_url, &banks, &owners, run, out).await;
     lending.stop().await;
     if right? { Ok(()) } else { Err("the demo did not end as it should".into()) }
 }

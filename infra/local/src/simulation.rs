@@ -98,7 +98,8 @@ pub fn owners(city: &Path) -> Result<Arc<[Owner]>, AnyError> {
     let hasher = KeyedHasher::new(&HASH_KEY)?;
     let loaded = load::load(city, &hasher).map_err(|error: LoadError| Box::new(error) as AnyError)?;
     let today = domain::calendar::day_in_china(beginning()?);
-    let all = people::owners(city, &loaded, today).map_err(|error: PeopleError| Box::new(error) as AnyError)?;
+    let all =
+        people::owners(city, &loaded, today).map_err(|error: PeopleError| Box::new(error) as AnyError)?;
     let sound = all.into_iter().filter(|o| {
         !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
     });
@@ -217,11 +218,15 @@ impl Machine {
         let tables = Tables::new(&Recording::default())?;
         let mut recording = Recording::default();
         for table in &template.tables {
-            let made = self.ask_and_see(&tables, spec::create_table(&self.aws.dynamodb, &table.spec), |operation, body| {
-                if operation == "CreateTable" {
-                    recording.tables.push(body.to_vec());
-                }
-            });
+            let made = self.ask_and_see(
+                &tables,
+                spec::create_table(&self.aws.dynamodb, &table.spec),
+                |operation, body| {
+                    if operation == "CreateTable" {
+                        recording.tables.push(body.to_vec());
+                    }
+                },
+            );
             made.ok_or("making a table waits for something else")??;
         }
         let archive = DynamoFirms::new(self.aws.dynamodb.clone(), crate::template::local_name("Firms"));
@@ -286,7 +291,11 @@ fn stack_options(template: &Template) -> StackOptions {
     ];
     let known = |name: &str| template.parameters.contains_key(name);
     StackOptions {
-        parameters: parameters.into_iter().filter(|(n, _)| known(n)).map(|(n, v)| (n.to_owned(), v)).collect(),
+        parameters: parameters
+            .into_iter()
+            .filter(|(n, _)| known(n))
+            .map(|(n, v)| (n.to_owned(), v))
+            .collect(),
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         ..StackOptions::default()
     }

@@ -1,6 +1,9 @@
 //! The adapters on the embedded engines: the suite that every adapter must pass, and what only this pairing can show.
 
-use aws::{Aws, DynamoFirms, DynamoJournal, DynamoLedger, DynamoRelations, DynamoSignIns};
+use aws::{
+    Aws, DynamoEndpoints, DynamoFirms, DynamoJournal, DynamoLedger, DynamoLoans, DynamoNotices,
+    DynamoRelations, DynamoSignIns,
+};
 use contract::names::{DUE_INDEX, RESOLVED_INDEX};
 use local::engines::{
     AttributeType, EngineOptions, Engines, IndexSpec, KeyAttribute, KeySpec, Projection, TableSpec,
@@ -34,10 +37,10 @@ fn table(name: &str, sort: Option<&str>) -> TableSpec {
 
 fn tables() -> Vec<TableSpec> {
     let due_at = KeyAttribute { name: "due_at".to_owned(), kind: AttributeType::Number };
-    let due = IndexSpec {
+    let due = |projection| IndexSpec {
         name: DUE_INDEX.to_owned(),
-        key: KeySpec { partition: text("due_shard"), sort: Some(due_at) },
-        projection: Projection::KeysOnly,
+        key: KeySpec { partition: text("due_shard"), sort: Some(due_at.clone()) },
+        projection,
     };
     let resolved = IndexSpec {
         name: RESOLVED_INDEX.to_owned(),
@@ -45,11 +48,17 @@ fn tables() -> Vec<TableSpec> {
         projection: Projection::All,
     };
     vec![
-        TableSpec { indexes: vec![due], ..table("journeys", Some("sk")) },
+        TableSpec { indexes: vec![due(Projection::KeysOnly)], ..table("journeys", Some("sk")) },
         TableSpec { indexes: vec![resolved], ..table("payouts", Some("sk")) },
         table("relations", Some("sk")),
         table("firms", None),
         TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", None) },
+        TableSpec {
+            indexes: vec![due(Projection::All)],
+            ttl_attribute: Some("expires_at".to_owned()),
+            ..table("notices", None)
+        },
+        table("endpoints", None),
     ]
 }
 
@@ -111,6 +120,25 @@ conforms! { sign_ins on DynamoSignIns in "sign-ins":
     of_racing_sign_ins_with_one_code_exactly_one_is_recorded
 }
 
+conforms! { endpoints on DynamoEndpoints in "endpoints":
+    nothing_is_held_against_an_endpoint_at_first
+    an_endpoint_is_held_back_and_never_for_less_than_was_promised
+    of_racing_promises_the_latest_stands
+    a_disabled_endpoint_stays_so_from_the_first_time_on_until_it_is_enabled
+    endpoints_do_not_see_each_other
+}
+
+conforms! { notices on DynamoNotices in "notices":
+    a_notice_reads_back_as_it_was_recorded
+    a_notice_is_recorded_once_and_the_first_row_stays
+    pending_notices_are_due_earliest_first_and_never_early
+    what_is_delivered_or_dead_is_not_due
+    of_racing_claims_exactly_one_holds_the_notice
+    whoever_lost_the_claim_changes_nothing_but_may_say_that_it_was_delivered
+    an_attempt_that_failed_is_due_later_and_at_last_dead
+    a_notice_is_sent_again_whatever_became_of_it
+}
+
 conforms! { firms on DynamoFirms in "firms":
     a_firm_that_the_archive_has_never_heard_of_is_none
     a_firm_reads_back_as_it_was_loaded
@@ -128,6 +156,9 @@ conforms! { relations on DynamoRelations in "relations":
     more_than_the_limit_is_cut_off_and_says_so
     a_node_with_more_than_a_megabyte_of_links_is_read_whole
     of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other
+    an_outcome_stands_under_each_of_its_nodes_beside_the_links
+    a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round
+    outcomes_hide_no_link_however_many_there_are
 }
 
 conforms! { ledger on DynamoLedger in "payouts":
@@ -158,4 +189,38 @@ conforms! { ledger on DynamoLedger in "payouts":
     a_contradicting_word_is_kept_once_and_not_without_end
     the_resolutions_of_a_day_in_china_are_found_by_bank
     a_payout_that_was_never_reserved_is_not_there
+}
+
+/// One test per check of the loans, which need the ledger beside them.
+macro_rules! loans_conform {
+    ($($check:ident)*) => {
+        mod loans {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let (engines, aws) = engines().await;
+                    let ledger = DynamoLedger::new(aws.dynamodb.clone(), "payouts");
+                    let loans = DynamoLoans::new(aws.dynamodb, "payouts");
+                    ports::conformance::loans::$check(&ledger, &loans).await;
+                    engines.stop().await;
+                }
+            )*
+        }
+    };
+}
+
+loans_conform! {
+    a_loan_is_not_there_before_its_first_report
+    every_kind_of_report_reads_back_and_so_does_the_loan
+    repaid_principal_goes_back_to_the_limit_and_interest_does_not
+    a_report_under_a_key_that_is_taken_changes_nothing
+    a_report_on_a_loan_that_has_moved_on_is_overtaken
+    racing_copies_of_one_repayment_are_recorded_once
+    racing_repayments_all_count_and_never_exceed_the_principal
+    a_firm_has_an_outstanding_loan_from_its_reservation_to_its_settlement
+    a_settlement_never_takes_a_firm_away_from_another_loan
+    a_payout_whose_loan_was_reported_on_cannot_be_reversed
+    a_reversed_payout_takes_no_report
+    of_a_first_report_and_a_reversal_that_race_exactly_one_happens
 }

@@ -5,6 +5,8 @@
 //! | `POST /payouts` | yes | 202, then a signed callback; the same `payout_id` with other terms: 409 |
 //! | `POST /payouts/query` | yes | the state of one payout |
 //! | `GET /book` | no, on loopback only | every payout of this bank |
+//! | `GET /statement?day=2026-11-02&format=csv` | no, on loopback only | the day's file, as [`Statement`] has it; `format=jsonl` too |
+//! | `POST /loans/{payout_id}/reports` | no, on loopback only | 202 and the callback that goes out, as [`Report`] has it |
 //!
 //! A payout is paid at most once, however often and in whatever way it is instructed. An instruction that is repeated is
 //! answered 202 and its callback, if it was ever to come, comes again under the same message id.
@@ -29,8 +31,15 @@
 //! | 85 | `PaySilently` | 202 | paid | none, ever |
 //! | 86 | `CallBackTwice` | 202 | paid once | `paid`, twice |
 //! | 87 | `Drip` | 200, then one byte a second without end; 202 when repeated | paid at once | none, ever |
+//! | 88 | `ChangeItsMind` | 202 | paid | `paid`, then `failed`, then `paid`: three messages, each with an id of its own |
+//! | 89 | `SayFailedThenPay` | 202 | paid, after the first callback was taken | `failed`, then `paid`: two messages |
+
+mod reports;
+mod statement;
 
 pub use crate::book::{BookEntry, PayoutState};
+pub use reports::{NotReported, Report, Reported};
+pub use statement::{Statement, StatementLine};
 
 use crate::{
     Clock, Delay, Handle, Keys, StartError,
@@ -50,6 +59,7 @@ use axum::{
     routing::{get, post},
 };
 use bytes::Bytes;
+use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashSet},
@@ -75,6 +85,8 @@ pub enum Behaviour {
     PaySilently,
     CallBackTwice,
     Drip,
+    ChangeItsMind,
+    SayFailedThenPay,
 }
 
 impl Behaviour {
@@ -91,15 +103,21 @@ impl Behaviour {
             (85, 0) => Self::PaySilently,
             (86, 0) => Self::CallBackTwice,
             (87, 0) => Self::Drip,
+            (88, 0) => Self::ChangeItsMind,
+            (89, 0) => Self::SayFailedThenPay,
             _ => Self::Usual,
         }
     }
 
-    fn callbacks(self) -> u32 {
+    /// What is called back about a payout that ended so: the number of the message, and the outcome that it tells.
+    fn words(self, ended: PayoutState) -> Vec<(u32, PayoutState)> {
         match self {
-            Self::TimeOutAfterPaying | Self::PaySilently | Self::Drip => 0,
-            Self::CallBackTwice => 2,
-            _ => 1,
+            Self::TimeOutAfterPaying | Self::PaySilently | Self::Drip => Vec::new(),
+            Self::CallBackTwice => vec![(1, ended), (1, ended)],
+            Self::ChangeItsMind => vec![(1, ended), (2, PayoutState::Failed), (3, ended)],
+            // The first message went out before the end.
+            Self::SayFailedThenPay => vec![(2, ended)],
+            _ => vec![(1, ended)],
         }
     }
 
@@ -167,6 +185,17 @@ impl BankHandle {
         self.bank.book().entries()
     }
 
+    /// The file of one day in China.
+    pub fn statement(&self, day: Date) -> Statement {
+        Statement::of(&self.bank.book().entries(), day)
+    }
+
+    /// Tells the lender what became of a loan, by a signed callback to where the payout's own callback went. Returns
+    /// what is said; it is delivered in the background, and [`Self::idle`] waits for it.
+    pub fn report(&self, payout_id: &str, report: Report) -> Result<Reported, NotReported> {
+        self.bank.report(payout_id, report)
+    }
+
     /// Waits until every payment is made and every callback taken, refused or given up.
     pub async fn idle(&self) {
         self.server.idle().await;
@@ -193,6 +222,8 @@ pub async fn start(config: BankConfig) -> Result<BankHandle, StartError> {
         .route("/payouts", post(instruct))
         .route("/payouts/query", post(query))
         .route("/book", get(book))
+        .route("/statement", get(statement::get))
+        .route("/loans/{payout_id}/reports", post(reports::post))
         .with_state(Arc::clone(&bank));
     let server = serve(bank.config.port, router, background).await?;
     for payout_id in unfinished {
@@ -412,7 +443,8 @@ impl Bank {
             (_, Approval::BankConfirms) if entry.amount_fen > self.config.limit_fen => PayoutState::Refused,
             _ => PayoutState::Paid,
         };
-        let record = Record { entry, terms, callback_url: instruction.callback_url, behaviour, verdict };
+        let callback_url = instruction.callback_url;
+        let record = Record { entry, terms, callback_url, behaviour, verdict, reports: 0 };
         book.put(record).map_err(|_| NOT_WRITTEN)?;
         Ok(true)
     }
@@ -422,6 +454,7 @@ impl Bank {
         let bank = Arc::clone(self);
         self.background.spawn(async move {
             pause(bank.config.delay.of(&payout_id)).await;
+            bank.speak_too_soon(&payout_id).await;
             bank.settle(&payout_id);
             bank.call_back(&payout_id).await;
         });
@@ -449,20 +482,37 @@ impl Bank {
         else {
             return;
         };
+        for (number, outcome) in record.behaviour.words(record.entry.state) {
+            self.say(&record, number, outcome).await;
+        }
+    }
+
+    /// Says `failed` about a payout that is still to be paid, if that is how the bank is to behave.
+    async fn speak_too_soon(&self, payout_id: &str) {
+        let is_open = |record: &&Record| {
+            record.behaviour == Behaviour::SayFailedThenPay && !record.entry.state.is_final()
+        };
+        let Some(record) = self.book().get(payout_id).filter(is_open).cloned() else { return };
+        self.say(&record, 1, PayoutState::Failed).await;
+    }
+
+    /// Delivers one word on a payout. The same number is the same message, however often it is said.
+    async fn say(&self, record: &Record, number: u32, outcome: PayoutState) {
         let entry = &record.entry;
         let body = serde_json::to_vec(&Callback {
-            payout_id,
+            payout_id: &entry.payout_id,
             application_id: &entry.application_id,
-            outcome: entry.state,
+            outcome,
             bank_reference: &entry.bank_reference,
             amount_fen: entry.amount_fen,
             at: entry.at,
         });
         let Ok(body) = body else { return };
-        let id = callback_id("payout", payout_id);
-        for _ in 0..record.behaviour.callbacks() {
-            self.courier.deliver(&self.config.keys, &record.callback_url, &id, &body).await;
-        }
+        let id = match number {
+            1 => callback_id("payout", &entry.payout_id),
+            later => callback_id(&format!("payout.{later}"), &entry.payout_id),
+        };
+        self.courier.deliver(&self.config.keys, &record.callback_url, &id, &body).await;
     }
 
     async fn answer(&self, behaviour: Behaviour, is_new: bool) -> Response {

@@ -58,6 +58,9 @@ pub(crate) struct Record {
     pub(crate) behaviour: Behaviour,
     /// The state that the bank is about to reach.
     pub(crate) verdict: PayoutState,
+    /// How many reports on this loan have been made since it was paid.
+    #[serde(default)]
+    pub(crate) reports: u32,
 }
 
 /// All records, in the order in which they came.

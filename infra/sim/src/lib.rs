@@ -27,7 +27,7 @@ mod server;
 pub use server::{Handle, StartError};
 
 use jiff::Timestamp;
-use signing::{KeyError, KeyedHash, KeyedHasher, Signer, Verifier};
+use signing::{KeyError, KeyedHash, KeyedHasher, Secret, Signer, Verifier, VerifyKey};
 use std::{sync::Arc, time::Duration};
 
 /// Where a simulated counterparty takes the time from. A test hands in the clock of the system it tests.
@@ -55,6 +55,22 @@ impl Keys {
             own: Signer::parse(secrets.split_whitespace())?,
             lender: Verifier::parse(secrets.split_whitespace())?,
         })
+    }
+
+    /// Keys of any kind, separated by white space: a private key (`whsk_`, `whsm2sk_`) signs this side's callbacks, a
+    /// public key (`whpk_`, `whsm2pk_`) checks the lender's requests, a shared secret (`whsec_`) does both.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let (mut own, mut lender) = (Vec::new(), Vec::new());
+        for text in text.split_whitespace() {
+            let (secret, key) = (Secret::parse(text), VerifyKey::parse(text));
+            // A key of the other kind has the wrong prefix; any other complaint is about the key itself.
+            if let (Err(KeyError::Prefix), Err(error)) | (Err(error), Err(_)) = (&secret, &key) {
+                return Err(*error);
+            }
+            own.extend(secret);
+            lender.extend(key);
+        }
+        Ok(Self { own: Signer::new(own)?, lender: Verifier::new(lender)? })
     }
 }
 

@@ -1,4 +1,5 @@
-//! Runs one simulated counterparty until ctrl-C. Key files hold `whsec_` secrets, separated by white space.
+//! Runs one simulated counterparty until ctrl-C. Key files hold `whsec_` secrets, or the counterparty's private keys and
+//! the lender's public ones, separated by white space.
 
 use clap::{Parser, Subcommand};
 use sim::{Delay, Keys, bank, channels, providers};
@@ -95,7 +96,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn read_keys(path: &Path) -> Result<Keys, Box<dyn Error>> {
     // The path is not repeated: somebody may have given the secret itself.
     let text = fs::read_to_string(path).map_err(|e| format!("a key file cannot be read ({})", e.kind()))?;
-    Ok(Keys::shared(&text)?)
+    Ok(Keys::parse(&text)?)
 }
 
 fn delay(milliseconds: &[u64]) -> Delay {

@@ -33,6 +33,12 @@ pub(crate) fn signed<T: DeserializeOwned>(
     plain(body)
 }
 
+/// The message id of a request that has been found to be signed.
+pub(crate) fn message_id(headers: &HeaderMap) -> Result<String, Refusal> {
+    let id = headers.get(signing::webhook::ID_HEADER).and_then(|id| id.to_str().ok());
+    id.map(str::to_owned).ok_or(Refusal(StatusCode::BAD_REQUEST, "the message has no id"))
+}
+
 /// The body of a request that needs no signature.
 pub(crate) fn plain<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body)

@@ -22,7 +22,7 @@ use ports::{
 pub(crate) const SHARD: &str = "due_shard";
 /// Milliseconds since 1970 (UTC).
 pub(crate) const AT: &str = "due_at";
-const SHARDS: u8 = 4;
+pub(crate) const SHARDS: u8 = 4;
 
 const CURSOR_KEY: (&str, &str) = ("sweeper", "cursor");
 const CURSOR: &str = "swept_until";
@@ -42,7 +42,7 @@ pub(crate) fn milliseconds_after(at: Timestamp) -> i128 {
 }
 
 /// Rounded down.
-fn milliseconds_before(at: Timestamp) -> i128 {
+pub(crate) fn milliseconds_before(at: Timestamp) -> i128 {
     at.as_nanosecond().div_euclid(1_000_000)
 }
 

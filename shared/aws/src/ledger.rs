@@ -8,24 +8,27 @@
 //! | `accounts#<bank>#<product>` | `balances` | what the transfers add up to |
 //! | `firm#<code>` | `loan` | the payout for which the firm is claimed |
 //!
+//! What becomes of a loan after that stands in rows of its own, see [`crate::DynamoLoans`].
+//!
 //! A transfer, the balances and the claim change in one transaction or not at all. Every transaction hangs on its
 //! transfer's condition (*not there yet*), so making it twice has the effect of making it once, for ever. The
 //! `ClientRequestToken` that the SDK adds covers only its own repetitions of one call. A caller that never got its
 //! answer and calls again finds its own row.
 
 use crate::{
-    failure::{describe, port_error},
-    item::{Item, Reader, number, text},
+    failure::port_error,
+    item::{Item, Reader, text},
     ledger_rows::{self as rows, dispute_row, payout, pending_row, resolution_row, resolved_payout},
+    ledger_writes::{OURS_OR_FREE, give_up_claim, move_money},
+    transaction::{self, NOT_THERE_YET, write_once},
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client,
-    error::{BuildError, SdkError},
-    operation::{put_item::PutItemError, transact_write_items::TransactWriteItemsError},
-    types::{CancellationReason, Delete, Put, TransactWriteItem, Update},
+    error::BuildError,
+    operation::put_item::PutItemError,
+    types::{ConditionCheck, Put, TransactWriteItem},
 };
-use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use contract::names::RESOLVED_INDEX;
 use domain::{
     Fen, PayoutId, Reason,
@@ -36,7 +39,6 @@ use ports::{
     PortError,
     ledger::{Ledger, Reservation, Resolved, ResolvedPayout},
 };
-use std::time::Duration;
 
 const RESERVING: &str = "reserving a payout";
 const CLOSING: &str = "closing a payout";
@@ -46,14 +48,6 @@ const DISPUTING: &str = "recording a contradicting word";
 const COUNTING: &str = "reading the balances";
 const LISTING: &str = "reading what was resolved on a day";
 
-/// How often a transaction that met another one on the same balances is made again. The SDK does not do that.
-const TRIES: u32 = 6;
-/// Doubled after every try: 10 ms to 160 ms, 310 ms in all, plus each payout's own share.
-const FIRST_WAIT: Duration = Duration::from_millis(10);
-
-const NOT_THERE_YET: &str = "attribute_not_exists(pk)";
-const OURS_OR_FREE: &str = "attribute_not_exists(pk) OR payout_id = :payout";
-
 /// The table `payouts`.
 #[derive(Clone, Debug)]
 pub struct DynamoLedger {
@@ -61,21 +55,24 @@ pub struct DynamoLedger {
     table: String,
 }
 
-/// The place in a transaction whose condition failed, so that nothing happened.
+/// A part of a transaction; the transfer always comes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failed {
+enum Part {
     Transfer,
     Balances,
+    /// The firm's claim.
     Claim,
+    /// The loan of which, in a reversal, the bank must not have reported anything.
+    Loan,
 }
+
+type Parts = Vec<(Part, TransactWriteItem)>;
 
 /// Transfers and balances do not fit together.
 #[derive(Debug, thiserror::Error)]
 enum Inconsistent {
     #[error("the accounts of {bank}/{product} hold less than the payout {id}")]
     Balances { id: PayoutId, bank: String, product: String },
-    #[error("the transaction was cancelled with {codes:?}")]
-    Cancellation { codes: Vec<String> },
     #[error("the payout is there and has no pending row")]
     NoPending,
 }
@@ -85,74 +82,26 @@ impl DynamoLedger {
         Self { client, table: table.into() }
     }
 
-    /// Makes a transaction of transfer, balances and claim, in this order. `Ok(Some(_))` says which condition failed.
+    /// Makes a transaction. `Ok(Some(_))` says which part's condition failed: whatever stands in the way of everything
+    /// else first, the balances last.
     async fn transact(
         &self,
         attempted: &'static str,
         id: PayoutId,
-        items: Vec<TransactWriteItem>,
-    ) -> Result<Option<Failed>, PortError> {
-        let mut wait = FIRST_WAIT;
-        let mut attempt = 1;
-        loop {
-            let transaction = self.client.transact_write_items().set_transact_items(Some(items.clone()));
-            let Err(error) = transaction.send().await else { return Ok(None) };
-            let reasons = cancellation_reasons(&error);
-            if let Some(failed) = condition_that_failed(reasons) {
-                return Ok(Some(failed));
-            }
-            if !reasons.iter().any(is_passing) {
-                return Err(cancelled_otherwise(attempted, &error, reasons));
-            }
-            if attempt == TRIES {
-                return Err(PortError::unavailable(attempted, describe(&error)));
-            }
-            tokio::time::sleep(wait + share_of(id)).await;
-            wait *= 2;
-            attempt += 1;
-        }
-    }
-
-    /// Writes a row unless it is there.
-    fn write_once(&self, row: Item) -> Result<TransactWriteItem, BuildError> {
-        let put = Put::builder()
-            .table_name(&self.table)
-            .set_item(Some(row))
-            .condition_expression(NOT_THERE_YET)
-            .build()?;
-        Ok(TransactWriteItem::builder().put(put).build())
-    }
-
-    /// Moves the payout's amount between two accounts. `floor` is the least that the paying account may hold before.
-    fn move_money(
-        &self,
-        payout: &Payout,
-        movement: Movement,
-        floor: Option<i128>,
-    ) -> Result<TransactWriteItem, BuildError> {
-        let (from, to) = movement.accounts();
-        let amount = i128::from(payout.amount_fen.0);
-        let update = Update::builder()
-            .table_name(&self.table)
-            .key("pk", text(rows::accounts_key(&payout.bank, &payout.product)))
-            .key("sk", text(rows::BALANCES))
-            .update_expression("ADD #from :minus, #to :plus")
-            .expression_attribute_names("#from", rows::balance(from))
-            .expression_attribute_names("#to", rows::balance(to))
-            .expression_attribute_values(":minus", number(-amount))
-            .expression_attribute_values(":plus", number(amount));
-        let update = match floor {
-            None => update,
-            // Accounts that nobody has moved yet hold nothing, which is above every floor but a positive one.
-            Some(floor) => update
-                .condition_expression(if floor <= 0 {
-                    "attribute_not_exists(#from) OR #from >= :floor"
-                } else {
-                    "#from >= :floor"
-                })
-                .expression_attribute_values(":floor", number(floor)),
+        parts: &Parts,
+    ) -> Result<Option<Part>, PortError> {
+        let items = parts.iter().map(|(_, item)| item.clone()).collect();
+        let Some(failed) = transaction::transact(&self.client, attempted, id, items).await? else {
+            return Ok(None);
         };
-        Ok(TransactWriteItem::builder().update(update.build()?).build())
+        let failed: Vec<Part> = parts
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| failed.at(*place))
+            .map(|(_, (part, _))| *part)
+            .collect();
+        let order = [Part::Transfer, Part::Loan, Part::Claim];
+        Ok(Some(order.into_iter().find(|part| failed.contains(part)).unwrap_or(Part::Balances)))
     }
 
     fn claim_firm(&self, payout: &Payout) -> Result<TransactWriteItem, BuildError> {
@@ -165,42 +114,46 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    fn give_up_claim(&self, payout: &Payout) -> Result<TransactWriteItem, BuildError> {
-        let delete = Delete::builder()
+    /// The bank has reported nothing on the loan.
+    fn no_loan_reported(&self, id: PayoutId) -> Result<TransactWriteItem, BuildError> {
+        let check = ConditionCheck::builder()
             .table_name(&self.table)
-            .key("pk", text(rows::firm_key(&payout.firm_code)))
+            .key("pk", text(rows::loan_key(id)))
             .key("sk", text(rows::LOAN))
-            .condition_expression(OURS_OR_FREE)
-            .expression_attribute_values(":payout", text(payout.id.to_string()))
+            .condition_expression(NOT_THERE_YET)
             .build()?;
-        Ok(TransactWriteItem::builder().delete(delete).build())
+        Ok(TransactWriteItem::builder().condition_check(check).build())
     }
 
-    fn reservation(&self, payout: &Payout, floor: i128) -> Result<Vec<TransactWriteItem>, BuildError> {
+    fn reservation(&self, payout: &Payout, floor: i128) -> Result<Parts, BuildError> {
+        let moved = move_money(&self.table, payout, Movement::Reserve, payout.amount_fen, Some(floor))?;
         Ok(vec![
-            self.write_once(pending_row(payout))?,
-            self.move_money(payout, Movement::Reserve, Some(floor))?,
-            self.claim_firm(payout)?,
+            (Part::Transfer, write_once(&self.table, pending_row(payout))?),
+            (Part::Balances, moved),
+            (Part::Claim, self.claim_firm(payout)?),
         ])
     }
 
-    /// Transfer, balances and, where the firm is free again, its claim.
+    /// Transfer, balances and, where the firm is free again, its claim. A reversal needs a loan without reports.
     fn resolution(
         &self,
         payout: &Payout,
         resolution: &Resolution,
         movement: Movement,
-    ) -> Result<Vec<TransactWriteItem>, BuildError> {
+    ) -> Result<Parts, BuildError> {
         let (from, to) = movement.accounts();
         let floor = (from != Account::Limit).then_some(i128::from(payout.amount_fen.0));
-        let mut items = vec![
-            self.write_once(resolution_row(payout, resolution))?,
-            self.move_money(payout, movement, floor)?,
+        let mut parts = vec![
+            (Part::Transfer, write_once(&self.table, resolution_row(payout, resolution))?),
+            (Part::Balances, move_money(&self.table, payout, movement, payout.amount_fen, floor)?),
         ];
         if to == Account::Limit {
-            items.push(self.give_up_claim(payout)?);
+            parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
         }
-        Ok(items)
+        if movement == Movement::Reverse {
+            parts.push((Part::Loan, self.no_loan_reported(payout.id)?));
+        }
+        Ok(parts)
     }
 
     /// What was there when a row could not be written.
@@ -223,12 +176,12 @@ impl Ledger for DynamoLedger {
     /// and `Query` when the payout was there.
     async fn reserve(&self, payout: &Payout, ceiling: Fen) -> Result<Reservation, PortError> {
         let floor = i128::from(payout.amount_fen.0) - i128::from(ceiling.0);
-        let items = self.reservation(payout, floor).map_err(|error| PortError::broken(RESERVING, error))?;
-        match self.transact(RESERVING, payout.id, items).await? {
+        let parts = self.reservation(payout, floor).map_err(|error| PortError::broken(RESERVING, error))?;
+        match self.transact(RESERVING, payout.id, &parts).await? {
             None => Ok(Reservation::New),
-            Some(Failed::Transfer) => self.met(RESERVING, payout).await,
-            Some(Failed::Balances) => Ok(Reservation::LimitReached),
-            Some(Failed::Claim) => Ok(Reservation::LoanOutstanding),
+            Some(Part::Transfer) => self.met(RESERVING, payout).await,
+            Some(Part::Balances) => Ok(Reservation::LimitReached),
+            Some(Part::Claim | Part::Loan) => Ok(Reservation::LoanOutstanding),
         }
     }
 
@@ -258,26 +211,27 @@ impl Ledger for DynamoLedger {
         if found.is_empty() { Ok(None) } else { payout(&found, READING).map(Some) }
     }
 
-    /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem` and `DeleteItem`), again when it met another
-    /// transaction, and once without the claim when the firm is claimed for another loan by now.
+    /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again
+    /// when it met another transaction, and once without the claim when the firm is claimed for another loan by now.
     async fn resolve(
         &self,
         payout: &Payout,
         resolution: &Resolution,
         movement: Movement,
     ) -> Result<Resolved, PortError> {
-        let mut items = self
+        let mut parts = self
             .resolution(payout, resolution, movement)
             .map_err(|error| PortError::broken(RESOLVING, error))?;
-        let mut failed = self.transact(RESOLVING, payout.id, items.clone()).await?;
-        if failed == Some(Failed::Claim) {
-            items.truncate(2);
-            failed = self.transact(RESOLVING, payout.id, items).await?;
+        let mut failed = self.transact(RESOLVING, payout.id, &parts).await?;
+        if failed == Some(Part::Claim) {
+            parts.retain(|(part, _)| *part != Part::Claim);
+            failed = self.transact(RESOLVING, payout.id, &parts).await?;
         }
         match failed {
             None => Ok(Resolved::Done),
-            Some(Failed::Transfer) => Ok(Resolved::Taken),
-            Some(Failed::Balances | Failed::Claim) => {
+            Some(Part::Transfer) => Ok(Resolved::Taken),
+            Some(Part::Loan) => Ok(Resolved::LoanReported),
+            Some(Part::Balances | Part::Claim) => {
                 let Payout { id, bank, product, .. } = payout.clone();
                 Err(PortError::broken(RESOLVING, Inconsistent::Balances { id, bank, product }))
             }
@@ -344,52 +298,4 @@ async fn all_pages(
             return Ok(found);
         }
     }
-}
-
-type TransactError = SdkError<TransactWriteItemsError, HttpResponse>;
-
-/// Why a transaction was cancelled, one reason per item of it; empty when it failed otherwise.
-fn cancellation_reasons(error: &TransactError) -> &[CancellationReason] {
-    match error.as_service_error() {
-        Some(TransactWriteItemsError::TransactionCanceledException(cancelled)) => {
-            cancelled.cancellation_reasons()
-        }
-        _ => &[],
-    }
-}
-
-/// The transfer's condition counts first: a transfer that is already there is there, however full the limit has become.
-/// The word of the others is final only when nothing stood in the way of the transfer: one in conflict may be there.
-fn condition_that_failed(reasons: &[CancellationReason]) -> Option<Failed> {
-    let code = |place: usize| reasons.get(place).and_then(CancellationReason::code);
-    let failed = |place: usize| code(place) == Some("ConditionalCheckFailed");
-    match code(0) {
-        Some("ConditionalCheckFailed") => Some(Failed::Transfer),
-        Some("None") if failed(2) => Some(Failed::Claim),
-        Some("None") if failed(1) => Some(Failed::Balances),
-        _ => None,
-    }
-}
-
-/// Reasons that pass by themselves: another transaction, or too many calls.
-fn is_passing(reason: &CancellationReason) -> bool {
-    matches!(reason.code(), Some("TransactionConflict" | "ThrottlingError" | "ProvisionedThroughputExceeded"))
-}
-
-fn cancelled_otherwise(
-    attempted: &'static str,
-    error: &TransactError,
-    reasons: &[CancellationReason],
-) -> PortError {
-    if reasons.is_empty() {
-        return port_error(attempted, error);
-    }
-    let codes = reasons.iter().map(|reason| reason.code().unwrap_or("none").to_owned()).collect();
-    PortError::broken(attempted, Inconsistent::Cancellation { codes })
-}
-
-/// Up to 16 ms that differ from payout to payout, so that those that met once do not meet again in step.
-fn share_of(id: PayoutId) -> Duration {
-    let digit = id.to_string().chars().last().and_then(|c| c.to_digit(16)).unwrap_or(0);
-    Duration::from_millis(u64::from(digit))
 }

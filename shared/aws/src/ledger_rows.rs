@@ -19,6 +19,10 @@ pub(crate) fn payout_key(id: PayoutId) -> String {
     format!("payout#{id}")
 }
 
+pub(crate) fn loan_key(id: PayoutId) -> String {
+    format!("loan#{id}")
+}
+
 pub(crate) fn accounts_key(bank: &str, product: &str) -> String {
     format!("accounts#{bank}#{product}")
 }
@@ -41,7 +45,7 @@ pub(crate) fn balance(account: Account) -> &'static str {
     }
 }
 
-fn keyed(pk: String, sk: String) -> Item {
+pub(crate) fn keyed(pk: String, sk: String) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
 }
 
@@ -65,10 +69,14 @@ pub(crate) fn pending_row(payout: &Payout) -> Item {
     row
 }
 
+/// The sort key of the resolution after those that `payout` has.
+pub(crate) fn next_resolution(payout: &Payout) -> String {
+    format!("{RESOLUTION}{:04}", payout.resolutions.len() + 1)
+}
+
 /// The resolution after those that `payout` has. It carries what the index of a day needs.
 pub(crate) fn resolution_row(payout: &Payout, resolution: &Resolution) -> Item {
-    let number_of = payout.resolutions.len() + 1;
-    let mut row = keyed(payout_key(payout.id), format!("{RESOLUTION}{number_of:04}"));
+    let mut row = keyed(payout_key(payout.id), next_resolution(payout));
     put(&mut row, "payout_id", text(payout.id.to_string()));
     put(&mut row, "product", text(&payout.product));
     put(&mut row, "amount_fen", number(payout.amount_fen.0));

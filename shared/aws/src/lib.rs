@@ -8,19 +8,27 @@
 mod applicants;
 mod batch;
 mod due;
+mod endpoints;
 pub mod failure;
 mod firms;
 mod item;
 mod journal;
 mod ledger;
 mod ledger_rows;
+mod ledger_writes;
+mod loans;
+mod notices;
 mod queue;
 mod relations;
 mod sign_ins;
+mod transaction;
 
+pub use endpoints::DynamoEndpoints;
 pub use firms::DynamoFirms;
 pub use journal::DynamoJournal;
 pub use ledger::DynamoLedger;
+pub use loans::DynamoLoans;
+pub use notices::DynamoNotices;
 pub use queue::{QueueUrls, SqsCommandQueue};
 pub use relations::DynamoRelations;
 pub use sign_ins::DynamoSignIns;

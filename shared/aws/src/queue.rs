@@ -19,6 +19,7 @@ pub struct QueueUrls {
     pub graph_checks: Option<String>,
     pub decisions: Option<String>,
     pub payouts: Option<String>,
+    pub notices: Option<String>,
 }
 
 impl QueueUrls {
@@ -31,6 +32,7 @@ impl QueueUrls {
             Command::CheckGraph => &self.graph_checks,
             Command::Decide => &self.decisions,
             Command::PayOut => &self.payouts,
+            Command::Notify { .. } => &self.notices,
         };
         url.as_deref().ok_or_else(|| PortError::broken(SENDING, NoQueue { command }))
     }

@@ -1,20 +1,27 @@
 //! The relation graph: an application's link stands under each of its nodes, so that one query of a node tells both
-//! which applications are there and where to go on from them.
+//! which applications are there and where to go on from them. How a loan does stands under each node of its
+//! application too, once it was ever overdue.
 
 use crate::{
     batch::put_all,
     failure::port_error,
-    item::{Item, Reader, json, text},
+    item::{Item, Reader, json, number, text},
 };
 use async_trait::async_trait;
-use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ports::{
     PortError,
-    relation::{Link, Neighbours, Node, RelationGraph},
+    relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, RelationGraph},
 };
 use std::collections::BTreeSet;
 
-/// The table `relations`, `pk` = `<kind>#<hash>`, `sk` = application id.
+/// The prefix of an outcome's sort key. It sorts behind every application id, whose characters are hexadecimal.
+const OUTCOME: &str = "outcome#";
+/// Outcomes written at once.
+const WRITES_AT_ONCE: usize = 8;
+
+/// The table `relations`, `pk` = `<kind>#<hash>`; `sk` = application id for a link, `outcome#<payout id>` for an outcome.
 #[derive(Clone, Debug)]
 pub struct DynamoRelations {
     client: Client,
@@ -48,14 +55,15 @@ impl RelationGraph for DynamoRelations {
         put_all(&self.client, &self.table, ATTEMPTED, items.collect()).await
     }
 
-    /// Calls `Query`, strongly consistent, once per megabyte. Asks for one more than the limit, to know of it.
+    /// Calls `Query`, strongly consistent, once per megabyte, and again where outcomes took the place of links. Reads
+    /// outcomes first. Asks for one more than the limit, to know of it.
     async fn neighbours(&self, node: &Node, limit: u32) -> Result<Neighbours, PortError> {
-        const ATTEMPTED: &str = "reading the applications at a node";
+        const ATTEMPTED: &str = "reading what stands at a node";
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let mut links: Vec<Link> = Vec::new();
+        let mut found = Neighbours::default();
         let mut from = None;
-        while links.len() <= limit {
-            let missing = i32::try_from(limit - links.len()).unwrap_or(i32::MAX).saturating_add(1);
+        while found.links.len() <= limit {
+            let missing = i32::try_from(limit - found.links.len()).unwrap_or(i32::MAX).saturating_add(1);
             let page = self
                 .client
                 .query()
@@ -63,21 +71,66 @@ impl RelationGraph for DynamoRelations {
                 .consistent_read(true)
                 .key_condition_expression("pk = :node")
                 .expression_attribute_values(":node", text(partition(node)))
+                .scan_index_forward(false)
                 .limit(missing)
                 .set_exclusive_start_key(from)
                 .send()
                 .await
                 .map_err(|error| port_error(ATTEMPTED, &error))?;
             for item in page.items() {
-                links.push(Reader { item, attempted: ATTEMPTED }.json("link")?);
+                let reader = Reader { item, attempted: ATTEMPTED };
+                match reader.text("sk")?.starts_with(OUTCOME) {
+                    true => found.outcomes.push(reader.json("outcome")?),
+                    false => found.links.push(reader.json("link")?),
+                }
             }
             from = page.last_evaluated_key;
+            if found.outcomes.len() > limit {
+                // Whoever floods a node with outcomes hides no link behind them.
+                found.outcomes.truncate(limit);
+                found.cut_off = true;
+                if found.links.is_empty() && from.is_some() {
+                    let last_outcome = [("pk", text(partition(node))), ("sk", text(OUTCOME))];
+                    from = Some(last_outcome.map(|(name, value)| (name.to_owned(), value)).into());
+                }
+            }
             if from.is_none() {
                 break;
             }
         }
-        let cut_off = links.len() > limit;
-        links.truncate(limit);
-        Ok(Neighbours { links, cut_off })
+        found.cut_off |= found.links.len() > limit;
+        found.links.truncate(limit);
+        Ok(found)
+    }
+}
+
+#[async_trait]
+impl LoanOutcomes for DynamoRelations {
+    /// Calls `PutItem`, once per node.
+    async fn mark(&self, nodes: &[Node], outcome: &LoanOutcome) -> Result<(), PortError> {
+        let nodes: BTreeSet<&Node> = nodes.iter().collect();
+        let writes: Vec<_> = nodes.into_iter().map(|node| self.mark_one(node, outcome)).collect();
+        stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).try_collect().await
+    }
+}
+
+impl DynamoRelations {
+    async fn mark_one(&self, node: &Node, outcome: &LoanOutcome) -> Result<(), PortError> {
+        const ATTEMPTED: &str = "writing how a loan does";
+        let put = self
+            .client
+            .put_item()
+            .table_name(&self.table)
+            .item("pk", text(partition(node)))
+            .item("sk", text(format!("{OUTCOME}{}", outcome.payout)))
+            .item("version", number(outcome.version))
+            .item("outcome", json(ATTEMPTED, outcome)?)
+            .condition_expression("attribute_not_exists(pk) OR version < :version")
+            .expression_attribute_values(":version", number(outcome.version));
+        let Err(error) = put.send().await else { return Ok(()) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
+            _ => Err(port_error(ATTEMPTED, &error)),
+        }
     }
 }

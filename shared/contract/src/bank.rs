@@ -90,3 +90,82 @@ pub enum BankOutcome {
     Refused,
     Failed,
 }
+
+/// What is called back: the outcome of a payout, or a report on the loan that came of it. `outcome` or `report` tells
+/// which; both in one body are refused.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum BankMessage {
+    Outcome(BankCallback),
+    Repaid(RepaidReport),
+    Overdue(OverdueReport),
+    Settled(SettledReport),
+}
+
+/// Which report it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReportKind {
+    Repaid,
+    Overdue,
+    Settled,
+}
+
+/// The borrower has repaid. Principal and interest are told apart and not both zero.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RepaidReport {
+    #[schema(value_type = String)]
+    pub payout_id: PayoutId,
+    #[schema(value_type = String)]
+    pub application_id: ApplicationId,
+    /// `repaid`.
+    #[schema(value_type = String, example = "repaid")]
+    pub report: ReportKind,
+    /// Another one for each repayment: the same one again is the same repayment.
+    pub bank_reference: String,
+    #[schema(value_type = u64)]
+    pub principal_fen: Fen,
+    #[schema(value_type = u64)]
+    pub interest_fen: Fen,
+    /// When it was repaid.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+}
+
+/// Something is due and has not come; zero days and zero fen once nothing is overdue any more.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct OverdueReport {
+    #[schema(value_type = String)]
+    pub payout_id: PayoutId,
+    #[schema(value_type = String)]
+    pub application_id: ApplicationId,
+    /// `overdue`.
+    #[schema(value_type = String, example = "overdue")]
+    pub report: ReportKind,
+    /// Of the longest overdue instalment.
+    pub days: u32,
+    /// Principal and interest that are overdue.
+    #[schema(value_type = u64)]
+    pub overdue_fen: Fen,
+    /// As of when. The latest report counts, whenever it arrives.
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+}
+
+/// Nothing is owed any more. The principal has been reported as repaid before.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SettledReport {
+    #[schema(value_type = String)]
+    pub payout_id: PayoutId,
+    #[schema(value_type = String)]
+    pub application_id: ApplicationId,
+    /// `settled`.
+    #[schema(value_type = String, example = "settled")]
+    pub report: ReportKind,
+    pub bank_reference: String,
+    #[schema(value_type = String)]
+    pub at: Timestamp,
+}

@@ -1,9 +1,12 @@
-//! What we exchange with a channel (mini-program, online bank, mobile bank) to sign a borrower in.
+//! What we exchange with a channel (mini-program, online bank, mobile bank): to sign a borrower in, and to tell what
+//! became of an application.
 
 use domain::{
-    Channel, Label, Subject,
+    ApplicationId, Channel, Label, Subject,
+    journey::Status,
     person::{PersonName, ResidentId},
 };
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 /// `POST {channel}/exchange`, signed by us. A code works once.
@@ -32,4 +35,18 @@ pub struct ExchangeAnswer {
 pub struct VerifiedPerson {
     pub name: PersonName,
     pub resident_id: ResidentId,
+}
+
+/// `POST {channel}/notices`, signed by us: an application has an offer, or has come to its end. The message id names the
+/// notice, and is the same however often it is delivered. Any 2xx takes it.
+///
+/// `{"application_id": "…", "subject": "…", "status": "paid_out", "at": "2026-11-02T08:00:03Z"}`
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Notice {
+    pub application_id: ApplicationId,
+    /// The borrower's account as the channel itself names it.
+    pub subject: Subject,
+    pub status: Status,
+    /// When the application came to this status.
+    pub at: Timestamp,
 }

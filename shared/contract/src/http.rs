@@ -102,8 +102,22 @@ pub struct ApplicationAnswer {
     /// The bank's own reference, once the loan is paid out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank_reference: Option<String>,
+    /// How the loan does, when the application is read and the loan is paid out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub loan: Option<LoanBody>,
     /// RFC 3339, of the last change.
     pub updated_at: String,
+}
+
+/// A loan, as its bank has reported it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LoanBody {
+    #[schema(value_type = u64)]
+    pub outstanding_principal_fen: Fen,
+    /// 0 when nothing is overdue.
+    pub overdue_days: u32,
+    /// Nothing is owed any more; the firm may apply again.
+    pub settled: bool,
 }
 
 /// What we know about the firm without having asked.

@@ -12,6 +12,10 @@ pub mod setting {
     pub const FIRMS_TABLE: &str = "FIRMS_TABLE";
     /// Table of sign-ins.
     pub const SIGN_INS_TABLE: &str = "SIGN_INS_TABLE";
+    /// Table of notices to channels.
+    pub const NOTICES_TABLE: &str = "NOTICES_TABLE";
+    /// Table of what is held against endpoints of counterparties.
+    pub const ENDPOINTS_TABLE: &str = "ENDPOINTS_TABLE";
 
     /// Queue URLs, one per kind of command.
     pub const FACE_CHECKS_QUEUE: &str = "FACE_CHECKS_QUEUE";
@@ -20,6 +24,7 @@ pub mod setting {
     pub const GRAPH_CHECKS_QUEUE: &str = "GRAPH_CHECKS_QUEUE";
     pub const DECISIONS_QUEUE: &str = "DECISIONS_QUEUE";
     pub const PAYOUTS_QUEUE: &str = "PAYOUTS_QUEUE";
+    pub const NOTICES_QUEUE: &str = "NOTICES_QUEUE";
 
     /// Where this API is reached from outside, without a trailing slash; callbacks go there.
     pub const PUBLIC_URL: &str = "PUBLIC_URL";
@@ -46,7 +51,7 @@ pub mod setting {
     pub const ALLOW_LOCAL: &str = "ALLOW_LOCAL";
 }
 
-/// The index of journal entries by due time.
+/// The index of journal entries, and that of notices, by due time.
 pub const DUE_INDEX: &str = "due";
 /// The index of a payout's resolutions by bank and day.
 pub const RESOLVED_INDEX: &str = "resolved";

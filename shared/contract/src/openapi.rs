@@ -8,7 +8,7 @@ use crate::http::{
     AcceptRequest, ApplicationAnswer, ApplicationRequest, Explanation, FirmSummary, Problem, ProductBody,
     SessionAnswer, SessionRequest,
 };
-use crate::{bank::BankCallback, provider::CheckCallback};
+use crate::{bank::BankMessage, provider::CheckCallback};
 use utoipa::{
     Modify, OpenApi,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -87,7 +87,7 @@ fn firm() {}
         (status = 202, description = "The checks are running", body = ApplicationAnswer),
         (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The first request with this key is still running", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The first request with this key is still running; or the firm has a loan that is not settled", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Bad fields, each named; or the key was used for another request", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -149,11 +149,13 @@ fn face_callback() {}
 #[expect(dead_code, reason = "carries the declaration")]
 fn phone_callback() {}
 
-/// A bank's final word on a payout, signed by the bank (Standard Webhooks).
-#[utoipa::path(post, path = "/v1/callbacks/banks/{bank}", request_body = BankCallback, params(("bank" = String, Path)), responses(
+/// A bank's final word on a payout, or its report on a loan, signed by the bank (Standard Webhooks).
+#[utoipa::path(post, path = "/v1/callbacks/banks/{bank}", request_body = BankMessage, params(("bank" = String, Path)), responses(
     (status = 200, description = "Recorded, or recorded before"),
     (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "The word contradicts an earlier one", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The payout belongs to another bank", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such payout", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The word or report contradicts an earlier one, or nothing was paid out", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn bank_callback() {}

@@ -9,13 +9,17 @@ use ports::{
     Clock, PortError,
     counterparty::{Bank, Instructed},
 };
-use signing::Signer;
+use serde::Serialize;
+use signing::{MessageId, SealError, Sealer, Signer, sealing};
 use std::{collections::HashMap, sync::Arc};
 
 const INSTRUCTING: &str = "instructing a bank";
 const ASKING: &str = "asking a bank";
 
 /// `POST {bank}/payouts` and `POST {bank}/payouts/query`, each bank with its own URL and keys.
+///
+/// Bodies are JSON. To a bank that asks for sealed bodies they go as a JWE ([`signing::sealing`]) of type
+/// [`sealing::CONTENT_TYPE`]; its answers, which name no person and no account, come as JSON all the same.
 #[derive(Clone)]
 pub struct HttpBanks {
     sender: Sender,
@@ -27,6 +31,8 @@ pub struct HttpBanks {
 struct Endpoints {
     payouts: Target,
     query: Target,
+    /// Set for a bank that asks for sealed bodies.
+    sealer: Option<Sealer>,
 }
 
 /// The bank is not in the settings.
@@ -44,8 +50,20 @@ impl HttpBanks {
     pub fn with(mut self, bank: &str, url: &str, signer: &Signer) -> Result<Self, BadTarget> {
         let payouts = target(url, "/payouts", signer)?;
         let query = target(url, "/payouts/query", signer)?;
-        self.banks.insert(bank.to_owned(), Endpoints { payouts, query });
+        self.banks.insert(bank.to_owned(), Endpoints { payouts, query, sealer: None });
         Ok(self)
+    }
+
+    /// Seals what is sent to `bank` from here on. Nothing happens for a bank without an address, or without a sealer.
+    #[must_use]
+    pub fn sealing(mut self, bank: &str, sealer: Option<Sealer>) -> Self {
+        if let (Some(endpoints), Some(sealer)) = (self.banks.get_mut(bank), sealer) {
+            for target in [&mut endpoints.payouts, &mut endpoints.query] {
+                *target = target.clone().with_content_type(sealing::CONTENT_TYPE);
+            }
+            endpoints.sealer = Some(sealer);
+        }
+        self
     }
 
     fn endpoints(&self, attempted: &'static str, bank: &str) -> Result<&Endpoints, PortError> {
@@ -53,18 +71,36 @@ impl HttpBanks {
     }
 }
 
-#[async_trait]
-impl Bank for HttpBanks {
-    /// The payout id is the message id: to the bank, an instruction that is sent again is the same message.
-    async fn instruct(
+impl Endpoints {
+    /// The body of message `id` as this bank takes it. Without the sealer's help nothing is sent, rather than in clear.
+    fn body(
+        &self,
+        attempted: &'static str,
+        id: &MessageId,
+        body: &impl Serialize,
+    ) -> Result<Vec<u8>, PortError> {
+        let body = json(attempted, body)?;
+        let Some(sealer) = &self.sealer else { return Ok(body) };
+        match sealer.seal(id, &body) {
+            Ok(sealed) => Ok(sealed.into_bytes()),
+            Err(error @ SealError::Unsealed) => Err(PortError::unavailable(attempted, error)),
+            Err(error) => Err(PortError::broken(attempted, error)),
+        }
+    }
+}
+
+impl HttpBanks {
+    /// Posts an instruction once. The payout id is the message id: to the bank, an instruction that is sent again is the
+    /// same message.
+    pub(crate) async fn post_instruction(
         &self,
         bank: &str,
         instruction: &PayoutInstruction<'_>,
-    ) -> Result<Instructed, PortError> {
-        let target = &self.endpoints(INSTRUCTING, bank)?.payouts;
+    ) -> Result<Delivery, PortError> {
+        let endpoints = self.endpoints(INSTRUCTING, bank)?;
         let id = message_id(INSTRUCTING, instruction.payout_id.to_string())?;
-        let body = json(INSTRUCTING, instruction)?;
-        let delivery = self.sender.send(target, &id, body, self.clock.now()).await;
+        let body = endpoints.body(INSTRUCTING, &id, instruction)?;
+        let delivery = self.sender.send(&endpoints.payouts, &id, body, self.clock.now()).await;
         let instructed = instructed(&delivery);
         tracing::info!(
             payout_id = %instruction.payout_id,
@@ -73,25 +109,40 @@ impl Bank for HttpBanks {
             status = delivery.status(),
             "a bank was instructed: {instructed:?}"
         );
-        Ok(instructed)
+        Ok(delivery)
+    }
+
+    /// Posts a question once.
+    pub(crate) async fn post_question(&self, bank: &str, payout: PayoutId) -> Result<Delivery, PortError> {
+        let endpoints = self.endpoints(ASKING, bank)?;
+        let id = fresh_message_id(ASKING, &format!("{payout}.query"))?;
+        let body = endpoints.body(ASKING, &id, &PayoutQuery { payout_id: payout })?;
+        let delivery = self.sender.send(&endpoints.query, &id, body, self.clock.now()).await;
+        let (name, status) = (delivery.name(), delivery.status());
+        let said = usable(delivery.clone(), payout).map(|state| state.state);
+        tracing::info!(payout_id = %payout, bank, delivery = name, status, "a bank was asked: {said:?}");
+        Ok(delivery)
+    }
+}
+
+#[async_trait]
+impl Bank for HttpBanks {
+    async fn instruct(
+        &self,
+        bank: &str,
+        instruction: &PayoutInstruction<'_>,
+    ) -> Result<Instructed, PortError> {
+        Ok(instructed(&self.post_instruction(bank, instruction).await?))
     }
 
     async fn ask(&self, bank: &str, payout: PayoutId) -> Result<Option<PayoutState>, PortError> {
-        let target = &self.endpoints(ASKING, bank)?.query;
-        let id = fresh_message_id(ASKING, &format!("{payout}.query"))?;
-        let body = json(ASKING, &PayoutQuery { payout_id: payout })?;
-        let delivery = self.sender.send(target, &id, body, self.clock.now()).await;
-        let (name, status) = (delivery.name(), delivery.status());
-        let state = usable(delivery, payout);
-        let said = state.as_ref().map(|s| s.state);
-        tracing::info!(payout_id = %payout, bank, delivery = name, status, "a bank was asked: {said:?}");
-        Ok(state)
+        Ok(usable(self.post_question(bank, payout).await?, payout))
     }
 }
 
 /// What a delivery of an instruction means. Only an answer that the bank itself gave, and that cannot come from a step
 /// before or after it, says that the bank has not acted.
-fn instructed(delivery: &Delivery) -> Instructed {
+pub(crate) fn instructed(delivery: &Delivery) -> Instructed {
     match delivery {
         Delivery::Accepted { .. } => Instructed::Taken,
         // Conflict and too-early are what an idempotent receiver says of a message that it is working on.
@@ -109,18 +160,24 @@ fn instructed(delivery: &Delivery) -> Instructed {
 }
 
 /// The answer, when it is in the agreed form and speaks of the payout that was asked for.
-fn usable(delivery: Delivery, payout: PayoutId) -> Option<PayoutState> {
+pub(crate) fn usable(delivery: Delivery, payout: PayoutId) -> Option<PayoutState> {
     delivery.parse::<PayoutState>().ok().filter(|state| state.payout_id == payout)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::{Router, http::StatusCode, routing::post};
+    use axum::{
+        Router,
+        body::Bytes,
+        http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+        routing::{MethodRouter, post},
+    };
     use contract::bank::{BankState, Payee};
     use delivery::SenderConfig;
     use domain::{ApplicationId, BasisPoints, Fen, product::Approval};
     use ports::FixedClock;
+    use signing::{Verifier, WebhookHeaders};
 
     fn refused(status: u16) -> Delivery {
         Delivery::Refused { status, body: delivery::ResponseBody::default() }
@@ -157,6 +214,7 @@ mod tests {
         }
     }
 
+    const NOW: &str = "2026-11-02T08:00:00Z";
     const PAYOUT: &str = "07070707-0707-8707-8707-070707070707";
 
     fn payout() -> PayoutId {
@@ -165,15 +223,20 @@ mod tests {
 
     /// A bank on this machine that answers every instruction and question in one way.
     async fn bank(status: StatusCode, answer: &'static str) -> HttpBanks {
-        let route = post(move || async move { (status, answer) });
+        let secret = signing::keys::webhook_secret().unwrap();
+        bank_at(post(move || async move { (status, answer) }), &secret).await
+    }
+
+    /// A bank on this machine that answers as `route` does, to what is signed with `secret`.
+    async fn bank_at(route: MethodRouter, secret: &str) -> HttpBanks {
         let app = Router::new().route("/payouts", route.clone()).route("/payouts/query", route);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, app).await });
-        let signer = Signer::parse([signing::keys::webhook_secret().unwrap().as_str()]).unwrap();
+        let signer = Signer::parse([secret]).unwrap();
         let sender =
             Sender::new(SenderConfig { allow_private_addresses: true, ..SenderConfig::default() }).unwrap();
-        let clock = FixedClock::at("2026-11-02T08:00:00Z".parse().unwrap());
+        let clock = FixedClock::at(NOW.parse().unwrap());
         HttpBanks::new(sender, Arc::new(clock)).with("river-bank", &url, &signer).unwrap()
     }
 
@@ -208,6 +271,53 @@ mod tests {
         for (status, answer) in cases {
             let asked = bank(status, answer).await.ask("river-bank", payout()).await.unwrap();
             assert_eq!(asked, None, "{status} {answer}");
+        }
+    }
+
+    /// The answer of a bank that checks the signature first and opens the body then.
+    fn sealed_answer(
+        secret: &str,
+        body_key: &str,
+        headers: &HeaderMap,
+        body: &Bytes,
+    ) -> (StatusCode, String) {
+        let refused = |why: &str| (StatusCode::BAD_REQUEST, why.to_owned());
+        if headers.get(CONTENT_TYPE).unwrap() != sealing::CONTENT_TYPE {
+            return refused("not sealed");
+        }
+        let pairs = headers.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap()));
+        let headers = WebhookHeaders::from_pairs(pairs).unwrap();
+        let verifier = Verifier::parse([secret]).unwrap();
+        let Ok(id) = verifier.verify(&headers, body, NOW.parse().unwrap()) else {
+            return refused("unsigned");
+        };
+        let opened = Sealer::parse([body_key]).unwrap().open(&id, body);
+        let Ok(opened) = opened else { return refused("not for us") };
+        let opened: serde_json::Value = serde_json::from_slice(&opened).unwrap();
+        let instructed =
+            opened["payee"]["name"] == "张伟" && opened["payee"]["bank_card"] == "4111111111111111";
+        let state = if instructed || opened.as_object().unwrap().len() == 1 { "received" } else { "failed" };
+        (StatusCode::OK, serde_json::json!({"payout_id": opened["payout_id"], "state": state}).to_string())
+    }
+
+    #[tokio::test]
+    async fn a_bank_that_asks_for_sealed_bodies_gets_no_other_and_opens_them() {
+        let secret = signing::keys::webhook_secret().unwrap();
+        for body_key in [signing::keys::a256gcm_key().unwrap(), signing::keys::sm4gcm_key().unwrap()] {
+            let (theirs, held) = (secret.clone(), body_key.clone());
+            let route = post(move |headers: HeaderMap, body: Bytes| async move {
+                sealed_answer(&theirs, &held, &headers, &body)
+            });
+            let plain = bank_at(route, &secret).await;
+            assert_eq!(plain.instruct("river-bank", &instruction()).await.unwrap(), Instructed::Refused);
+            let sealer = Sealer::parse([body_key.as_str()]).unwrap();
+            let sealed = plain.sealing("river-bank", Some(sealer));
+            assert_eq!(sealed.instruct("river-bank", &instruction()).await.unwrap(), Instructed::Taken);
+            let state = sealed.ask("river-bank", payout()).await.unwrap().unwrap();
+            assert_eq!(state.state, BankState::Received);
+            let other = Sealer::parse([signing::keys::a256gcm_key().unwrap().as_str()]).unwrap();
+            let unreadable = sealed.sealing("river-bank", Some(other));
+            assert_eq!(unreadable.instruct("river-bank", &instruction()).await.unwrap(), Instructed::Refused);
         }
     }
 

@@ -13,10 +13,16 @@
 mod bank;
 pub mod callbacks;
 mod channel;
+mod guard;
+mod guarded;
+mod notices;
 mod provider;
 
 pub use bank::HttpBanks;
 pub use channel::HttpChannelExchange;
+pub use guard::{BELIEVED_FOR, Guard, Passage};
+pub use guarded::GuardedBanks;
+pub use notices::HttpChannelNotices;
 pub use provider::{CheckKind, HttpCheckProvider};
 
 use delivery::{BadTarget, Delivery, Target};

@@ -13,11 +13,13 @@
 mod address;
 mod http;
 mod outcome;
+mod schedule;
 mod sender;
 mod transport;
 
 pub use address::is_public;
 pub use http::{ClientUnavailable, HttpTransport};
 pub use outcome::{Delivery, ResponseBody, Unanswered};
+pub use schedule::Schedule;
 pub use sender::{BadTarget, Sender, SenderConfig, Target};
 pub use transport::{Answer, LONGEST_RETRY_AFTER, SignedRequest, Transport};

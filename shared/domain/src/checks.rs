@@ -60,6 +60,12 @@ pub struct GraphFeatures {
     pub phone_applications: u32,
     /// Applications from this network, this one included; weak evidence, never joins a ring.
     pub network_applications: u32,
+    /// Loans of other applications that are overdue now, by any day, and share a joining node with this one.
+    #[serde(default)]
+    pub overdue_neighbours: u32,
+    /// Days of the one among them that is overdue longest; 0 without any.
+    #[serde(default)]
+    pub longest_overdue_days: u32,
     /// The fan-out or read budget cut the traversal off: the numbers are lower bounds.
     pub cut_off: bool,
     /// Why the members hang together, strongest first, at most 32.

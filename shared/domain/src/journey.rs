@@ -153,6 +153,11 @@ pub enum Command {
     Decide,
     /// Instruct the bank, or, when it has been instructed, ask it.
     PayOut,
+    /// Tell the channel that entry `entry` of the journal brought the journey to `status`.
+    Notify {
+        status: Status,
+        entry: u32,
+    },
 }
 
 /// Where a journey stands.
@@ -194,6 +199,12 @@ impl Status {
             self,
             Status::PaidOut | Status::Declined | Status::Expired | Status::Cancelled | Status::PayoutFailed
         )
+    }
+
+    /// Whether the borrower's channel is told when a journey comes here: an offer that waits for the borrower, and every
+    /// end.
+    pub const fn is_told(self) -> bool {
+        self.is_end() || matches!(self, Status::Offered)
     }
 }
 
@@ -347,6 +358,13 @@ impl Journey {
             Status::Accepted | Status::PayoutRequested => vec![Command::PayOut],
             _ => Vec::new(),
         }
+    }
+
+    /// What the channel is told when entry `entry` has brought the journey here from `before`. The journey does not wait
+    /// for it, so it is no [`Self::outstanding`] command.
+    pub fn notice(&self, before: Option<Status>, entry: u32) -> Option<Command> {
+        let has_changed = before != Some(self.status);
+        (has_changed && self.status.is_told()).then_some(Command::Notify { status: self.status, entry })
     }
 
     /// When somebody has to look at this journey again if nothing happens; `None` at an end.

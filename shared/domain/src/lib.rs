@@ -12,6 +12,7 @@ pub mod ids;
 pub mod journey;
 pub mod label;
 pub mod ledger;
+pub mod loan;
 pub mod money;
 pub mod person;
 pub mod product;

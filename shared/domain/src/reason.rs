@@ -43,6 +43,7 @@ reasons! {
     ScoreLow "SCORE_LOW" "综合信用评分未达到要求" "The credit score is below what the product asks for"
     DataMissing "DATA_MISSING" "可用数据不足，无法评估" "There is too little data about the firm to decide"
     RingSuspected "RING_SUSPECTED" "申请与其他申请存在异常关联" "The application is unusually linked with other applications"
+    OverdueLinked "OVERDUE_LINKED" "申请与逾期三十天以上的贷款存在关联" "The application is closely linked with a loan that is overdue by 30 days or more"
     AmountTooHigh "AMOUNT_TOO_HIGH" "申请金额超过可授信额度，已调整" "The amount was lowered to what the firm's record supports"
     AmountUnsupported "AMOUNT_UNSUPPORTED" "企业经营数据可支持的额度低于该产品的最低金额" "The firm's record supports less than the product's smallest loan"
     FirmTooYoung "FIRM_TOO_YOUNG" "企业成立时间不足" "The firm was founded too recently"

@@ -74,6 +74,8 @@ fn graph(ring_size: u32) -> Event {
         card_applications: 1,
         phone_applications: 1,
         network_applications: 1,
+        overdue_neighbours: 0,
+        longest_overdue_days: 0,
         cut_off: false,
         evidence: vec![],
     };
@@ -378,6 +380,16 @@ fn checks_and_offers_run_out_of_time_but_an_accepted_offer_does_not() {
         assert!(!journey.has_expired(at()));
         assert_eq!(journey.has_expired(late), runs_out, "{status}");
     }
+}
+
+#[test]
+fn a_graph_check_from_before_loans_were_watched_reads_back_without_overdue_neighbours() {
+    let mut written = serde_json::to_value(graph(2)).unwrap();
+    let features = written.pointer_mut("/features").and_then(|f| f.as_object_mut()).unwrap();
+    assert!(
+        features.remove("overdue_neighbours").is_some() && features.remove("longest_overdue_days").is_some()
+    );
+    assert_eq!(serde_json::from_value::<Event>(written).unwrap(), graph(2));
 }
 
 #[test]

@@ -8,9 +8,12 @@
 
 pub mod applicants;
 pub mod due;
+pub mod endpoints;
 pub mod firms;
 pub mod journal;
 pub mod ledger;
+pub mod loans;
+pub mod notices;
 pub mod relations;
 pub mod sign_ins;
 

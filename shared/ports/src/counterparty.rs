@@ -1,13 +1,14 @@
 //! The world outside: channels, check providers, banks. Each speaks signed HTTP.
 
-use crate::PortError;
+use crate::{PortError, notices::NoticeId};
 use async_trait::async_trait;
 use contract::{
     bank::{PayoutInstruction, PayoutState},
-    channel::ExchangeAnswer,
+    channel::{ExchangeAnswer, Notice},
     provider::StartCheck,
 };
 use domain::{Channel, PayoutId};
+use jiff::Timestamp;
 
 /// Why a one-time code did not sign anybody in.
 #[derive(Debug, thiserror::Error)]
@@ -22,6 +23,27 @@ pub enum ExchangeError {
 #[async_trait]
 pub trait ChannelExchange: Send + Sync {
     async fn exchange(&self, channel: Channel, code: &str) -> Result<ExchangeAnswer, ExchangeError>;
+}
+
+/// What became of telling a channel something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// The channel has taken it.
+    Taken,
+    /// It was not taken, or nobody knows. `outcome` is the name of the delivery's outcome; `not_before` is when the
+    /// channel may be told again at the earliest, where it says so.
+    NotTaken { outcome: &'static str, not_before: Option<Timestamp> },
+    /// Nothing was sent: the channel has asked for time.
+    HeldBack { until: Timestamp },
+    /// Nothing was sent: the channel's endpoint is disabled.
+    Disabled,
+}
+
+/// A channel's back end, as a listener.
+#[async_trait]
+pub trait ChannelNotices: Send + Sync {
+    /// Delivers a notice once, under its name. Delivering the same notice again does no harm.
+    async fn tell(&self, channel: Channel, id: &NoticeId, notice: &Notice) -> Result<Told, PortError>;
 }
 
 /// A provider of the face or the phone check.

@@ -30,6 +30,8 @@ pub enum Resolved {
     Done,
     /// Somebody else has resolved the payout in the meantime: read again, think again.
     Taken,
+    /// The bank has reported on the loan, so its payout cannot be reversed; nothing changed.
+    LoanReported,
 }
 
 /// A payout as it was resolved on one day, for the comparison with the bank's statement.
@@ -59,7 +61,7 @@ pub trait Ledger: Send + Sync {
     async fn get(&self, id: PayoutId) -> Result<Option<Payout>, PortError>;
 
     /// Writes the next resolution of a payout that was read as `payout`, and makes its movement. A movement back to
-    /// the limit gives up the firm's claim.
+    /// the limit gives up the firm's claim. [`Movement::Reverse`] is refused once the bank has reported on the loan.
     async fn resolve(
         &self,
         payout: &Payout,

@@ -6,9 +6,12 @@ pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod counterparty;
+pub mod endpoints;
 pub mod firms;
 pub mod journal;
 pub mod ledger;
+pub mod loans;
+pub mod notices;
 pub mod relation;
 pub mod sign_ins;
 

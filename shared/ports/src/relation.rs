@@ -2,7 +2,7 @@
 
 use crate::PortError;
 use async_trait::async_trait;
-use domain::{ApplicationId, FirmCode};
+use domain::{ApplicationId, FirmCode, PayoutId};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -50,11 +50,24 @@ pub struct Link {
     pub at: Timestamp,
 }
 
-/// The applications at a node.
+/// How a loan does, as it stands under each node of its application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoanOutcome {
+    pub payout: PayoutId,
+    /// Zero when nothing is overdue.
+    pub overdue_days: u32,
+    /// Of the report that says so.
+    pub at: Timestamp,
+    /// Of the loan; tells the later of two outcomes.
+    pub version: u64,
+}
+
+/// What stands at a node: the applications, and how the loans among them do that were ever overdue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Neighbours {
     pub links: Vec<Link>,
-    /// There are more than the limit.
+    pub outcomes: Vec<LoanOutcome>,
+    /// There are more of either than the limit.
     pub cut_off: bool,
 }
 
@@ -64,6 +77,14 @@ pub trait RelationGraph: Send + Sync {
     /// Writes the link under each of its nodes. Writing it again changes nothing.
     async fn link(&self, link: &Link) -> Result<(), PortError>;
 
-    /// At most `limit` links at a node.
+    /// At most `limit` links and as many outcomes at a node. However many outcomes there are, they hide no link.
     async fn neighbours(&self, node: &Node, limit: u32) -> Result<Neighbours, PortError>;
+}
+
+/// Where outcomes of loans are put into the graph.
+#[async_trait]
+pub trait LoanOutcomes: Send + Sync {
+    /// Writes the outcome under each of the nodes, unless a later one of the same loan stands there. May write some
+    /// and fail; writing again completes it.
+    async fn mark(&self, nodes: &[Node], outcome: &LoanOutcome) -> Result<(), PortError>;
 }

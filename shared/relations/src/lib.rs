@@ -10,6 +10,9 @@
 //! the same reason a node with more than [`FAN_OUT`] applications joins nobody (a device in a service hall); whoever
 //! floods a node to hide in the crowd shows in its count instead. A person is the exception and always joins: nobody
 //! is the legal representative of fifty applicants by accident, and no count would tell.
+//!
+//! Loans that went overdue stand at the nodes of their applications too. An application that shares a joining node with
+//! one of them is linked with that debt.
 
 mod neighbourhood;
 mod ring;

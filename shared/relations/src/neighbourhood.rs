@@ -1,8 +1,8 @@
 //! What has been read around one application, and what is to be read next.
 
 use crate::{MAX_READS, WINDOW, is_strong};
-use domain::ApplicationId;
-use ports::relation::{Link, Neighbours, Node, NodeKind};
+use domain::{ApplicationId, PayoutId};
+use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -19,6 +19,8 @@ pub struct Neighbourhood {
 #[derive(Clone, Debug)]
 struct Crowd {
     links: BTreeMap<ApplicationId, Link>,
+    /// Days overdue, of the loans that are. A loan runs for longer than the window, so its age does not matter.
+    overdue: BTreeMap<PayoutId, u32>,
     /// How many applications are there at least: those in the window, or all that were read when there are more.
     count: u32,
     cut_off: bool,
@@ -69,13 +71,29 @@ impl Neighbourhood {
             ids.insert(self.own.application);
         }
         let count = u32::try_from(ids.len()).unwrap_or(u32::MAX);
-        self.read.insert(node, Crowd { links, count, cut_off: found.cut_off });
+        let is_overdue = |outcome: &LoanOutcome| {
+            outcome.overdue_days > 0 && outcome.payout != self.own.application.payout_id()
+        };
+        let overdue = found.outcomes.into_iter().filter(is_overdue).map(|o| (o.payout, o.overdue_days));
+        let overdue = overdue.collect();
+        self.read.insert(node, Crowd { links, overdue, count, cut_off: found.cut_off });
     }
 
     /// Applications at the application's own node of a kind, itself included.
     pub(crate) fn count(&self, kind: NodeKind) -> u32 {
         let nodes = self.own.nodes.iter().filter(|node| node.kind == kind);
         nodes.filter_map(|node| self.read.get(node)).map(|crowd| crowd.count).max().unwrap_or(1)
+    }
+
+    /// The loans of other applications that are overdue and share a joining node with this one: how many, and the days
+    /// of the one that is overdue longest. One hop only: who shares nothing with a debtor answers for no debt.
+    pub(crate) fn overdue(&self) -> (u32, u32) {
+        let joining = self.own.nodes.iter().filter(|node| self.joins(node));
+        let crowds = joining.filter_map(|node| self.read.get(node));
+        let loans: BTreeMap<PayoutId, u32> =
+            crowds.flat_map(|crowd| crowd.overdue.iter().map(|(id, days)| (*id, *days))).collect();
+        let count = u32::try_from(loans.len()).unwrap_or(u32::MAX);
+        (count, loans.into_values().max().unwrap_or(0))
     }
 
     /// Whether anything within two hops was left unread, so that sizes and counts are lower bounds.

@@ -26,6 +26,7 @@ impl Ring {
         let members = neighbourhood.members();
         let firms: BTreeSet<&FirmCode> = members.values().map(|link| &link.firm).collect();
         let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let (overdue_neighbours, longest_overdue_days) = neighbourhood.overdue();
         let features = GraphFeatures {
             ring_size: size(members.len()),
             ring_firms: size(firms.len()),
@@ -33,6 +34,8 @@ impl Ring {
             card_applications: neighbourhood.count(NodeKind::Card),
             phone_applications: neighbourhood.count(NodeKind::Phone),
             network_applications: neighbourhood.count(NodeKind::Network),
+            overdue_neighbours,
+            longest_overdue_days,
             cut_off: neighbourhood.cut_off(),
             evidence: evidence(neighbourhood, &members),
         };

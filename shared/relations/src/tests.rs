@@ -3,7 +3,7 @@
 use crate::*;
 use domain::{ApplicationId, FirmCode};
 use jiff::Timestamp;
-use ports::relation::Neighbours;
+use ports::relation::{LoanOutcome, Neighbours};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -43,6 +43,11 @@ fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
 
 /// Reads a graph as the function does: both hops, each node once, at most [`FAN_OUT`] applications at a node.
 fn ring(graph: &[Link], own: &Link) -> Ring {
+    ring_with_loans(graph, own, &[])
+}
+
+/// The same with loans of these applications that are overdue for so many days.
+fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
     let at = |node: &Node| {
         let mut links: Vec<Link> = graph.iter().filter(|l| l.nodes.contains(node)).cloned().collect();
         let cut_off = links.len() > FAN_OUT as usize;
@@ -50,7 +55,16 @@ fn ring(graph: &[Link], own: &Link) -> Ring {
             links.sort_by_key(|l| l.application);
             links.truncate(FAN_OUT as usize);
         }
-        Neighbours { links, cut_off }
+        let at_node =
+            |loan: &&(u8, u32)| graph.iter().any(|l| l.application == id(loan.0) && l.nodes.contains(node));
+        let outcome = |(application, overdue_days): &(u8, u32)| LoanOutcome {
+            payout: id(*application).payout_id(),
+            overdue_days: *overdue_days,
+            at: day(0),
+            version: 1,
+        };
+        let outcomes = loans.iter().filter(at_node).map(outcome).collect();
+        Neighbours { links, outcomes, cut_off }
     };
     let mut around = Neighbourhood::around(own.clone());
     let mut reads = 0;
@@ -150,6 +164,50 @@ fn links_older_than_the_window_do_not_count() {
     let latest = ring(&graph, &graph[2]);
     assert_eq!((sizes(&latest), latest.features.device_applications), ((2, 2), 2));
     assert_eq!(sizes(&ring(&graph, &graph[1])), (3, 3));
+}
+
+fn overdue(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> (u32, u32) {
+    let features = ring_with_loans(graph, own, loans).features;
+    (features.overdue_neighbours, features.longest_overdue_days)
+}
+
+#[test]
+fn an_overdue_loan_counts_for_who_shares_a_strong_node_with_it_and_once() {
+    let graph = [
+        link(1, 1, "person p, card a", 0),
+        link(2, 2, "person p, card a", 1),
+        link(3, 3, "card a", 1),
+        link(4, 4, "network n, address s", 1),
+        link(5, 5, "network n, address s", 1),
+        link(6, 1, "device x", 1),
+    ];
+    let loans = [(1, 31), (2, 5), (4, 90)];
+    assert_eq!(overdue(&graph, &graph[1], &loans), (1, 31), "its own loan and another node make no second");
+    assert_eq!(overdue(&graph, &graph[2], &loans), (2, 31));
+    assert_eq!(overdue(&graph, &graph[4], &loans), (0, 0), "network and address tie nobody");
+    assert_eq!(overdue(&graph, &graph[5], &loans), (1, 31), "the firm itself does");
+}
+
+#[test]
+fn a_loan_that_was_repaid_or_is_two_hops_away_is_held_against_nobody() {
+    let graph = [link(1, 1, "device a", 0), link(2, 2, "device a, card b", 0), link(3, 3, "card b", 0)];
+    assert_eq!(overdue(&graph, &graph[1], &[(1, 0)]), (0, 0));
+    assert_eq!(overdue(&graph, &graph[2], &[(1, 31)]), (0, 0));
+}
+
+#[test]
+fn a_loan_is_overdue_however_long_ago_its_application_was() {
+    let graph = [link(1, 1, "person p", 0), link(2, 2, "person p", 300)];
+    assert_eq!(overdue(&graph, &graph[1], &[(1, 200)]), (1, 200));
+}
+
+#[test]
+fn an_overdue_loan_in_a_crowd_ties_nobody_but_its_person() {
+    let mut graph: Vec<Link> =
+        (1..=100).map(|n| link(n, n.into(), &format!("device hall, person {}", n % 50), 0)).collect();
+    assert_eq!(overdue(&graph, &graph[0], &[(2, 31)]), (0, 0));
+    graph[1] = link(2, 2, "device hall, person 1", 0);
+    assert_eq!(overdue(&graph, &graph[0], &[(2, 31)]), (1, 31));
 }
 
 #[test]

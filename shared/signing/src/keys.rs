@@ -3,6 +3,7 @@
 //! The local runner uses these to write its key file once. On AWS the same text forms are what the secret store
 //! holds, so one parser serves both.
 
+use crate::national::{self, NationalCrypto};
 use aws_lc_rs::{
     rand,
     signature::{Ed25519KeyPair, KeyPair},
@@ -21,6 +22,10 @@ pub enum KeyError {
     Length,
     #[error("the key is not a usable Ed25519 key")]
     NotEd25519,
+    #[error("the key is not a usable SM2 key")]
+    NotSm2,
+    #[error("the key is not a usable SM4 key")]
+    NotSm4,
     #[error("no key was given")]
     Missing,
     #[error("more than {} keys were given", crate::webhook::MAX_KEYS)]
@@ -68,6 +73,35 @@ pub fn webhook_key_pair() -> Result<(String, String), KeyError> {
     let public = pair.public_key().as_ref();
     let private = [seed.as_ref(), public].concat();
     Ok((format!("whsk_{}", STANDARD.encode(private)), format!("whpk_{}", STANDARD.encode(public))))
+}
+
+/// A new SM2 webhook key pair, as `(whsm2sk_<base64 of the scalar>, whsm2pk_<base64 of the uncompressed point>)`.
+///
+/// For keys that live in this process. A certified module makes its own keys and never gives them out; see
+/// [`crate::national`].
+pub fn sm2_key_pair() -> Result<(String, String), KeyError> {
+    // About one in 2^32 scalars lies outside the group, so a second draw is already a curiosity.
+    for _ in 0..DRAWS {
+        let scalar = random_bytes::<{ national::SM2_SCALAR_BYTES }>()?;
+        if let Ok(key) = national::Software.sm2_private_key(&scalar) {
+            let public = STANDARD.encode(key.public_point());
+            return Ok((format!("whsm2sk_{}", STANDARD.encode(scalar)), format!("whsm2pk_{public}")));
+        }
+    }
+    Err(KeyError::NoRandomness)
+}
+
+/// Draws of a scalar before the generator is held to be broken.
+const DRAWS: usize = 8;
+
+/// A new AES-256 key for sealed bodies, as `whenc_a256gcm_<base64>`.
+pub fn a256gcm_key() -> Result<String, KeyError> {
+    Ok(format!("whenc_a256gcm_{}", STANDARD.encode(random_bytes::<32>()?)))
+}
+
+/// A new SM4 key for sealed bodies, as `whenc_sm4gcm_<base64>`.
+pub fn sm4gcm_key() -> Result<String, KeyError> {
+    Ok(format!("whenc_sm4gcm_{}", STANDARD.encode(random_bytes::<{ national::SM4_KEY_BYTES }>()?)))
 }
 
 /// A new key of 32 bytes for [`crate::KeyedHasher`], as base64.
@@ -121,6 +155,10 @@ mod tests {
         let (private, public) = webhook_key_pair().unwrap();
         Secret::parse(&private).unwrap();
         VerifyKey::parse(&public).unwrap();
+        let (private, public) = sm2_key_pair().unwrap();
+        Secret::parse(&private).unwrap();
+        VerifyKey::parse(&public).unwrap();
+        crate::Sealer::parse([a256gcm_key().unwrap().as_str(), &sm4gcm_key().unwrap()]).unwrap();
         let hashing = decode_base64(&hashing_key().unwrap()).unwrap();
         crate::KeyedHasher::new(&hashing).unwrap();
         let token = token_key_pair().unwrap();

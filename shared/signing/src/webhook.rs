@@ -1,13 +1,21 @@
 //! Webhook signatures as the Standard Webhooks specification 1.0.0 has them.
 //!
 //! What is signed is `{webhook-id}.{webhook-timestamp}.{body}`; the header `webhook-signature` holds one or more
-//! values, separated by spaces: `v1,<base64>` for HMAC-SHA256, `v1a,<base64>` for Ed25519. Several values let a key
-//! be changed without a gap: the sender signs with the old and the new one, the receiver trusts both for a while.
+//! values, separated by spaces: `v1,<base64>` for HMAC-SHA256, `v1a,<base64>` for Ed25519, and beyond the specification
+//! `v1sm2,<base64>` for SM2 over SM3. Several values let a key be changed without a gap: the sender signs with the old
+//! and the new one, the receiver trusts both for a while.
+//!
+//! An SM2 signature is the DER SEQUENCE of r and s (GM/T 0009-2012), made under the user id
+//! [`crate::national::SM2_USER_ID`]. Receivers that know only the specification pass its version over.
 //!
 //! A verified message is genuine and fresh. Inside its five minutes it can still be sent twice, so the caller records
 //! the [`MessageId`] and acts on it once.
 
-use crate::{keyed_hash::KeyedHash, keys::KeyError};
+use crate::{
+    keyed_hash::KeyedHash,
+    keys::KeyError,
+    national::{self, ProviderFailed, Sm2PrivateKey, Sm2PublicKey},
+};
 use aws_lc_rs::{
     hmac,
     signature::{ED25519, Ed25519KeyPair, KeyPair, VerificationAlgorithm},
@@ -131,7 +139,11 @@ impl WebhookHeaders {
     }
 }
 
-/// A key that signs: `whsec_` (HMAC-SHA256, shared with the receiver) or `whsk_` (Ed25519 private key).
+/// Longest text behind `whsm2sk_` in bytes: a scalar has 32, a certified module's name of a key may have more.
+const LONGEST_SM2_PRIVATE: usize = 256;
+
+/// A key that signs: `whsec_` (HMAC-SHA256, shared with the receiver), `whsk_` (Ed25519 private key) or `whsm2sk_` (SM2
+/// private key).
 #[derive(Clone)]
 pub struct Secret(SecretKind);
 
@@ -139,14 +151,19 @@ pub struct Secret(SecretKind);
 enum SecretKind {
     Symmetric(Arc<hmac::Key>),
     Ed25519(Arc<Ed25519KeyPair>),
+    Sm2(Arc<dyn Sm2PrivateKey>, Arc<dyn Sm2PublicKey>),
 }
 
 impl Secret {
     /// Parses `whsec_<base64 of 24 to 64 bytes>`, or `whsk_<base64 of the 32-byte seed, with or without the
-    /// 32-byte public key after it>`.
+    /// 32-byte public key after it>`, or `whsm2sk_<base64 of the 32-byte scalar>` (what stands there with a certified
+    /// module, [`crate::national`] says).
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if let Some(encoded) = text.strip_prefix("whsec_") {
             return Ok(Self(SecretKind::Symmetric(Arc::new(symmetric(encoded)?))));
+        }
+        if let Some(encoded) = text.strip_prefix("whsm2sk_") {
+            return Ok(Self(sm2_private(encoded)?));
         }
         let encoded = text.strip_prefix("whsk_").ok_or(KeyError::Prefix)?;
         let bytes = crate::keys::decode_base64(encoded)?;
@@ -163,14 +180,17 @@ impl Secret {
         VerifyKey(match &self.0 {
             SecretKind::Symmetric(key) => VerifyKind::Symmetric(Arc::clone(key)),
             SecretKind::Ed25519(pair) => VerifyKind::Ed25519(pair.public_key().as_ref().to_vec()),
+            SecretKind::Sm2(_, public) => VerifyKind::Sm2(Arc::clone(public)),
         })
     }
 
-    fn signature(&self, content: &[u8]) -> String {
-        match &self.0 {
+    /// `Err` only from a certified module: keys in this process always sign.
+    fn signature(&self, content: &[u8]) -> Result<String, ProviderFailed> {
+        Ok(match &self.0 {
             SecretKind::Symmetric(key) => format!("v1,{}", STANDARD.encode(hmac::sign(key, content))),
             SecretKind::Ed25519(pair) => format!("v1a,{}", STANDARD.encode(pair.sign(content))),
-        }
+            SecretKind::Sm2(private, _) => format!("v1sm2,{}", STANDARD.encode(private.sign(content)?)),
+        })
     }
 }
 
@@ -180,7 +200,7 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A key that checks: `whsec_` (HMAC-SHA256) or `whpk_` (Ed25519 public key).
+/// A key that checks: `whsec_` (HMAC-SHA256), `whpk_` (Ed25519 public key) or `whsm2pk_` (SM2 public key).
 #[derive(Clone)]
 pub struct VerifyKey(VerifyKind);
 
@@ -188,13 +208,20 @@ pub struct VerifyKey(VerifyKind);
 enum VerifyKind {
     Symmetric(Arc<hmac::Key>),
     Ed25519(Vec<u8>),
+    Sm2(Arc<dyn Sm2PublicKey>),
 }
 
 impl VerifyKey {
-    /// Parses `whsec_<base64 of 24 to 64 bytes>` or `whpk_<base64 of 32 bytes>`.
+    /// Parses `whsec_<base64 of 24 to 64 bytes>`, `whpk_<base64 of 32 bytes>`, or `whsm2pk_<base64 of the 65 bytes of an
+    /// uncompressed point>`.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         if let Some(encoded) = text.strip_prefix("whsec_") {
             return Ok(Self(VerifyKind::Symmetric(Arc::new(symmetric(encoded)?))));
+        }
+        if let Some(encoded) = text.strip_prefix("whsm2pk_") {
+            let bytes = crate::keys::decode_base64(encoded)?;
+            let point = bytes.as_slice().try_into().map_err(|_| KeyError::Length)?;
+            return Ok(Self(VerifyKind::Sm2(national::provider().sm2_public_key(point)?)));
         }
         let encoded = text.strip_prefix("whpk_").ok_or(KeyError::Prefix)?;
         let bytes = crate::keys::decode_base64(encoded)?;
@@ -208,6 +235,7 @@ impl VerifyKey {
             (VerifyKind::Ed25519(key), Signature::Ed25519(bytes)) => {
                 ED25519.verify_sig(key, content, bytes).is_ok()
             }
+            (VerifyKind::Sm2(key), Signature::Sm2(der)) => key.verifies(content, der),
             _ => false,
         }
     }
@@ -226,6 +254,21 @@ fn symmetric(encoded: &str) -> Result<hmac::Key, KeyError> {
     }
     Ok(hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
+
+fn sm2_private(encoded: &str) -> Result<SecretKind, KeyError> {
+    let bytes = crate::keys::decode_base64(encoded)?;
+    if !(1..=LONGEST_SM2_PRIVATE).contains(&bytes.len()) {
+        return Err(KeyError::Length);
+    }
+    let private = national::provider().sm2_private_key(&bytes)?;
+    let public = national::provider().sm2_public_key(&private.public_point())?;
+    Ok(SecretKind::Sm2(private, public))
+}
+
+/// A certified module did not sign. Nothing was sent; the same message may be tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the message could not be signed")]
+pub struct Unsigned(#[from] ProviderFailed);
 
 /// Signs messages with every key that is in use, one signature for each. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -249,11 +292,39 @@ impl Signer {
     ///
     /// `now` is the time of this attempt: a message delivered again keeps its id and gets a new time, or the receiver
     /// would have to refuse it after five minutes.
+    ///
+    /// Where a key lives in a certified module, use [`Self::try_sign`]: here a signature that the module fails to give is
+    /// left out, and a receiver that knows no other key refuses the message.
     pub fn sign(&self, id: &MessageId, now: Timestamp, body: &[u8]) -> WebhookHeaders {
+        let (headers, _) = self.signed(id, now, body);
+        headers
+    }
+
+    /// [`Self::sign`], or [`Unsigned`] when a certified module failed to sign with any of the keys.
+    pub fn try_sign(&self, id: &MessageId, now: Timestamp, body: &[u8]) -> Result<WebhookHeaders, Unsigned> {
+        match self.signed(id, now, body) {
+            (headers, None) => Ok(headers),
+            (_, Some(failed)) => Err(failed.into()),
+        }
+    }
+
+    /// The headers with every signature that could be made, and why one could not.
+    fn signed(
+        &self,
+        id: &MessageId,
+        now: Timestamp,
+        body: &[u8],
+    ) -> (WebhookHeaders, Option<ProviderFailed>) {
         let timestamp = now.as_second().to_string();
         let content = signed_content(id.as_str(), &timestamp, body);
-        let signatures: Vec<String> = self.secrets.iter().map(|secret| secret.signature(&content)).collect();
-        WebhookHeaders { id: id.to_string(), timestamp, signature: signatures.join(" ") }
+        let (mut signatures, mut failed) = (Vec::new(), None);
+        for secret in self.secrets.iter() {
+            match secret.signature(&content) {
+                Ok(signature) => signatures.push(signature),
+                Err(error) => failed = Some(error),
+            }
+        }
+        (WebhookHeaders { id: id.to_string(), timestamp, signature: signatures.join(" ") }, failed)
     }
 }
 
@@ -327,6 +398,7 @@ impl Verifier {
 enum Signature {
     Hmac(Vec<u8>),
     Ed25519(Vec<u8>),
+    Sm2(Vec<u8>),
 }
 
 fn count(keys: usize) -> Result<(), KeyError> {
@@ -364,7 +436,7 @@ fn check_window(sent: Timestamp, now: Timestamp) -> Result<(), VerifyError> {
     }
 }
 
-/// Splits `v1,<base64> v1a,<base64> …`. Versions that are not known yet are passed over, as the specification asks.
+/// Splits `v1,<base64> v1a,<base64> v1sm2,<base64> …`. Versions that are not known yet are passed over, as the specification asks.
 fn parse_signatures(header: &str) -> Result<Vec<Signature>, VerifyError> {
     let mut signatures = Vec::new();
     for (index, entry) in header.split(' ').enumerate() {
@@ -376,6 +448,7 @@ fn parse_signatures(header: &str) -> Result<Vec<Signature>, VerifyError> {
         match version {
             "v1" => signatures.push(Signature::Hmac(decoded()?)),
             "v1a" => signatures.push(Signature::Ed25519(decoded()?)),
+            "v1sm2" => signatures.push(Signature::Sm2(decoded()?)),
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use domain::{
     ApplicationId,
-    journey::{AcceptedBy, Command, Event, Journey, Status, TransitionError, transition},
+    journey::{AcceptedBy, Command, Event, Journey, STEP_DUE_AFTER, Status, TransitionError, transition},
 };
 use jiff::Timestamp;
 use ports::{
@@ -22,6 +22,15 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// The notice of where the journey stands, as the entry that brought it there emitted it.
+    pub fn notice(&self) -> Option<Command> {
+        let emitted = self.entries.iter().rev().flat_map(|entry| &entry.commands).copied();
+        let mut notices = emitted.filter(|command| matches!(command, Command::Notify { .. }));
+        notices.next().filter(
+            |command| matches!(command, Command::Notify { status, .. } if *status == self.journey.status),
+        )
+    }
+
     /// Whether a later entry has entered the due index for certain, so that this one need not be looked after any more.
     pub fn is_superseded(&self, number: u32) -> bool {
         self.entries.iter().any(|entry| entry.number > number && entry.events.iter().any(starts))
@@ -146,11 +155,13 @@ impl Journeys {
         }
         let Some(journey) = state else { return Err(AdvanceError::NotFound) };
         let before = loaded.map(|l| l.journey.outstanding()).unwrap_or_default();
-        let commands: Vec<Command> =
+        let mut commands: Vec<Command> =
             journey.outstanding().into_iter().filter(|c| !before.contains(c)).collect();
         let number = loaded.map_or(0, |l| l.entries.len() as u32) + 1;
+        let came_from = loaded.map(|l| l.journey.status);
+        commands.extend(journey.notice(came_from, number));
         let entry = Entry { number, at, by: self.by.to_owned(), events: events.to_vec(), commands };
-        match self.journal.append(id, &entry, armed(&journey, events)).await {
+        match self.journal.append(id, &entry, armed(came_from, &journey, events)).await {
             Ok(()) => {}
             Err(AppendError::Taken) => return Ok(None),
             Err(AppendError::Port(error)) => return Err(error.into()),
@@ -159,13 +170,17 @@ impl Journeys {
         Ok(Some(journey))
     }
 
-    /// Sends again what the recorded step emitted and nobody has acted on.
+    /// Sends again what the recorded step emitted and nobody has acted on, and its notice, of which the journal does not
+    /// know whether it arrived.
     async fn send_again(&self, loaded: &Loaded, event: &Event) -> Result<(), AdvanceError> {
         let recorded =
             loaded.entries.iter().rev().find(|e| e.events.iter().any(|known| known.same_step(event)));
         let outstanding = loaded.journey.outstanding();
         let commands: Vec<Command> = recorded
-            .map(|entry| entry.commands.iter().copied().filter(|c| outstanding.contains(c)).collect())
+            .map(|entry| {
+                let waited_for = |c: &Command| outstanding.contains(c) || matches!(c, Command::Notify { .. });
+                entry.commands.iter().copied().filter(waited_for).collect()
+            })
             .unwrap_or_default();
         self.commands.send(loaded.journey.application.id, &commands).await?;
         Ok(())
@@ -174,13 +189,25 @@ impl Journeys {
 
 /// Which entries enter the due index. Not all that emit commands: a message or callback whose commands were lost
 /// comes again and sends them, so only what a borrower's request starts needs somebody to look after it. From the
-/// first entry on the sweeper looks again for as long as the journey lives. Two more enter anew, because they end a
-/// wait that may have moved the next look to the end of the offer: an acceptance, and a ring that takes an offer back.
-/// Most applications cost the index one write.
-fn armed(journey: &Journey, events: &[Event]) -> Option<Timestamp> {
+/// first entry on the sweeper looks again for as long as the journey lives, and its last look sends the notice of where
+/// the journey stands once more. Some enter anew, because they end a wait that may have moved the next look to the end of
+/// the offer: an acceptance, a ring that takes an offer back, and the cancelling of an offer. And so do ends that nobody
+/// would look at any more: one in the first entry, and the correction of an end. Most applications cost the index one
+/// write.
+fn armed(came_from: Option<Status>, journey: &Journey, events: &[Event]) -> Option<Timestamp> {
     let offer_taken_back = journey.status == Status::Deciding
         && events.iter().any(|event| matches!(event, Event::RingFound { .. }));
-    if offer_taken_back || events.iter().any(starts) { journey.due_at() } else { None }
+    let ended_unseen = journey.status.is_end()
+        && came_from.is_none_or(|status| {
+            status.is_end() || (status == Status::Offered && journey.status == Status::Cancelled)
+        });
+    if ended_unseen {
+        journey.updated_at.checked_add(STEP_DUE_AFTER).ok()
+    } else if offer_taken_back || events.iter().any(starts) {
+        journey.due_at()
+    } else {
+        None
+    }
 }
 
 /// Whether an event is what a borrower's request starts. Its entry is always armed.

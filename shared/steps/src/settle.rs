@@ -5,7 +5,8 @@
 //! look at the ledger ([`follow_ledger`]), writes it.
 //!
 //! A word that contradicts the ledger moves nothing. It is put on record, and the bank is asked: what it answers then is
-//! its last word ([`domain::ledger::Payout::next`]).
+//! its last word ([`domain::ledger::Payout::next`]), but for one: once a bank has reported on the loan, its payout cannot
+//! be reversed. Such an answer is an error that somebody has to look at.
 
 use crate::journeys::{AdvanceError, Journeys};
 use contract::bank::{BankOutcome, BankState, PayoutState as BankPayout};
@@ -119,6 +120,8 @@ pub enum SettleError {
     OtherAmount,
     #[error("the bank's word contradicts the word that the payout was resolved with")]
     Contradicts,
+    #[error("the bank has reported on the loan, so it cannot say that it was never paid")]
+    LoanReported,
     #[error("the payout was resolved {TRIES} times while one word was being taken")]
     Contended,
     #[error(transparent)]
@@ -137,7 +140,8 @@ impl SettleError {
             SettleError::Unknown
             | SettleError::OtherBank
             | SettleError::OtherAmount
-            | SettleError::Contradicts => false,
+            | SettleError::Contradicts
+            | SettleError::LoanReported => false,
         }
     }
 }
@@ -198,9 +202,13 @@ async fn resolve(
             Next::Move(movement) => {
                 let at = journeys.clock.now();
                 let resolution = Resolution { outcome: outcome.clone(), evidence: evidence.clone(), at };
-                if ledger.resolve(&payout, &resolution, movement).await? == Resolved::Done {
-                    payout.resolutions.push(resolution);
-                    return Ok(follow_ledger(journeys, &payout).await?);
+                match ledger.resolve(&payout, &resolution, movement).await? {
+                    Resolved::Done => {
+                        payout.resolutions.push(resolution);
+                        return Ok(follow_ledger(journeys, &payout).await?);
+                    }
+                    Resolved::Taken => {}
+                    Resolved::LoanReported => return Err(SettleError::LoanReported),
                 }
             }
         }

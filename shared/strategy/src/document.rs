@@ -299,6 +299,8 @@ pub(crate) fn good_firm() -> Input {
             card_applications: 1,
             phone_applications: 1,
             network_applications: 1,
+            overdue_neighbours: 0,
+            longest_overdue_days: 0,
             cut_off: false,
         },
     }

@@ -57,13 +57,17 @@ pub struct RingFacts {
     pub firms: u32,
 }
 
-/// Applications at the application's own nodes, itself included; lower bounds when `cut_off`.
+/// Applications at the application's own nodes, itself included, and overdue loans at them; lower bounds when `cut_off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct GraphFacts {
     pub device_applications: u32,
     pub card_applications: u32,
     pub phone_applications: u32,
     pub network_applications: u32,
+    /// Loans of other applications that are overdue now and share a person, firm, phone, card or device with this one.
+    pub overdue_neighbours: u32,
+    /// Days of the one among them that is overdue longest; 0 without any.
+    pub longest_overdue_days: u32,
     pub cut_off: bool,
 }
 
@@ -106,6 +110,8 @@ impl Input {
                 card_applications: graph.card_applications,
                 phone_applications: graph.phone_applications,
                 network_applications: graph.network_applications,
+                overdue_neighbours: graph.overdue_neighbours,
+                longest_overdue_days: graph.longest_overdue_days,
                 cut_off: graph.cut_off,
             },
         })

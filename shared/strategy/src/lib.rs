@@ -48,7 +48,7 @@ pub enum StrategyError {
 impl Strategy {
     /// Reads, checks, compiles and tries out a document.
     ///
-    /// `name` is the document's file name without its ending, for example `standard-2026.11.1`. [`Strategy::version`]
+    /// `name` is the document's file name without its ending, for example `standard-2026.11.2`. [`Strategy::version`]
     /// adds a digest of the text, so that the journal names the very document even if somebody edits it in place.
     pub fn load(name: &str, json: &str) -> Result<Self, LoadError> {
         let content = document::read(name, json)?;
@@ -58,7 +58,7 @@ impl Strategy {
         Ok(strategy)
     }
 
-    /// Name and digest, as the journal records them: `standard-2026.11.1+` and the first 16 hexadecimal digits of the
+    /// Name and digest, as the journal records them: `standard-2026.11.2+` and the first 16 hexadecimal digits of the
     /// SHA-256 of the document.
     pub fn version(&self) -> &str {
         &self.version

@@ -14,8 +14,8 @@ use proptest::{prelude::*, strategy::Strategy as _};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
-const NAME: &str = "standard-2026.11.1";
-const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.1.json");
+const NAME: &str = "standard-2026.11.2";
+const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.2.json");
 
 fn now() -> Timestamp {
     "2026-11-23T08:00:00Z".parse().unwrap()
@@ -127,6 +127,26 @@ fn thousands_on_one_network_are_held_against_nobody() {
 }
 
 #[test]
+fn a_strong_link_to_a_loan_that_is_overdue_by_thirty_days_is_declined() {
+    let linked = |days| {
+        move |input: &mut Input| {
+            input.graph.overdue_neighbours = 1;
+            input.graph.longest_overdue_days = days;
+        }
+    };
+    assert_eq!(refusal(linked(30)), [Reason::OverdueLinked]);
+    assert_eq!(refusal(linked(u32::MAX)), [Reason::OverdueLinked]);
+    offer(linked(29));
+}
+
+#[test]
+fn the_document_before_this_one_still_loads_so_that_its_decisions_can_be_made_again() {
+    let before = include_str!("../../../models/strategies/standard-2026.11.1.json");
+    let before = Strategy::load("standard-2026.11.1", before).unwrap();
+    assert!(matches!(before.decide(&good_firm(), now()), Ok(Decision::Approved { .. })));
+}
+
+#[test]
 fn a_firm_of_which_too_little_is_known_is_declined() {
     let keep = |count: usize| move |input: &mut Input| input.score.dimensions_present.truncate(count);
     assert_eq!(refusal(keep(0)), [Reason::DataMissing]);
@@ -181,7 +201,7 @@ fn a_probability_that_is_no_number_changes_nothing() {
 fn the_version_names_the_very_document() {
     let version = |json: &str| Strategy::load(NAME, json).unwrap().version().to_owned();
     let edited = STANDARD.replacen("< 590", "<  590", 1);
-    assert!(version(STANDARD).starts_with("standard-2026.11.1+"));
+    assert!(version(STANDARD).starts_with("standard-2026.11.2+"));
     assert_eq!(version(STANDARD).len(), NAME.len() + 1 + 16);
     assert_ne!(version(STANDARD), version(&edited));
 }
@@ -347,7 +367,7 @@ fn an_outcome_that_is_not_whole_or_not_complete_is_no_decision() {
 fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
     let amounts =
         (1_u64..=60_000_000, prop::option::of(0_u64..=200_000_000), prop::option::of(-10_i64..4_000));
-    let counts = prop::collection::vec(1_u32..60, 6);
+    let counts = prop::collection::vec(1_u32..60, 7);
     (400_i32..760, 0_usize..=5, amounts, counts, any::<bool>()).prop_map(
         |(points, present, (amount, supported, age), counts, cut_off)| {
             let mut input = good_firm();
@@ -361,6 +381,8 @@ fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
                 card_applications: counts[3],
                 phone_applications: counts[4],
                 network_applications: counts[5],
+                overdue_neighbours: counts[6] / 10,
+                longest_overdue_days: if counts[6] < 10 { 0 } else { counts[6] },
                 cut_off,
             };
             input
@@ -380,6 +402,7 @@ proptest! {
             || input.firm.supported_amount_fen.is_none_or(|fen| fen * 3 / 10 < 1_010_000)
             || (input.ring.size >= 3 && input.ring.firms >= 3)
             || input.graph.device_applications.max(input.graph.card_applications).max(input.graph.phone_applications) >= 50
+            || input.graph.longest_overdue_days >= 30
             || input.requested.amount_fen < input.product.min_amount_fen;
         match standard().decide(&input, now()).unwrap() {
             Decision::Approved { offer, reasons } => {
@@ -389,6 +412,7 @@ proptest! {
                 prop_assert!(input.score.points >= 590 && input.score.dimensions_present.len() >= 2);
                 prop_assert!(input.firm.age_days >= Some(180));
                 prop_assert!(input.ring.size < 3 || input.ring.firms < 3);
+                prop_assert!(input.graph.longest_overdue_days < 30);
                 prop_assert_eq!(reasons.is_empty(), offer.amount_fen.0 == input.requested.amount_fen);
             }
             Decision::Declined { .. } => prop_assert!(may_refuse),

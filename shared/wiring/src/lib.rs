@@ -2,13 +2,15 @@
 //!
 //! The same wiring runs on Lambda and in the local runner; only the settings and the SDK configuration differ.
 
-use aws::{Aws, DynamoJournal, QueueUrls, SqsCommandQueue};
+use aws::{Aws, DynamoEndpoints, DynamoJournal, DynamoNotices, QueueUrls, SqsCommandQueue};
 use contract::names::setting;
+use counterparties::{BELIEVED_FOR, Guard};
 use delivery::{Sender, SenderConfig, Transport};
 use domain::product::{Catalogue, CatalogueError};
+use jiff::SignedDuration;
 use lambda_kit::{Environment, EnvironmentError};
 use ports::{Clock, SystemClock};
-use signing::{KeyError, KeyedHasher, Signer, Verifier};
+use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, sealing};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use steps::Journeys;
 
@@ -85,6 +87,23 @@ impl Outside {
     }
 }
 
+/// The memory of notices.
+pub fn notices(env: &Environment, aws: &Aws) -> Result<Arc<DynamoNotices>, WireError> {
+    Ok(Arc::new(DynamoNotices::new(aws.dynamodb.clone(), env.get(setting::NOTICES_TABLE)?)))
+}
+
+/// What is held against the endpoints of counterparties.
+pub fn endpoints(env: &Environment, aws: &Aws) -> Result<Arc<DynamoEndpoints>, WireError> {
+    Ok(Arc::new(DynamoEndpoints::new(aws.dynamodb.clone(), env.get(setting::ENDPOINTS_TABLE)?)))
+}
+
+/// The guard before the endpoints of counterparties. A simulated world is one process for many runs, in which nothing
+/// that was read in one may be believed in the next.
+pub fn guard(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Guard, WireError> {
+    let believed_for = if outside.network.is_some() { SignedDuration::ZERO } else { BELIEVED_FOR };
+    Ok(Guard::new(endpoints(env, aws)?, outside.clock.clone(), believed_for))
+}
+
 /// The journal table, behind whichever of its ports a function holds.
 pub fn journal(env: &Environment, aws: &Aws) -> Result<Arc<DynamoJournal>, WireError> {
     Ok(Arc::new(DynamoJournal::new(aws.dynamodb.clone(), env.get(setting::JOURNEYS_TABLE)?)))
@@ -100,6 +119,7 @@ pub fn command_queue(env: &Environment, aws: &Aws) -> Arc<SqsCommandQueue> {
         graph_checks: url(setting::GRAPH_CHECKS_QUEUE),
         decisions: url(setting::DECISIONS_QUEUE),
         payouts: url(setting::PAYOUTS_QUEUE),
+        notices: url(setting::NOTICES_QUEUE),
     };
     Arc::new(SqsCommandQueue::new(aws.sqs.clone(), urls))
 }
@@ -137,16 +157,33 @@ pub fn verifier(env: &Environment, name: &'static str) -> Result<Verifier, WireE
     verifier_of(name, env.get(name)?)
 }
 
-/// Signs with `secrets`, separated by spaces. Public keys (`whpk_`) check what the other side signs, and are passed over.
+/// Signs with `secrets`, separated by spaces. Public keys (`whpk_`, `whsm2pk_`) check what the other side signs, body keys
+/// (`whenc_`) seal; both are passed over.
 pub fn signer_of(name: &'static str, secrets: &str) -> Result<Signer, WireError> {
-    let ours = secrets.split_whitespace().filter(|text| !text.starts_with("whpk_"));
-    Signer::parse(ours).map_err(WireError::key(name))
+    Signer::parse(other_than(secrets, &["whpk_", "whsm2pk_", sealing::KEY_PREFIX]))
+        .map_err(WireError::key(name))
 }
 
-/// Verifies with `secrets`, separated by spaces. Private keys (`whsk_`) sign what we send, and are passed over.
+/// Verifies with `secrets`, separated by spaces. Private keys (`whsk_`, `whsm2sk_`) sign what we send, body keys (`whenc_`)
+/// seal it; both are passed over.
 pub fn verifier_of(name: &'static str, secrets: &str) -> Result<Verifier, WireError> {
-    let theirs = secrets.split_whitespace().filter(|text| !text.starts_with("whsk_"));
-    Verifier::parse(theirs).map_err(WireError::key(name))
+    Verifier::parse(other_than(secrets, &["whsk_", "whsm2sk_", sealing::KEY_PREFIX]))
+        .map_err(WireError::key(name))
+}
+
+/// Seals bodies with the body keys (`whenc_`) among `secrets`, separated by spaces: with the first of them, and opens with
+/// any. `None` without a body key: the other side has not asked for sealed bodies.
+pub fn sealer_of(name: &'static str, secrets: &str) -> Result<Option<Sealer>, WireError> {
+    let mut keys = secrets.split_whitespace().filter(|text| text.starts_with(sealing::KEY_PREFIX)).peekable();
+    if keys.peek().is_none() {
+        return Ok(None);
+    }
+    Sealer::parse(keys).map(Some).map_err(WireError::key(name))
+}
+
+/// The keys in `secrets` that do not start with one of `prefixes`.
+fn other_than<'a>(secrets: &'a str, prefixes: &[&str]) -> impl Iterator<Item = &'a str> {
+    secrets.split_whitespace().filter(move |text| !prefixes.iter().any(|prefix| text.starts_with(prefix)))
 }
 
 /// Where this API is reached from outside, without a trailing slash.
@@ -162,7 +199,7 @@ pub fn by_bank(env: &Environment, name: &str) -> Result<BTreeMap<String, String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use signing::keys::webhook_key_pair;
+    use signing::keys::{a256gcm_key, sm2_key_pair, sm4gcm_key, webhook_key_pair, webhook_secret};
 
     #[test]
     fn our_private_and_their_public_key_share_a_setting_and_each_does_its_own_work() {
@@ -172,6 +209,33 @@ mod tests {
         assert!(signer_of("KEYS", &both).is_ok() && verifier_of("KEYS", &both).is_ok());
         assert!(signer_of("KEYS", &theirs).is_err(), "nothing to sign with");
         assert!(verifier_of("KEYS", &ours).is_err(), "nothing to check with");
+    }
+
+    #[test]
+    fn keys_of_every_scheme_share_a_setting_and_each_does_its_own_work() {
+        let (ours, _) = sm2_key_pair().unwrap();
+        let (_, theirs) = sm2_key_pair().unwrap();
+        let secret = webhook_secret().unwrap();
+        let (aes, sm4) = (a256gcm_key().unwrap(), sm4gcm_key().unwrap());
+        let all = format!("{secret} {ours} {theirs} {aes} {sm4}");
+        assert!(signer_of("KEYS", &all).is_ok() && verifier_of("KEYS", &all).is_ok());
+        let id = "msg_1".parse().unwrap();
+        let sealed = sealer_of("KEYS", &all).unwrap().unwrap().seal(&id, b"{}").unwrap();
+        let first = sealer_of("KEYS", &aes).unwrap().unwrap();
+        assert_eq!(first.open(&id, sealed.as_bytes()).unwrap(), b"{}", "the first body key seals");
+        assert!(signer_of("KEYS", &format!("{theirs} {aes}")).is_err(), "nothing to sign with");
+        assert!(verifier_of("KEYS", &format!("{ours} {aes}")).is_err(), "nothing to check with");
+    }
+
+    #[test]
+    fn without_a_body_key_nothing_is_sealed_and_with_a_bad_one_nothing_starts() {
+        assert!(sealer_of("KEYS", &webhook_secret().unwrap()).unwrap().is_none());
+        assert!(sealer_of("KEYS", "").unwrap().is_none());
+        for bad in ["whenc_", "whenc_a256gcm_", "whenc_des_AAAA"] {
+            let secrets = format!("{} {bad}", webhook_secret().unwrap());
+            assert!(matches!(sealer_of("KEYS", &secrets), Err(WireError::Key { name: "KEYS", .. })), "{bad}");
+            assert!(signer_of("KEYS", &secrets).is_ok());
+        }
     }
 
     #[test]

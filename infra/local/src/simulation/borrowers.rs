@@ -112,7 +112,12 @@ impl Borrower {
     }
 
     /// Takes the answer, if one came, and says after how long the next step follows.
-    pub(super) fn heard(&mut self, step: Step, answer: Option<&Value>, rng: &mut Rng) -> Option<SignedDuration> {
+    pub(super) fn heard(
+        &mut self,
+        step: Step,
+        answer: Option<&Value>,
+        rng: &mut Rng,
+    ) -> Option<SignedDuration> {
         let status = answer.and_then(|a| a["statusCode"].as_u64()).unwrap_or(0);
         let body: Value = answer
             .and_then(|a| a["body"].as_str())
@@ -181,9 +186,7 @@ pub(super) fn callback_event(path: &str, headers: &[(String, String)], body: &st
             let route = "/v1/callbacks/banks/{bank}";
             ("bank-callback", event("POST", route, &json!({ "bank": bank }), &headers, body))
         }
-        None if path.ends_with("face") => {
-            ("verify-face", event("POST", path, &json!({}), &headers, body))
-        }
+        None if path.ends_with("face") => ("verify-face", event("POST", path, &json!({}), &headers, body)),
         None => ("verify-phone", event("POST", path, &json!({}), &headers, body)),
     }
 }

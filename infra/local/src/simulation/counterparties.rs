@@ -99,7 +99,9 @@ impl Counterparties {
         let pairs = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = WebhookHeaders::from_pairs(pairs);
         let genuine = headers.is_ok_and(|h| self.verifier.verify(&h, &request.body, now).is_ok());
-        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else { return (status(400), Vec::new()) };
+        let Ok(body) = serde_json::from_slice::<Value>(&request.body) else {
+            return (status(400), Vec::new());
+        };
         if !genuine {
             return (status(401), Vec::new());
         }

@@ -24,6 +24,7 @@ use ports::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// An effect that an invocation wants to have.
+#[expect(clippy::large_enum_variant, reason = "a handful wait at a time")]
 pub(super) enum Effect {
     DynamoDb { operation: String, body: Vec<u8>, answer: oneshot::Sender<Answered> },
     Sqs { operation: String, body: Vec<u8>, answer: oneshot::Sender<Answered> },

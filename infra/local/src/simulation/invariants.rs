@@ -42,7 +42,10 @@ impl World<'_> {
                 self.violation(format!("entry {} of {} was written twice", key.1, key.0));
             }
             if let Ok(entry) = serde_json::from_str::<Entry>(text) {
-                entries.entry(item["pk"]["S"].as_str().unwrap_or_default().to_owned()).or_default().push(entry);
+                entries
+                    .entry(item["pk"]["S"].as_str().unwrap_or_default().to_owned())
+                    .or_default()
+                    .push(entry);
             }
         }
         let mut journeys = Journeys::new();
@@ -110,8 +113,7 @@ impl World<'_> {
                 self.violation(format!("the bank paid {id} and the ledger does not say so"));
             }
             let given_up = payout.and_then(|p| p.resolutions.first()).is_some_and(|first| {
-                first.evidence == Evidence::Lender
-                    || (!entry.lied && !first.outcome.is_paid())
+                first.evidence == Evidence::Lender || (!entry.lied && !first.outcome.is_paid())
             });
             if given_up {
                 self.violation(format!("the payout {id} was given up while the bank was paying it"));

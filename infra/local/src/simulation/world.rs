@@ -250,10 +250,15 @@ impl<'m> World<'m> {
         if !std::mem::take(&mut self.due_has_changed) || self.plan.without == Some(Safeguard::OutboxResend) {
             return;
         }
-        let due = self.tables.items("journeys").iter().filter_map(|item| {
-            let at: i64 = item["due_at"]["N"].as_str()?.parse().ok()?;
-            Timestamp::from_millisecond(at).ok()
-        }).min();
+        let due = self
+            .tables
+            .items("journeys")
+            .iter()
+            .filter_map(|item| {
+                let at: i64 = item["due_at"]["N"].as_str()?.parse().ok()?;
+                Timestamp::from_millisecond(at).ok()
+            })
+            .min();
         self.next_sweep = due.map(|at| {
             let minute = at.max(self.now).as_second().div_euclid(60) + 1;
             Timestamp::from_second(minute * 60).unwrap_or(Timestamp::MAX)
@@ -356,8 +361,12 @@ impl<'m> World<'m> {
     }
 
     fn end_overdue(&mut self) {
-        let overdue: Vec<u64> =
-            self.invocations.iter().filter(|(_, i)| i.ends_at <= self.now).map(|(number, _)| *number).collect();
+        let overdue: Vec<u64> = self
+            .invocations
+            .iter()
+            .filter(|(_, i)| i.ends_at <= self.now)
+            .map(|(number, _)| *number)
+            .collect();
         for number in overdue {
             self.counts.add(FaultKind::TimedOut);
             self.ended(number, None);
@@ -369,10 +378,15 @@ impl<'m> World<'m> {
         self.machine.gate.forget(number);
         let Some(invocation) = self.invocations.remove(&number) else { return };
         let answer = answer.and_then(Result::ok);
-        self.tell(format_args!("{number} {} ends {}", invocation.function, if answer.is_some() { "" } else { "badly" }));
+        self.tell(format_args!(
+            "{number} {} ends {}",
+            invocation.function,
+            if answer.is_some() { "" } else { "badly" }
+        ));
         match invocation.cause {
             Cause::Message(message) => {
-                let handled = answer.is_some_and(|a| a["batchItemFailures"].as_array().is_some_and(Vec::is_empty));
+                let handled =
+                    answer.is_some_and(|a| a["batchItemFailures"].as_array().is_some_and(Vec::is_empty));
                 if !handled {
                     self.returned(message);
                 }
@@ -422,5 +436,7 @@ impl<'m> World<'m> {
 }
 
 fn call(function: Arc<dyn Function>, event: Value) -> Running {
-    Box::pin(tokio::task::unconstrained(AssertUnwindSafe(async move { function.call(event).await }).catch_unwind()))
+    Box::pin(tokio::task::unconstrained(
+        AssertUnwindSafe(async move { function.call(event).await }).catch_unwind(),
+    ))
 }

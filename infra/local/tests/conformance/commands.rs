@@ -2,18 +2,22 @@
 
 use crate::engines;
 use aws::{Aws, QueueUrls, SqsCommandQueue};
-use domain::{ApplicationId, journey::Command};
+use domain::{
+    ApplicationId,
+    journey::{Command, Status},
+};
 use local::engines::{Engines, Fault, QueueSpec};
 use ports::journal::CommandQueue;
 use serde_json::{Value, json};
 
-const COMMANDS: [Command; 6] = [
+const COMMANDS: [Command; 7] = [
     Command::StartFaceCheck { attempt: 1 },
     Command::StartPhoneCheck { attempt: 2 },
     Command::Score,
     Command::CheckGraph,
     Command::Decide,
     Command::PayOut,
+    Command::Notify { status: Status::PaidOut, entry: 9 },
 ];
 
 fn id() -> ApplicationId {
@@ -25,16 +29,23 @@ async fn queue(engines: &Engines, name: &str) -> String {
     engines.create_queue(&spec).await.expect("the queue is made")
 }
 
-/// The six queues in the order of [`COMMANDS`].
-async fn queues(engines: &Engines) -> ([String; 6], QueueUrls) {
+/// The seven queues in the order of [`COMMANDS`].
+async fn queues(engines: &Engines) -> ([String; 7], QueueUrls) {
     let mut urls = Vec::new();
-    for name in ["face-checks", "phone-checks", "scores", "graph-checks", "decisions", "payouts"] {
+    for name in ["face-checks", "phone-checks", "scores", "graph-checks", "decisions", "payouts", "notices"] {
         urls.push(queue(engines, name).await);
     }
-    let urls: [String; 6] = urls.try_into().expect("six queues");
-    let [face, phone, scores, graph, decisions, payouts] = urls.clone().map(Some);
-    let wired =
-        QueueUrls { face_checks: face, phone_checks: phone, scores, graph_checks: graph, decisions, payouts };
+    let urls: [String; 7] = urls.try_into().expect("seven queues");
+    let [face, phone, scores, graph, decisions, payouts, notices] = urls.clone().map(Some);
+    let wired = QueueUrls {
+        face_checks: face,
+        phone_checks: phone,
+        scores,
+        graph_checks: graph,
+        decisions,
+        payouts,
+        notices,
+    };
     (urls, wired)
 }
 
@@ -57,6 +68,7 @@ async fn each_command_reaches_its_own_queue_and_its_body_holds_only_ids() {
         json!({ "application_id": id(), "command": "check_graph" }),
         json!({ "application_id": id(), "command": "decide" }),
         json!({ "application_id": id(), "command": "pay_out" }),
+        json!({ "application_id": id(), "command": "notify", "status": "paid_out", "entry": 9 }),
     ];
     for (url, body) in urls.iter().zip(expected) {
         assert_eq!(bodies(&aws, url).await, [body]);

@@ -1,18 +1,20 @@
 //! The embedded engines themselves: what they count, what they keep, how they stop.
 
 use crate::{engines, table, tables, text};
-use aws::{Aws, DynamoJournal, DynamoLedger, DynamoRelations};
+use aws::{Aws, DynamoJournal, DynamoLedger, DynamoLoans, DynamoRelations};
 use domain::{
     ApplicationId, BasisPoints, Fen,
     journey::Event,
     ledger::{Evidence, Movement, Outcome, Payout, Resolution},
+    loan::Report,
 };
 use jiff::Timestamp;
 use local::engines::{CallCount, EngineError, EngineOptions, Engines, KeySpec, TableSpec};
 use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
     ledger::{Ledger, Reservation},
-    relation::{Link, Node, NodeKind, RelationGraph},
+    loans::{KeptLoan, LoanReports, Loans, ReportRecorded},
+    relation::{Link, LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph},
 };
 
 fn id() -> ApplicationId {
@@ -26,6 +28,22 @@ fn entry(number: u32) -> Entry {
 
 fn written(calls: u64, write_units: f64) -> CallCount {
     CallCount { calls, write_units, ..CallCount::default() }
+}
+
+fn payout() -> Payout {
+    Payout {
+        id: id().payout_id(),
+        bank: "river-bank".to_owned(),
+        product: "steady".to_owned(),
+        firm_code: "91350100M000100Y43".parse().expect("a firm code"),
+        amount_fen: Fen(300),
+        annual_rate_bp: BasisPoints(1_460),
+        term_months: 12,
+        closed: None,
+        resolutions: Vec::new(),
+        disputes: Vec::new(),
+        reserved_at: Timestamp::UNIX_EPOCH,
+    }
 }
 
 #[tokio::test]
@@ -58,19 +76,7 @@ async fn a_failed_condition_is_counted_as_the_write_that_is_billed() {
 async fn a_payout_costs_six_write_units_to_reserve_and_five_to_post() {
     let (engines, aws) = engines().await;
     let ledger = DynamoLedger::new(aws.dynamodb, "payouts");
-    let payout = Payout {
-        id: id().payout_id(),
-        bank: "river-bank".to_owned(),
-        product: "steady".to_owned(),
-        firm_code: "91350100M000100Y43".parse().expect("a firm code"),
-        amount_fen: Fen(300),
-        annual_rate_bp: BasisPoints(1_460),
-        term_months: 12,
-        closed: None,
-        resolutions: Vec::new(),
-        disputes: Vec::new(),
-        reserved_at: Timestamp::UNIX_EPOCH,
-    };
+    let payout = payout();
     engines.reset_calls();
     assert_eq!(ledger.reserve(&payout, Fen(1_000)).await.expect("reserved"), Reservation::New);
     let outcome = Outcome::Posted { bank_reference: "R1".to_owned() };
@@ -80,6 +86,79 @@ async fn a_payout_costs_six_write_units_to_reserve_and_five_to_post() {
     // Two per row in a transaction: transfer, balances and claim, then transfer and balances; one for the day's index.
     let expected = [("dynamodb:TransactWriteItems", written(2, 11.0))];
     assert_eq!(calls, expected.map(|(name, count)| (name.to_owned(), count)));
+}
+
+#[tokio::test]
+async fn a_report_on_a_loan_costs_two_write_units_for_each_row_that_it_writes_or_checks() {
+    let (engines, aws) = engines().await;
+    let ledger = DynamoLedger::new(aws.dynamodb.clone(), "payouts");
+    let loans = DynamoLoans::new(aws.dynamodb, "payouts");
+    let reserved = payout();
+    assert_eq!(ledger.reserve(&reserved, Fen(1_000)).await.expect("reserved"), Reservation::New);
+    let outcome = Outcome::Posted { bank_reference: "R1".to_owned() };
+    let posted = Resolution { outcome, evidence: Evidence::Answer, at: Timestamp::UNIX_EPOCH };
+    ledger.resolve(&reserved, &posted, Movement::Post).await.expect("posted");
+    let payout = Payout { resolutions: vec![posted], ..reserved };
+    let label = |text: &str| text.to_owned().try_into().expect("a reference");
+    let at = Timestamp::UNIX_EPOCH;
+    let repaid = |reference: &str, fen: u64| Report::Repaid {
+        bank_reference: label(reference),
+        principal_fen: Fen(fen),
+        interest_fen: Fen(5),
+        at,
+    };
+    let overdue = Report::Overdue { message_id: "m1".to_owned(), days: 3, overdue_fen: Fen(9), at };
+    // Report and loan; with the first one the check that the payout stands; the balances; the firm's claim.
+    let costs = [
+        (repaid("P1", 100), 8.0),
+        (repaid("P2", 200), 6.0),
+        (repaid("P3", 0), 4.0),
+        (overdue, 4.0),
+        (Report::Settled { bank_reference: label("S1"), at }, 6.0),
+    ];
+    for (report, units) in costs {
+        let known = loans.get(payout.id).await.expect("read");
+        let before = known.unwrap_or_else(|| KeptLoan::unreported(&payout));
+        let after = before.loan.after(&report).expect("it fits");
+        engines.reset_calls();
+        let recorded = loans.record(&payout, &report, &before, &after).await.expect("recorded");
+        assert_eq!(recorded, ReportRecorded::Done);
+        let calls: Vec<_> = engines.calls().into_iter().collect();
+        assert_eq!(calls, [("dynamodb:TransactWriteItems".to_owned(), written(1, units))], "{report:?}");
+    }
+}
+
+#[tokio::test]
+async fn asking_for_a_firms_loan_costs_half_a_read_unit_and_reading_a_loan_one() {
+    let (engines, aws) = engines().await;
+    let loans = DynamoLoans::new(aws.dynamodb, "payouts");
+    engines.reset_calls();
+    loans.outstanding(&payout().firm_code).await.expect("read");
+    let read = CallCount { calls: 1, read_units: 0.5, ..CallCount::default() };
+    assert_eq!(engines.calls()["dynamodb:GetItem"], read);
+    engines.reset_calls();
+    loans.get(payout().id).await.expect("read");
+    let read = CallCount { calls: 1, read_units: 1.0, ..CallCount::default() };
+    assert_eq!(engines.calls()["dynamodb:GetItem"], read);
+}
+
+#[tokio::test]
+async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_links() {
+    let (engines, aws) = engines().await;
+    let graph = DynamoRelations::new(aws.dynamodb, "relations");
+    let nodes: Vec<Node> = (0..7).map(|n| Node { kind: NodeKind::Phone, hash: n.to_string() }).collect();
+    let firm = "91350100M000100Y43".parse().expect("a firm code");
+    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH };
+    graph.link(&link).await.expect("linked");
+    let payout = id().payout_id();
+    let outcome = LoanOutcome { payout, overdue_days: 31, at: Timestamp::UNIX_EPOCH, version: 1 };
+    engines.reset_calls();
+    graph.mark(&nodes, &outcome).await.expect("marked");
+    assert_eq!(engines.calls()["dynamodb:PutItem"], written(7, 7.0));
+    engines.reset_calls();
+    assert_eq!(graph.neighbours(&nodes[0], 50).await.expect("read").outcomes, [outcome]);
+    let read = CallCount { calls: 1, read_units: 1.0, ..CallCount::default() };
+    assert_eq!(engines.calls().into_iter().collect::<Vec<_>>(), [("dynamodb:Query".to_owned(), read)]);
 }
 
 #[tokio::test]

@@ -318,6 +318,23 @@ async fn an_unsigned_malformed_or_unusable_instruction_is_not_in_the_book() {
 }
 
 #[tokio::test]
+async fn a_bank_may_have_a_key_pair_and_know_only_the_lenders_public_key() {
+    for pair in [signing::keys::webhook_key_pair, signing::keys::sm2_key_pair] {
+        let ((banks, bank_public), (lenders, lender_public)) = (pair().unwrap(), pair().unwrap());
+        let keys = Keys::parse(&format!("{banks}\n{lender_public}\n")).unwrap();
+        let other_side = Keys::parse(&format!("{lenders} {bank_public}")).unwrap();
+        let (id, now) = ("msg_1".parse().unwrap(), testing::clock()());
+        let verified = |signer: &Keys, verifier: &Keys| {
+            verifier.lender.verify(&signer.own.sign(&id, now, b"{}"), b"{}", now).is_ok()
+        };
+        assert!(verified(&keys, &other_side) && verified(&other_side, &keys));
+        assert!(!verified(&keys, &keys));
+        assert!(Keys::parse(&banks).is_err() && Keys::parse(&bank_public).is_err());
+    }
+    assert!(Keys::parse("whsec_c2hvcnQ=").is_err() && Keys::parse("secret").is_err());
+}
+
+#[tokio::test]
 async fn the_book_can_be_read_over_http() {
     let (lender, bank) = lender_and_bank().await;
     instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
@@ -399,4 +416,187 @@ async fn a_port_that_is_taken_is_named_in_the_error() {
     config.port = port;
     let Err(error) = start(config).await else { panic!("two banks on one port") };
     assert_eq!(error.to_string(), format!("port {port} on the loopback interface could not be opened"));
+}
+
+fn ids(received: &[Received]) -> std::collections::HashSet<&str> {
+    received.iter().map(|callback| callback.message_id.as_str()).collect()
+}
+
+#[tokio::test]
+async fn yuan_ending_in_88_are_paid_and_the_bank_says_paid_then_failed_then_paid() {
+    let (lender, bank) = lender_and_bank().await;
+    assert_eq!(instruct(&lender, &bank, &instruction(&lender, 50_088_00)).await.status(), 202);
+    let received = lender.received();
+    assert_eq!(outcomes(&received), ["paid", "failed", "paid"]);
+    assert_eq!(ids(&received).len(), 3, "each word is a message of its own");
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+    assert_eq!(ask(&lender, &bank).await["state"], "paid");
+
+    instruct(&lender, &bank, &instruction(&lender, 50_088_00)).await;
+    assert_eq!(lender.received()[3..], received, "said again, it is the same three messages");
+}
+
+#[tokio::test]
+async fn yuan_ending_in_89_are_called_failed_and_then_paid() {
+    let (lender, bank) = lender_and_bank().await;
+    lender.answer_next(&[503]);
+    assert_eq!(instruct(&lender, &bank, &instruction(&lender, 50_089_00)).await.status(), 202);
+    let received = lender.received();
+    assert_eq!(outcomes(&received), ["failed", "failed", "paid"], "the first was delivered again");
+    assert_eq!(ids(&received).len(), 2);
+    assert_eq!(states(&bank), [PayoutState::Paid]);
+    assert_eq!(ask(&lender, &bank).await["state"], "paid");
+
+    instruct(&lender, &bank, &instruction(&lender, 50_089_00)).await;
+    assert_eq!(lender.received()[3..], received[2..], "once it has paid it does not say failed any more");
+}
+
+async fn report(lender: &Lender, bank: &BankHandle, payout_id: &str, report: Value) -> reqwest::Response {
+    let url = format!("{}/loans/{payout_id}/reports", bank.url());
+    let response = lender.post_plain(&url, &report).await;
+    bank.idle().await;
+    response
+}
+
+#[tokio::test]
+async fn reports_on_a_loan_are_called_back_each_with_its_own_id_and_reference() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    let repaid = json!({"report": "repaid", "principal_fen": 1_000_00, "interest_fen": 50_00});
+    let reports = [
+        repaid.clone(),
+        repaid,
+        json!({"report": "overdue", "days": 3, "overdue_fen": 1_050_00}),
+        json!({"report": "overdue", "days": 0, "overdue_fen": 0}),
+        json!({"report": "settled"}),
+    ];
+    for body in reports {
+        assert_eq!(report(&lender, &bank, "p-1", body).await.status(), 202);
+    }
+    let expected = |report: Value| {
+        let mut body = json!({"payout_id": "p-1", "application_id": "a-1", "at": "2027-01-15T08:00:00Z"});
+        body.as_object_mut().unwrap().extend(report.as_object().unwrap().clone());
+        body
+    };
+    let received = &lender.received()[1..];
+    let bodies: Vec<_> = received.iter().map(|callback| callback.body.clone()).collect();
+    assert_eq!(
+        bodies,
+        [
+            json!({"report": "repaid", "bank_reference": "harbour-00000001-1", "principal_fen": 1_000_00, "interest_fen": 50_00}),
+            json!({"report": "repaid", "bank_reference": "harbour-00000001-2", "principal_fen": 1_000_00, "interest_fen": 50_00}),
+            json!({"report": "overdue", "days": 3, "overdue_fen": 1_050_00}),
+            json!({"report": "overdue", "days": 0, "overdue_fen": 0}),
+            json!({"report": "settled", "bank_reference": "harbour-00000001-5"}),
+        ]
+        .map(expected)
+    );
+    assert_eq!(ids(&lender.received()).len(), 6);
+}
+
+#[tokio::test]
+async fn a_report_that_is_not_taken_comes_again_as_the_same_message() {
+    let (lender, bank) = lender_and_bank().await;
+    instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+    lender.answer_next(&[503, 503]);
+    report(&lender, &bank, "p-1", json!({"report": "settled"})).await;
+    let received = &lender.received()[1..];
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|callback| *callback == received[0]));
+}
+
+#[tokio::test]
+async fn what_was_never_paid_or_makes_no_sense_cannot_be_reported() {
+    let (lender, bank) = lender_and_bank().await;
+    let settled = json!({"report": "settled"});
+    assert_eq!(report(&lender, &bank, "p-1", settled.clone()).await.status(), 404);
+    instruct(&lender, &bank, &instruction(&lender, 50_079_00)).await;
+    assert_eq!(report(&lender, &bank, "p-1", settled).await.status(), 409);
+    for (body, status) in [
+        (json!({"report": "repaid", "principal_fen": 0, "interest_fen": 0}), 422),
+        (json!({"report": "overdue", "days": 0, "overdue_fen": 1}), 422),
+        (json!({"report": "repaid", "principal_fen": 1}), 400),
+        (json!({"report": "forgiven"}), 400),
+    ] {
+        assert_eq!(report(&lender, &bank, "p-1", body.clone()).await.status(), status, "{body}");
+    }
+    assert_eq!(lender.received().len(), 1, "only the refusal of the payout was called back");
+}
+
+#[tokio::test]
+async fn a_bank_that_restarts_gives_no_reference_of_a_report_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("harbour.jsonl");
+    let lender = Lender::start(SECRET).await;
+    let mut references = Vec::new();
+    for _ in 0..2 {
+        let bank = start_with(|config| config.book = Some(path.clone())).await;
+        instruct(&lender, &bank, &instruction(&lender, 50_000_00)).await;
+        references.push(bank.report("p-1", Report::Settled).unwrap().bank_reference.unwrap());
+        bank.stop().await;
+    }
+    assert_eq!(references, ["harbour-00000001-1", "harbour-00000001-2"]);
+}
+
+async fn text(url: &str) -> (u16, String) {
+    let response = reqwest::get(url).await.unwrap();
+    (response.status().as_u16(), response.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn the_statement_holds_what_was_finished_on_a_day_in_china() {
+    let lender = Lender::start(SECRET).await;
+    let time = Arc::new(Mutex::new("2026-11-02T15:59:59Z".parse::<jiff::Timestamp>().unwrap()));
+    let bank = start_with(|config| {
+        let time = Arc::clone(&time);
+        config.clock = Arc::new(move || *time.lock().unwrap());
+    })
+    .await;
+    // The test's lender signs with a clock of its own, so these are entered as the bank's handlers would enter them.
+    let enter = |payout_id: &str, amount_fen| {
+        let mut body = instruction(&lender, amount_fen);
+        body["payout_id"] = json!(payout_id);
+        let instruction: Instruction = serde_json::from_value(body).unwrap();
+        let behaviour = bank.bank.behaviour(&instruction);
+        bank.bank.receive(instruction, behaviour).unwrap();
+    };
+    enter("p-1", 50_000_00);
+    enter("p,\"2\"", 50_079_00);
+    enter("p-3", 50_080_00);
+    enter("p-4", 50_000_00);
+    for payout_id in ["p-1", "p,\"2\""] {
+        bank.bank.settle(payout_id);
+    }
+    *time.lock().unwrap() = "2026-11-02T16:00:00Z".parse().unwrap();
+    bank.bank.settle("p-3");
+
+    let url = |rest: &str| format!("{}/statement?{rest}", bank.url());
+    let header = "payout_id,bank_reference,amount_fen,state,at\r\n";
+    assert_eq!(
+        text(&url("day=2026-11-02&format=csv")).await,
+        (
+            200,
+            format!(
+                "{header}p-1,harbour-00000001,5000000,paid,2026-11-02T15:59:59Z\r\n\
+                 \"p,\"\"2\"\"\",harbour-00000002,5007900,refused,2026-11-02T15:59:59Z\r\n"
+            )
+        )
+    );
+    assert_eq!(
+        text(&url("format=jsonl&day=2026-11-03")).await,
+        (
+            200,
+            "{\"payout_id\":\"p-3\",\"bank_reference\":\"harbour-00000003\",\"amount_fen\":5008000,\
+             \"state\":\"failed\",\"at\":\"2026-11-02T16:00:00Z\"}\n"
+                .to_owned()
+        )
+    );
+    assert_eq!(text(&url("day=2026-11-04")).await, (200, header.to_owned()));
+    assert_eq!(text(&url("day=2026-11-04&format=jsonl")).await, (200, String::new()));
+    for bad in
+        ["", "day=yesterday", "day=2026-11-31", "day=2026-11-02&day=2026-11-03", "day=2026-11-02&format=xml"]
+    {
+        assert_eq!(text(&url(bad)).await.0, 400, "{bad}");
+    }
+    assert_eq!(bank.statement("2026-11-03".parse().unwrap()).lines.len(), 1);
 }

@@ -3,7 +3,7 @@ use crate::testing::{self, Lender, SECRET};
 use serde_json::{Value, json};
 use std::sync::atomic::{AtomicI64, Ordering};
 
-async fn start_channels() -> Handle {
+async fn start_channels() -> ChannelsHandle {
     let config = ChannelsConfig { clock: testing::clock(), ..ChannelsConfig::new(testing::keys(SECRET)) };
     start(config).await.unwrap()
 }
@@ -15,7 +15,7 @@ fn sign_in() -> Value {
     })
 }
 
-async fn code_for(lender: &Lender, channels: &Handle, sign_in: &Value) -> String {
+async fn code_for(lender: &Lender, channels: &ChannelsHandle, sign_in: &Value) -> String {
     let mut request = sign_in.clone();
     request["channel"] = json!("mobile_bank");
     let response = lender.post_plain(&format!("{}/codes", channels.url()), &request).await;
@@ -23,7 +23,12 @@ async fn code_for(lender: &Lender, channels: &Handle, sign_in: &Value) -> String
     response.json::<Value>().await.unwrap()["code"].as_str().unwrap().to_owned()
 }
 
-async fn exchange_code(lender: &Lender, channels: &Handle, channel: &str, code: &str) -> reqwest::Response {
+async fn exchange_code(
+    lender: &Lender,
+    channels: &ChannelsHandle,
+    channel: &str,
+    code: &str,
+) -> reqwest::Response {
     let request = json!({"channel": channel, "code": code});
     lender.post(&format!("{}/exchange", channels.url()), &request).await
 }
@@ -98,4 +103,49 @@ async fn a_request_in_another_form_is_refused() {
     let (codes, exchange) = (format!("{}/codes", channels.url()), format!("{}/exchange", channels.url()));
     assert_eq!(lender.post_plain(&codes, &json!({"channel": "mobile_bank"})).await.status(), 400);
     assert_eq!(lender.post(&exchange, &json!({"code": 1})).await.status(), 400);
+}
+
+fn notice(subject: &str) -> Value {
+    json!({"application_id": "a-1", "subject": subject, "status": "paid_out", "at": "2026-11-02T08:00:00Z"})
+}
+
+async fn tell(lender: &Lender, channels: &ChannelsHandle, subject: &str) -> reqwest::Response {
+    lender.post(&format!("{}/notices", channels.url()), &notice(subject)).await
+}
+
+#[tokio::test]
+async fn a_notice_is_taken_once_however_often_it_comes() {
+    let (lender, channels) = (Lender::start(SECRET).await, start_channels().await);
+    let url = format!("{}/notices", channels.url());
+    for _ in 0..3 {
+        assert_eq!(lender.post_as("n-1", &url, &notice("u-1")).await.unwrap().status(), 200);
+    }
+    assert_eq!(lender.post_as("n-2", &url, &notice("u-1")).await.unwrap().status(), 200);
+    let taken = channels.notices();
+    let seen: Vec<_> = taken.iter().map(|n| (n.id.as_str(), n.deliveries, n.status.as_str())).collect();
+    assert_eq!(seen, [("n-1", 3, "paid_out"), ("n-2", 1, "paid_out")]);
+}
+
+#[tokio::test]
+async fn only_the_lender_can_tell() {
+    let (lender, channels) = (Lender::start(SECRET).await, start_channels().await);
+    let url = format!("{}/notices", channels.url());
+    assert_eq!(lender.post_plain(&url, &notice("u-1")).await.status(), 401);
+    assert!(channels.notices().is_empty());
+}
+
+#[tokio::test]
+async fn a_subject_decides_how_well_the_channel_listens() {
+    let (lender, channels) = (Lender::start(SECRET).await, start_channels().await);
+    let url = format!("{}/notices", channels.url());
+    let fails_twice = notice("u-1-notices-fail-2");
+    for expected in [500, 500, 200] {
+        assert_eq!(lender.post_as("n-1", &url, &fails_twice).await.unwrap().status(), expected);
+    }
+    let later = tell(&lender, &channels, "u-1-notices-later-60").await;
+    assert_eq!((later.status().as_u16(), &later.headers()["retry-after"]), (429, &"60".parse().unwrap()));
+    assert_eq!(tell(&lender, &channels, "u-1-notices-gone").await.status(), 410);
+    channels.listen(Listening::Failing);
+    assert_eq!(tell(&lender, &channels, "u-1").await.status(), 500);
+    assert_eq!(channels.notices().len(), 1);
 }

@@ -131,7 +131,11 @@ async fn a_throttle_tells_for_how_many_seconds() {
     assert_eq!(throttled("7").await, after(Some(Duration::from_secs(7))));
     assert_eq!(throttled("0").await, after(Some(Duration::ZERO)));
     assert_eq!(throttled("99999999").await, after(Some(crate::LONGEST_RETRY_AFTER)));
-    assert_eq!(throttled("Fri, 31 Dec 2027 23:59:59 GMT").await, after(None));
+    assert_eq!(
+        throttled("Fri, 31 Dec 2027 23:59:59 GMT").await,
+        after(Some(crate::LONGEST_RETRY_AFTER)),
+        "a date counts too"
+    );
     assert_eq!(throttled("-1").await, after(None));
     assert_eq!(delivery_from(Status::TOO_MANY_REQUESTS).await, after(None));
 }

@@ -15,7 +15,7 @@ const BANK: &str = "river-bank";
 const PRODUCT: &str = "steady";
 
 /// The nth payout, to a firm of its own.
-fn payout(n: u8, amount: u64) -> Payout {
+pub(super) fn payout(n: u8, amount: u64) -> Payout {
     Payout {
         id: application(n).payout_id(),
         bank: BANK.to_owned(),
@@ -31,25 +31,25 @@ fn payout(n: u8, amount: u64) -> Payout {
     }
 }
 
-fn posted(reference: &str) -> Outcome {
+pub(super) fn posted(reference: &str) -> Outcome {
     Outcome::Posted { bank_reference: reference.to_owned() }
 }
 
-fn voided() -> Outcome {
+pub(super) fn voided() -> Outcome {
     Outcome::Voided { reason: Reason::BankFailed }
 }
 
-async fn balances(ledger: &dyn Ledger) -> Balances {
+pub(super) async fn balances(ledger: &dyn Ledger) -> Balances {
     let balances = ledger.balances(BANK, PRODUCT).await.unwrap();
     assert_eq!(balances.sum(), 0, "the accounts add up to zero");
     balances
 }
 
-async fn reserve(ledger: &dyn Ledger, payout: &Payout, ceiling: u64) -> Reservation {
+pub(super) async fn reserve(ledger: &dyn Ledger, payout: &Payout, ceiling: u64) -> Reservation {
     ledger.reserve(payout, Fen(ceiling)).await.unwrap()
 }
 
-async fn reserved(ledger: &dyn Ledger, n: u8, amount: u64) -> Payout {
+pub(super) async fn reserved(ledger: &dyn Ledger, n: u8, amount: u64) -> Payout {
     let payout = payout(n, amount);
     assert_eq!(reserve(ledger, &payout, 1_000).await, Reservation::New);
     payout
@@ -60,7 +60,7 @@ async fn read(ledger: &dyn Ledger, payout: &Payout) -> Payout {
 }
 
 /// Resolves by the domain's rule, reading first, as every caller does.
-async fn resolve(ledger: &dyn Ledger, id: &Payout, outcome: Outcome, evidence: Evidence) -> Next {
+pub(super) async fn resolve(ledger: &dyn Ledger, id: &Payout, outcome: Outcome, evidence: Evidence) -> Next {
     loop {
         let payout = read(ledger, id).await;
         let next = payout.next(&outcome, &evidence);
@@ -72,7 +72,7 @@ async fn resolve(ledger: &dyn Ledger, id: &Payout, outcome: Outcome, evidence: E
     }
 }
 
-fn word(n: u8) -> Evidence {
+pub(super) fn word(n: u8) -> Evidence {
     Evidence::Callback(format!("msg_{n}"))
 }
 
@@ -307,7 +307,7 @@ pub async fn a_contradicting_word_is_kept_once_and_not_without_end(ledger: &dyn 
         ledger.dispute(payout.id, &dispute).await.unwrap();
     }
     let now = read(ledger, &payout).await;
-    assert_eq!(now.disputes, [dispute.clone()]);
+    assert_eq!(now.disputes, std::slice::from_ref(&dispute));
     assert!(now.is_disputed());
     for n in 0..MAX_DISPUTES + 5 {
         let another = Dispute { message_id: format!("msg_{}", n + 10), ..dispute.clone() };

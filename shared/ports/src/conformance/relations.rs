@@ -1,7 +1,7 @@
 //! What the relation graph promises.
 
 use super::{application, at, firm_code};
-use crate::relation::{Link, Neighbours, Node, NodeKind, RelationGraph};
+use crate::relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 
@@ -38,7 +38,7 @@ pub async fn a_link_stands_whole_under_each_of_its_nodes(graph: &dyn RelationGra
     graph.link(&link).await.unwrap();
     for node in &nodes {
         let found = graph.neighbours(node, 10).await.unwrap();
-        assert_eq!(found, Neighbours { links: vec![link.clone()], cut_off: false });
+        assert_eq!(found, Neighbours { links: vec![link.clone()], ..Neighbours::default() });
     }
 }
 
@@ -104,5 +104,55 @@ pub async fn of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the
             }
         }));
         assert!(seen.await.contains(&2), "round {round}");
+    }
+}
+
+/// Both ports of one adapter.
+pub trait Both: RelationGraph + LoanOutcomes {}
+impl<T: RelationGraph + LoanOutcomes> Both for T {}
+
+fn outcome(n: u8, overdue_days: u32, version: u64) -> LoanOutcome {
+    LoanOutcome { payout: application(n).payout_id(), overdue_days, at: at(i64::from(n)), version }
+}
+
+pub async fn an_outcome_stands_under_each_of_its_nodes_beside_the_links(graph: &dyn Both) {
+    let nodes = [node(NodeKind::Person, "p"), node(NodeKind::Device, "d"), node(NodeKind::Device, "d")];
+    let link = link(1, &nodes);
+    graph.link(&link).await.unwrap();
+    graph.mark(&nodes, &outcome(1, 31, 1)).await.unwrap();
+    for node in &nodes {
+        let found = graph.neighbours(node, 10).await.unwrap();
+        let outcomes = vec![outcome(1, 31, 1)];
+        assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, cut_off: false });
+    }
+    assert_eq!(graph.neighbours(&node(NodeKind::Person, "d"), 10).await.unwrap(), Neighbours::default());
+}
+
+pub async fn a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round(graph: &dyn Both) {
+    let person = node(NodeKind::Person, "p");
+    let seen = async |written: LoanOutcome| {
+        graph.mark(std::slice::from_ref(&person), &written).await.unwrap();
+        graph.neighbours(&person, 10).await.unwrap().outcomes
+    };
+    assert_eq!(seen(outcome(1, 31, 9)).await, [outcome(1, 31, 9)]);
+    assert_eq!(seen(outcome(1, 0, 10)).await, [outcome(1, 0, 10)]);
+    assert_eq!(seen(outcome(1, 31, 9)).await, [outcome(1, 0, 10)]);
+    assert_eq!(seen(outcome(1, 7, 10)).await, [outcome(1, 0, 10)]);
+    assert_eq!(seen(outcome(2, 5, 1)).await.len(), 2, "another loan has an outcome of its own");
+}
+
+pub async fn outcomes_hide_no_link_however_many_there_are(graph: &dyn Both) {
+    let device = node(NodeKind::Device, "d");
+    for n in 1..=12 {
+        graph.link(&link(n, std::slice::from_ref(&device))).await.unwrap();
+        graph.mark(std::slice::from_ref(&device), &outcome(n, 31, 1)).await.unwrap();
+    }
+    for n in 13..=20 {
+        graph.mark(std::slice::from_ref(&device), &outcome(n, 31, 1)).await.unwrap();
+    }
+    for (limit, links, outcomes, cut_off) in [(5, 5, 5, true), (12, 12, 12, true), (20, 12, 20, false)] {
+        let found = graph.neighbours(&device, limit).await.unwrap();
+        let counts = (found.links.len(), found.outcomes.len(), found.cut_off);
+        assert_eq!(counts, (links, outcomes, cut_off), "limit {limit}");
     }
 }

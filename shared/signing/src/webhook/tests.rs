@@ -11,6 +11,11 @@ const ED25519_PRIVATE: &str =
     "whsk_nWGxne/9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2DXWpgBgrEKt9VL/tPJZAc6DuFy89qmIyWvAhpo9wdRGg==";
 const ED25519_PUBLIC: &str = "whpk_11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=";
 
+/// GB/T 32918.5-2017, annex A.2: private and public key.
+const SM2_PRIVATE: &str = "whsm2sk_OUUgj3shRLE/NuOKxtOflYiTk2koYLUaQvuB7033xbg=";
+const SM2_PUBLIC: &str =
+    "whsm2pk_BAn53zEeVCGhUN19Fh5LxcZyF5+tGDP8B2uwj/NW81AgzOpJDOJndaUtxupxjMGqYArtBfvzXghKZjL2By2prRM=";
+
 const BODY: &[u8] = br#"{"answer":"match"}"#;
 
 fn at(second: i64) -> Timestamp {
@@ -51,6 +56,80 @@ fn an_ed25519_message_is_accepted_with_the_public_key_alone() {
 }
 
 #[test]
+fn an_sm2_message_is_accepted_with_the_public_key_alone() {
+    let headers = signer(SM2_PRIVATE).sign(&id(), at(1_000_000), BODY);
+    assert!(headers.signature.starts_with("v1sm2,"));
+    assert_eq!(signer(SM2_PRIVATE).try_sign(&id(), at(1_000_000), BODY), Ok(headers.clone()));
+    let verifier = verifier(SM2_PUBLIC);
+    assert_eq!(verifier.verify(&headers, BODY, at(1_000_000)), Ok(id()));
+    assert_eq!(verifier.verify(&headers, b"{}", at(1_000_000)), Err(VerifyError::NoMatch));
+    let other_time = WebhookHeaders { timestamp: "1000001".to_owned(), ..headers };
+    assert_eq!(verifier.verify(&other_time, BODY, at(1_000_000)), Err(VerifyError::NoMatch));
+}
+
+#[test]
+fn a_signature_under_the_label_of_another_scheme_never_matches() {
+    let keys = [SPEC_SECRET, ED25519_PRIVATE, SM2_PRIVATE];
+    let everyone = Verifier::parse([SPEC_SECRET, ED25519_PUBLIC, SM2_PUBLIC]).unwrap();
+    for key in keys {
+        let headers = signer(key).sign(&id(), at(1_000_000), BODY);
+        let (label, encoded) = headers.signature.split_once(',').unwrap();
+        for other in ["v1", "v1a", "v1sm2"] {
+            let relabelled = WebhookHeaders { signature: format!("{other},{encoded}"), ..headers.clone() };
+            assert_eq!(
+                everyone.verify(&relabelled, BODY, at(1_000_000)).is_ok(),
+                other == label,
+                "{label} {other}"
+            );
+        }
+    }
+}
+
+#[test]
+fn an_sm2_key_of_another_length_or_place_is_refused() {
+    let encoded = |prefix: &str, bytes: &[u8]| format!("{prefix}{}", STANDARD.encode(bytes));
+    for (text, reason) in [
+        ("whsm2sk_".to_owned(), KeyError::Length),
+        ("whsm2sk_***".to_owned(), KeyError::Encoding),
+        (encoded("whsm2sk_", &[1; 31]), KeyError::Length),
+        (encoded("whsm2sk_", &[1; 257]), KeyError::Length),
+        (encoded("whsm2sk_", &[0; 32]), KeyError::NotSm2),
+        (SM2_PUBLIC.to_owned(), KeyError::Prefix),
+    ] {
+        assert_eq!(Secret::parse(&text).unwrap_err(), reason, "{text}");
+    }
+    for (text, reason) in [
+        ("whsm2pk_".to_owned(), KeyError::Length),
+        ("whsm2pk_***".to_owned(), KeyError::Encoding),
+        (encoded("whsm2pk_", &[4; 64]), KeyError::Length),
+        (encoded("whsm2pk_", &[4; 65]), KeyError::NotSm2),
+        (SM2_PRIVATE.to_owned(), KeyError::Prefix),
+    ] {
+        assert_eq!(VerifyKey::parse(&text).unwrap_err(), reason, "{text}");
+    }
+}
+
+#[test]
+fn a_module_that_fails_to_sign_is_told_and_never_gives_a_false_signature() {
+    struct Down;
+    impl Sm2PrivateKey for Down {
+        fn sign(&self, _: &[u8]) -> Result<Vec<u8>, ProviderFailed> {
+            Err(ProviderFailed)
+        }
+        fn public_point(&self) -> [u8; national::SM2_POINT_BYTES] {
+            [0; national::SM2_POINT_BYTES]
+        }
+    }
+    let VerifyKind::Sm2(public) = VerifyKey::parse(SM2_PUBLIC).unwrap().0 else { panic!("an SM2 key") };
+    let down = Secret(SecretKind::Sm2(Arc::new(Down), public));
+    let signer = Signer::new(vec![down, Secret::parse(SPEC_SECRET).unwrap()]).unwrap();
+    assert!(signer.try_sign(&id(), at(1_000_000), BODY).is_err());
+    let headers = signer.sign(&id(), at(1_000_000), BODY);
+    assert!(headers.signature.starts_with("v1,") && !headers.signature.contains(' '));
+    assert!(verifier(SPEC_SECRET).verify(&headers, BODY, at(1_000_000)).is_ok());
+}
+
+#[test]
 fn a_seed_alone_is_the_same_ed25519_key() {
     let seed = &crate::keys::decode_base64(&ED25519_PRIVATE["whsk_".len()..]).unwrap()[..32];
     let short = format!("whsk_{}", STANDARD.encode(seed));
@@ -67,7 +146,7 @@ fn an_ed25519_pair_whose_halves_do_not_belong_together_is_refused() {
 
 #[test]
 fn the_verify_key_of_a_secret_accepts_what_the_secret_signs() {
-    for text in [SPEC_SECRET, ED25519_PRIVATE] {
+    for text in [SPEC_SECRET, ED25519_PRIVATE, SM2_PRIVATE] {
         let secret = Secret::parse(text).unwrap();
         let verifier = Verifier::new(vec![secret.verify_key()]).unwrap();
         let headers = Signer::new(vec![secret]).unwrap().sign(&id(), at(1_000_000), BODY);

@@ -1,0 +1,3 @@
+module lending/bank-kit/samples
+
+go 1.24
