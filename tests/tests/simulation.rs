@@ -5,15 +5,11 @@
 
 use local::{
     people::Owner,
-    simulation::{self, Machine, Plan, Report, Safeguard},
+    simulation::{self, Machine, Plan, Report, Safeguard, seeds},
 };
 use std::{
     path::Path,
-    sync::{
-        Arc, OnceLock,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
+    sync::{Arc, OnceLock},
 };
 
 /// Seeds that every run of the tests tries.
@@ -27,29 +23,9 @@ fn owners() -> Arc<[Owner]> {
     OWNERS.get_or_init(|| simulation::owners(&city).unwrap()).clone()
 }
 
-/// Runs seeds on every core until one is violated.
-fn first_violation(plan: Plan, seeds: u64) -> Option<Report> {
-    let next = AtomicU64::new(0);
-    let workers = thread::available_parallelism().map_or(2, usize::from);
-    thread::scope(|scope| {
-        let work = || {
-            let machine = Machine::new(owners()).unwrap();
-            loop {
-                let seed = next.fetch_add(1, Ordering::Relaxed);
-                if seed >= seeds {
-                    return None;
-                }
-                let report = machine.run(seed, plan);
-                if !report.violations.is_empty() {
-                    next.store(seeds, Ordering::Relaxed);
-                    return Some(report);
-                }
-            }
-        };
-        let running: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        let found: Vec<_> = running.into_iter().filter_map(|worker| worker.join().unwrap()).collect();
-        found.into_iter().min_by_key(|report| report.seed)
-    })
+fn first_violation(plan: Plan, most: u64) -> Option<Report> {
+    let tally = seeds::run(&owners(), 0..most, plan, 1, |_| ()).unwrap();
+    tally.failed.into_iter().next()
 }
 
 #[test]

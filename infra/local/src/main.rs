@@ -60,6 +60,8 @@ enum Command {
     },
     /// Play our side against a bank's endpoint, and print which rules of BANKS.md it meets.
     BankCheck(Box<local::bank_check::command::BankCheckArgs>),
+    /// Run the whole product under seeded faults, and check that no money is lost or paid twice.
+    Simulate(local::simulation::command::SimulateArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -88,6 +90,13 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         Some(Command::Demo) => run_demo(&cli.run, &mut out).await,
         Some(Command::Bench { applications }) => Ok(local::bench::run(applications, &mut out).await?),
         Some(Command::BankCheck(args)) => Ok(local::bank_check::command::run(&args, &mut out).await?),
+        Some(Command::Simulate(args)) => {
+            let simulated = move || {
+                let mut out = std::io::stdout();
+                local::simulation::command::run(&args, &city(), &mut out)
+            };
+            Ok(tokio::task::spawn_blocking(simulated).await??)
+        }
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

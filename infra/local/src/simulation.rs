@@ -11,11 +11,13 @@
 //! | every function, wired from the template; the SDK and its adapters; the embedded DynamoDB; signatures both ways | queues (delay, duplicates, order, dead letters), counterparties, Lambda's time-outs, clocks |
 
 mod borrowers;
+pub mod command;
 mod counterparties;
 mod effects;
 mod faults;
 mod gate;
 mod invariants;
+pub mod seeds;
 mod tables;
 mod world;
 
@@ -65,11 +67,14 @@ pub struct Plan {
 }
 
 /// What came of one seed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Report {
     pub seed: u64,
     /// What happened, in order, one line each.
     pub trace: String,
+    pub applications: u32,
+    /// Effects, deliveries and other things that happened, one at a time.
+    pub steps: u32,
     pub faults: Counts,
     /// Empty when everything held.
     pub violations: Vec<String>,
@@ -159,12 +164,14 @@ impl Machine {
             Ok(world) => world,
             Err(error) => {
                 let violations = vec![format!("the tables were not made: {error}")];
-                return Report { seed, trace: String::new(), faults: Counts::default(), violations };
+                return Report { seed, violations, ..Report::default() };
             }
         };
         self.runtime.block_on(tokio::task::unconstrained(world.run()));
         world.check();
-        Report { seed, trace: world.trace, faults: world.counts, violations: world.violations }
+        let applications = world.borrowers.iter().filter(|b| b.application.is_some()).count() as u32;
+        let (steps, faults, violations) = (world.steps, world.counts, world.violations);
+        Report { seed, trace: world.trace, applications, steps, faults, violations }
     }
 
     fn function(&self, name: &str, plan: Plan) -> Option<(Arc<dyn Function>, Duration)> {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A safeguard of the product, which a run can do without.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Safeguard {
     /// The condition on the journal's put: an entry is written under a free number.
     JournalCondition,
@@ -25,6 +25,17 @@ impl Safeguard {
         Safeguard::OutboxResend,
         Safeguard::Fencing,
     ];
+
+    /// The name under which `simulate --without` knows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Safeguard::JournalCondition => "journal-condition",
+            Safeguard::PayoutKey => "payout-key",
+            Safeguard::ReplayStore => "replay-store",
+            Safeguard::OutboxResend => "outbox-resend",
+            Safeguard::Fencing => "fencing",
+        }
+    }
 }
 
 macro_rules! faults {
