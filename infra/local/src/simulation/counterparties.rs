@@ -16,6 +16,9 @@ use serde_json::{Value, json};
 use signing::{Signer, Verifier, WebhookHeaders};
 use std::collections::BTreeMap;
 
+/// The answer to a request, or none in time, and what follows from it after a while.
+type Said = (Option<Answer>, Vec<(SignedDuration, Later)>);
+
 /// What the bank has done, and will say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Truth {
@@ -52,6 +55,8 @@ pub(super) struct Entry {
 pub(super) struct Counterparties {
     pub book: BTreeMap<String, Entry>,
     checks: BTreeMap<String, &'static str>,
+    /// The notices that the channels have taken, by name.
+    pub told: BTreeMap<String, Value>,
     /// Until then the bank answers 410.
     closed_until: Timestamp,
     signer: Signer,
@@ -73,6 +78,7 @@ impl Counterparties {
         Self {
             book: BTreeMap::new(),
             checks: BTreeMap::new(),
+            told: BTreeMap::new(),
             closed_until: Timestamp::MIN,
             signer,
             verifier,
@@ -95,7 +101,7 @@ impl Counterparties {
         weather: Weather,
         rng: &mut Rng,
         counts: &mut Counts,
-    ) -> (Option<Answer>, Vec<(SignedDuration, Later)>) {
+    ) -> Said {
         let pairs = request.headers.iter().map(|(name, value)| (*name, value.as_str()));
         let headers = WebhookHeaders::from_pairs(pairs);
         let genuine = headers.is_ok_and(|h| self.verifier.verify(&h, &request.body, now).is_ok());
@@ -107,7 +113,8 @@ impl Counterparties {
         }
         match request.url.path() {
             "/payouts" => self.instruct(&body, now, weather, rng, counts),
-            "/payouts/query" => (self.query(&body, now, weather, rng, counts), Vec::new()),
+            "/payouts/query" => self.query(&body, now, weather, rng, counts),
+            "/notices" => self.listen(request, body, now, weather, rng, counts),
             "/exchange" => (exchange(&body), Vec::new()),
             "/face/checks" => self.check(&body, "face", weather, rng, counts),
             "/phone/checks" => self.check(&body, "phone", weather, rng, counts),
@@ -122,10 +129,10 @@ impl Counterparties {
         weather: Weather,
         rng: &mut Rng,
         counts: &mut Counts,
-    ) -> (Option<Answer>, Vec<(SignedDuration, Later)>) {
+    ) -> Said {
         let misbehaves = rng.u32(0..1000) < weather.bank;
         if misbehaves && rng.bool() {
-            return (self.turn_away(now, rng, counts), Vec::new());
+            return self.turn_away(now, rng, counts);
         }
         if now < self.closed_until && weather.bank > 0 {
             return (status(410), Vec::new());
@@ -189,7 +196,8 @@ impl Counterparties {
     }
 
     /// The answers after which the bank knows nothing of the instruction.
-    fn turn_away(&mut self, now: Timestamp, rng: &mut Rng, counts: &mut Counts) -> Option<Answer> {
+    fn turn_away(&mut self, now: Timestamp, rng: &mut Rng, counts: &mut Counts) -> Said {
+        let mut later = Vec::new();
         let (kind, answer) = match rng.u32(0..7) {
             0 => (FaultKind::BankError, status(500)),
             1 => (FaultKind::BankError, status(422)),
@@ -199,13 +207,37 @@ impl Counterparties {
                 (FaultKind::BankThrottle, Some(throttled))
             }
             4 => {
-                self.closed_until = now + SignedDuration::from_secs(i64::from(rng.u32(1..600)));
+                let closed = SignedDuration::from_secs(i64::from(rng.u32(1..600)));
+                self.closed_until = now + closed;
+                // An operator hears of it, and looks once more later: the last to be told may be slow to write it down.
+                later.push((closed + SignedDuration::from_secs(60), Later::OperatorLooks));
+                later.push((closed + SignedDuration::from_hours(1), Later::OperatorLooks));
                 (FaultKind::BankGone, status(410))
             }
             _ => (FaultKind::BankSilent, None),
         };
         counts.add(kind);
-        answer
+        (answer, later)
+    }
+
+    /// A notice at the channels' back end.
+    fn listen(
+        &mut self,
+        request: &SignedRequest,
+        body: Value,
+        now: Timestamp,
+        weather: Weather,
+        rng: &mut Rng,
+        counts: &mut Counts,
+    ) -> Said {
+        if rng.u32(0..1000) < weather.bank / 2 {
+            return self.turn_away(now, rng, counts);
+        }
+        let id = request.headers.iter().find(|(name, _)| *name == "webhook-id");
+        if let Some((_, id)) = id {
+            self.told.insert(id.clone(), body);
+        }
+        (status(204), Vec::new())
     }
 
     fn query(
@@ -215,12 +247,13 @@ impl Counterparties {
         weather: Weather,
         rng: &mut Rng,
         counts: &mut Counts,
-    ) -> Option<Answer> {
+    ) -> Said {
         if rng.u32(0..1000) < weather.bank / 2 {
             return match rng.u32(0..4) {
                 0 => {
                     counts.add(FaultKind::BankGarbage);
-                    Some(Answer { status: 200, retry_after: None, body: br#"{"state":"paid"}"#.to_vec() })
+                    let said = br#"{"state":"paid"}"#.to_vec();
+                    (Some(Answer { status: 200, retry_after: None, body: said }), Vec::new())
                 }
                 _ => self.turn_away(now, rng, counts),
             };
@@ -236,7 +269,8 @@ impl Counterparties {
                 "amount_fen": entry.amount_fen,
             }),
         };
-        Some(Answer { status: 200, retry_after: None, body: said.to_string().into_bytes() })
+        let answer = Answer { status: 200, retry_after: None, body: said.to_string().into_bytes() };
+        (Some(answer), Vec::new())
     }
 
     /// The bank finishes a payout, and plans what it will say of it, and when.
@@ -302,7 +336,7 @@ impl Counterparties {
         weather: Weather,
         rng: &mut Rng,
         counts: &mut Counts,
-    ) -> (Option<Answer>, Vec<(SignedDuration, Later)>) {
+    ) -> Said {
         let check_id = text(body, "check_id");
         let answer = *self.checks.entry(check_id.clone()).or_insert_with(|| match rng.u32(0..40) {
             0 => {

@@ -85,7 +85,7 @@ impl World<'_> {
     fn dynamodb(&mut self, invocation: u64, operation: &str, body: Vec<u8>, newer: bool) -> Answered {
         let body = self.without_safeguard(operation, body);
         let body = if newer { written_by_a_newer_version(operation, body) } else { body };
-        if contains(&body, b"due_at") {
+        if matches!(operation, "PutItem" | "UpdateItem") && contains(&body, b"due_at") {
             self.due_has_changed = true;
         }
         let said = self.tables.call(operation, &body);

@@ -7,7 +7,7 @@ use super::{
 use aws::DynamoLedger;
 use domain::{
     ApplicationId, Fen,
-    journey::{Journey, Status},
+    journey::{Command, Journey, Status},
     ledger::{Balances, Evidence, Movement, Payout, PayoutStatus},
 };
 use ports::{journal::Entry, ledger::Ledger as _};
@@ -23,6 +23,7 @@ impl World<'_> {
         let payouts = self.payouts(&journeys);
         self.check_bank(&journeys, &payouts);
         self.check_ledger(&payouts);
+        self.check_notices();
         for (id, journey) in &journeys {
             self.trace.push_str(&format!("{id} {}\n", journey.status));
         }
@@ -72,6 +73,33 @@ impl World<'_> {
             // An offer that nobody accepts is swept when it expires, so nothing but an end is at rest.
             if !journey.status.is_end() {
                 self.violation(format!("application {id} is stuck: {}", journey.status));
+            }
+        }
+    }
+
+    /// Every offer and end was told, or is kept as dead; and what counts as delivered, the channel has.
+    fn check_notices(&mut self) {
+        let mut owed: Vec<String> = Vec::new();
+        for item in self.tables.items("journeys") {
+            let Some(entry) = item["entry"]["S"].as_str() else { continue };
+            let Ok(entry) = serde_json::from_str::<Entry>(entry) else { continue };
+            for command in &entry.commands {
+                if let Command::Notify { status, entry } = command {
+                    let id = item["pk"]["S"].as_str().unwrap_or_default();
+                    owed.push(format!("{id}.{status}.{entry}"));
+                }
+            }
+        }
+        let rows = self.tables.items("notices");
+        for name in owed {
+            let row = rows.iter().find(|row| row["pk"]["S"].as_str() == Some(name.as_str()));
+            let is_dead = row.is_some_and(|row| row["due_shard"]["S"] == "dead");
+            let is_delivered = row.is_some_and(|row| row["delivered_at"].is_object());
+            if !is_dead && !is_delivered {
+                self.violation(format!("the notice {name} was forgotten"));
+            }
+            if is_delivered && !self.far.told.contains_key(&name) {
+                self.violation(format!("the notice {name} counts as delivered and never came"));
             }
         }
     }

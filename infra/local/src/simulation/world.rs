@@ -26,6 +26,10 @@ use std::{
 const MOST_STEPS: u32 = 60_000;
 /// Invocations that run at once.
 const AT_ONCE: usize = 6;
+/// The functions that run every minute, each with the table whose due rows it looks after.
+const SCHEDULED: [(&str, &str); 2] = [("sweeper", "journeys"), ("notify", "notices")];
+/// How far behind its cursor the sweeper looks, and a little more.
+const BEHIND_CURSOR: SignedDuration = SignedDuration::from_secs(61);
 /// How often a counterparty delivers a callback that is not taken, and after how long, in seconds.
 const CALLBACK_WAITS: [i64; 6] = [1, 5, 30, 120, 600, 3_600];
 
@@ -42,8 +46,13 @@ pub(super) struct Message {
 pub(super) enum Later {
     Deliver(Message),
     BorrowerActs(usize),
-    BankFinishes { payout: String, misbehaves: bool },
+    BankFinishes {
+        payout: String,
+        misbehaves: bool,
+    },
     CallsBack(Callback),
+    /// Looks whether an endpoint is disabled, and enables it.
+    OperatorLooks,
 }
 
 /// Why a function was invoked, and who waits for its answer.
@@ -51,7 +60,8 @@ enum Cause {
     Message(Message),
     Borrower(usize, Step),
     Callback(Callback),
-    Sweep,
+    Schedule,
+    Operator,
 }
 
 type Running = Pin<Box<dyn Future<Output = std::thread::Result<Result<Value, Failure>>>>>;
@@ -90,7 +100,8 @@ pub(super) struct World<'m> {
     dead: Vec<Message>,
     pub(super) sent: Vec<Message>,
     taken: Vec<Callback>,
-    next_sweep: Option<Timestamp>,
+    /// When the functions with a schedule run next and find something, in the order of [`SCHEDULED`].
+    next_runs: [Option<Timestamp>; 2],
     pub(super) due_has_changed: bool,
     pub steps: u32,
     pub(super) fresh_keys: u64,
@@ -131,7 +142,7 @@ impl<'m> World<'m> {
             dead: Vec::new(),
             sent: Vec::new(),
             taken: Vec::new(),
-            next_sweep: None,
+            next_runs: [None; 2],
             due_has_changed: false,
             steps: 0,
             fresh_keys: 0,
@@ -210,9 +221,10 @@ impl<'m> World<'m> {
         } else {
             Vec::new()
         };
-        self.plan_sweep();
-        let sweeps = may_start && self.next_sweep.is_some_and(|at| at <= self.now);
-        let choices = ready.len() + due.len() + usize::from(sweeps);
+        let runs: Vec<usize> = (0..SCHEDULED.len())
+            .filter(|place| may_start && self.next_runs[*place].is_some_and(|at| at <= self.now))
+            .collect();
+        let choices = ready.len() + due.len() + runs.len();
         if choices == 0 {
             return self.pass_time();
         }
@@ -224,21 +236,23 @@ impl<'m> World<'m> {
             if let Some(what) = self.later.remove(key) {
                 self.begin(what);
             }
-        } else {
-            self.next_sweep = None;
-            let event = crate::schedule::event("sweeper", self.now);
-            self.invoke("sweeper", event, Cause::Sweep);
+        } else if let Some(place) = runs.get(choice - ready.len() - due.len()) {
+            self.next_runs[*place] = None;
+            let function = SCHEDULED[*place].0;
+            self.invoke(function, crate::schedule::event(function, self.now), Cause::Schedule);
         }
         true
     }
 
     /// Moves the clock to the next thing that can happen.
     fn pass_time(&mut self) -> bool {
+        self.plan_runs();
         let next = [
             self.later.keys().next().map(|(at, _)| *at),
             self.machine.gate.next_ready(),
             self.invocations.values().map(|i| i.ends_at).min(),
-            self.next_sweep,
+            self.next_runs[0],
+            self.next_runs[1],
         ];
         // What is due already waits for one of the invocations to end, not for time.
         let Some(next) = next.into_iter().flatten().filter(|at| *at > self.now).min() else { return false };
@@ -246,24 +260,30 @@ impl<'m> World<'m> {
         true
     }
 
-    /// Sweeps run every minute; those that would find nothing are passed over.
-    fn plan_sweep(&mut self) {
-        if !std::mem::take(&mut self.due_has_changed) || self.plan.without == Some(Safeguard::OutboxResend) {
+    /// Schedules come every minute; the runs that would find nothing are passed over.
+    fn plan_runs(&mut self) {
+        if !std::mem::take(&mut self.due_has_changed) {
             return;
         }
-        let due = self
-            .tables
-            .items("journeys")
-            .iter()
-            .filter_map(|item| {
-                let at: i64 = item["due_at"]["N"].as_str()?.parse().ok()?;
-                Timestamp::from_millisecond(at).ok()
-            })
-            .min();
-        self.next_sweep = due.map(|at| {
-            let minute = at.max(self.now).as_second().div_euclid(60) + 1;
-            Timestamp::from_second(minute * 60).unwrap_or(Timestamp::MAX)
+        for (place, (function, table)) in SCHEDULED.into_iter().enumerate() {
+            let missing = self.plan.without == Some(Safeguard::OutboxResend) && function == "sweeper";
+            self.next_runs[place] = self.first_due(table).filter(|_| !missing).map(|at| {
+                let minute = at.max(self.now).as_second().div_euclid(60) + 1;
+                Timestamp::from_second(minute * 60).unwrap_or(Timestamp::MAX)
+            });
+        }
+    }
+
+    /// The first row that a run would look at. What lies well behind the sweeper's cursor it never looks at again.
+    fn first_due(&self, table: &str) -> Option<Timestamp> {
+        let items = self.tables.items(table);
+        let cursor = items.iter().find_map(|item| item["swept_until"]["S"].as_str()?.parse().ok());
+        let from = cursor.map_or(Timestamp::MIN, |at: Timestamp| at - BEHIND_CURSOR);
+        let due = items.iter().filter(|item| item["due_shard"]["S"] != "dead").filter_map(|item| {
+            let at: i64 = item["due_at"]["N"].as_str()?.parse().ok()?;
+            Timestamp::from_millisecond(at).ok().filter(|at| *at >= from)
         });
+        due.min()
     }
 
     fn begin(&mut self, what: Later) {
@@ -292,6 +312,14 @@ impl<'m> World<'m> {
                 let said = self.far.finish(&payout, misbehaves, self.now, &mut self.rng, &mut self.counts);
                 for (after, what) in said {
                     self.plan_later(after, what);
+                }
+            }
+            Later::OperatorLooks => {
+                let disabled = self.tables.items("endpoints").into_iter().find_map(|item| {
+                    item["disabled_since"]["S"].as_str().and(item["pk"]["S"].as_str()).map(str::to_owned)
+                });
+                if let Some(endpoint) = disabled {
+                    self.invoke("notify", json!({ "enable": endpoint }), Cause::Operator);
                 }
             }
             Later::CallsBack(callback) => {
@@ -401,11 +429,9 @@ impl<'m> World<'m> {
                 }
             }
             Cause::Callback(callback) => self.called_back(callback, answer.as_ref()),
-            Cause::Sweep => {
-                if answer.is_none() {
-                    self.due_has_changed = true;
-                }
-            }
+            // What a run did not finish, and what lies in the sweeper's overlap, the next one looks at.
+            Cause::Schedule => self.due_has_changed = true,
+            Cause::Operator => self.plan_later(SignedDuration::from_secs(1), Later::OperatorLooks),
         }
     }
 
