@@ -1,4 +1,6 @@
 //! Notices: tells the channel's back end of every offer and every end, at least once, and remembers what became of it.
+//! Only what a journey has left again before anybody could send its notice may go untold: the notice of where it went
+//! since is what counts.
 //!
 //! | | |
 //! |---|---|

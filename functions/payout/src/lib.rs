@@ -26,7 +26,7 @@ use contract::{
 };
 use dealings::{Dealings, Heard, Step, next_step};
 use domain::{
-    ApplicationId, Fen, PayoutId, Reason,
+    ApplicationId, Fen, Reason,
     journey::{Command, Event, Journey, Status, TransitionError},
     ledger::{Evidence, Outcome, Payout, PayoutStatus},
     product::Catalogue,
@@ -95,10 +95,7 @@ impl PayOut {
         let Some(requested) = self.request(message.application_id).await? else { return Ok(()) };
         let payout = self.payout(&requested.journey)?;
         match self.reserve(&payout, &requested.journey).await? {
-            Row::Resolved(row) => {
-                follow_ledger(&self.journeys, &row).await?;
-                Ok(())
-            }
+            Row::Resolved(row) => self.conclude(&row).await,
             Row::Reserved { just_now } => {
                 let alone = requested.just_now && just_now;
                 self.deal(&requested.journey, &payout, alone).await
@@ -116,7 +113,9 @@ impl PayOut {
             }
             Status::Accepted => {}
             Status::PaidOut | Status::PayoutFailed => {
-                self.ask_again(id.payout_id()).await?;
+                if let Some(row) = self.ledger.get(id.payout_id()).await? {
+                    self.conclude(&row).await?;
+                }
                 return Ok(None);
             }
             status => {
@@ -192,16 +191,16 @@ impl PayOut {
         }
     }
 
-    /// Asks about a payout that the bank has contradicted since it was resolved, and takes the answer. Silence fails the
-    /// record, so that it is asked again.
-    async fn ask_again(&self, id: PayoutId) -> Result<(), RecordError> {
-        let Some(payout) = self.ledger.get(id).await? else { return Ok(()) };
+    /// Makes the journal say what the ledger says of a resolved payout; whoever resolved it may have died before. One
+    /// that the bank has contradicted since is asked about first. Silence fails the record, so that it is asked again.
+    async fn conclude(&self, payout: &Payout) -> Result<(), RecordError> {
         if !payout.is_disputed() {
+            follow_ledger(&self.journeys, payout).await?;
             return Ok(());
         }
-        match self.ask(&payout).await? {
+        match self.ask(payout).await? {
             Heard::Word(word @ (BankWord::Paid { .. } | BankWord::NotPaid { .. })) => {
-                self.settle(&payout, word).await
+                self.settle(payout, word).await
             }
             Heard::Word(BankWord::Pending) | Heard::NeverSeen | Heard::Silence => {
                 Err(RecordError::Handler("the bank contradicts itself and does not say which word counts"))

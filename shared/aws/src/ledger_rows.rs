@@ -102,6 +102,7 @@ pub(crate) fn dispute_row(id: PayoutId, dispute: &Dispute) -> Item {
     let mut row = keyed(payout_key(id), format!("{DISPUTE}{}", dispute.message_id));
     put(&mut row, "message_id", text(&dispute.message_id));
     put(&mut row, "says", text(if dispute.says_paid { "paid" } else { "not_paid" }));
+    put(&mut row, "resolution", number(dispute.resolution));
     put(&mut row, "at", text(dispute.at.to_string()));
     row
 }
@@ -126,6 +127,7 @@ pub(crate) fn payout(rows: &[Item], attempted: &'static str) -> Result<Payout, P
             sk if sk.starts_with(DISPUTE) => disputes.push(Dispute {
                 says_paid: reader.text("says")? == "paid",
                 message_id: reader.text("message_id")?.to_owned(),
+                resolution: reader.integer("resolution")?,
                 at: reader.parsed("at")?,
             }),
             _ => return Err(reader.broken(Unreadable::Value("sk"))),

@@ -214,6 +214,8 @@ pub struct Dispute {
     /// Whether the bank says that it has paid.
     pub says_paid: bool,
     pub message_id: String,
+    /// The resolution that it contradicts: how many there were. Clocks of two instances need not agree, this does.
+    pub resolution: u32,
     pub at: Timestamp,
 }
 
@@ -312,8 +314,13 @@ impl Payout {
 
     /// Whether the bank has contradicted the ledger since it was last resolved.
     pub fn is_disputed(&self) -> bool {
-        let resolved_at = self.resolutions.last().map(|resolution| resolution.at);
-        resolved_at.is_some_and(|at| self.disputes.iter().any(|dispute| dispute.at >= at))
+        let resolved = self.resolved_times();
+        resolved > 0 && self.disputes.iter().any(|dispute| dispute.resolution >= resolved)
+    }
+
+    /// How often it has been resolved: the number of its last resolution.
+    pub fn resolved_times(&self) -> u32 {
+        u32::try_from(self.resolutions.len()).unwrap_or(u32::MAX)
     }
 
     /// The movements that this payout has made, in order. Adding them up gives the accounts.

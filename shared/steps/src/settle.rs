@@ -218,7 +218,7 @@ async fn resolve(
 
 /// Makes the journal say what the ledger says.
 pub async fn follow_ledger(journeys: &Journeys, payout: &Payout) -> Result<Settlement, AdvanceError> {
-    let resolution = u32::try_from(payout.resolutions.len()).unwrap_or(u32::MAX);
+    let resolution = payout.resolved_times();
     let event = match (payout.closed, payout.outcome()) {
         (Some(reason), _) => Event::PayoutFailed { reason, resolution: 1 },
         (None, None) => return Ok(Settlement::Pending),
@@ -255,7 +255,8 @@ async fn dispute(
 ) -> Result<(), SettleError> {
     let Evidence::Callback(message_id) = evidence else { return Ok(()) };
     let at = journeys.clock.now();
-    let dispute = Dispute { says_paid: outcome.is_paid(), message_id: message_id.clone(), at };
+    let (says_paid, message_id) = (outcome.is_paid(), message_id.clone());
+    let dispute = Dispute { says_paid, message_id, resolution: payout.resolved_times(), at };
     ledger.dispute(payout.id, &dispute).await?;
     journeys.commands.send(payout.id.application_id(), &[Command::PayOut]).await?;
     Ok(())

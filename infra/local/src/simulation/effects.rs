@@ -95,7 +95,8 @@ impl World<'_> {
         if said.status == 400 && said.body.contains("ConditionalCheckFailed") {
             self.counts.add(FaultKind::ConditionFailed);
         }
-        self.tell(format_args!("{invocation} {operation} {}", said.status));
+        let table = table(&body);
+        self.tell(format_args!("{invocation} {operation} {table} {}", said.status));
         Some((said.status, said.body))
     }
 
@@ -228,6 +229,13 @@ fn written_by_a_newer_version(operation: &str, body: Vec<u8>) -> Vec<u8> {
     let Ok(mut put) = serde_json::from_slice::<Value>(&body) else { return body };
     put["Item"]["added_later"] = json!({ "S": "by a newer version" });
     put.to_string().into_bytes()
+}
+
+/// The first table that a call names.
+fn table(body: &[u8]) -> &str {
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let named = text.split_once(r#""TableName":""#).and_then(|(_, rest)| rest.split_once('"'));
+    named.map_or("", |(table, _)| table)
 }
 
 fn contains(haystack: &[u8], needle: &[u8]) -> bool {

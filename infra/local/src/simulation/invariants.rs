@@ -77,29 +77,33 @@ impl World<'_> {
         }
     }
 
-    /// Every offer and end was told, or is kept as dead; and what counts as delivered, the channel has.
+    /// The notice of where each journey ended was delivered, or is kept as dead; and what counts as delivered, the
+    /// channel has.
     fn check_notices(&mut self) {
-        let mut owed: Vec<String> = Vec::new();
+        let mut owed: BTreeMap<String, (u32, String)> = BTreeMap::new();
         for item in self.tables.items("journeys") {
             let Some(entry) = item["entry"]["S"].as_str() else { continue };
             let Ok(entry) = serde_json::from_str::<Entry>(entry) else { continue };
+            let id = item["pk"]["S"].as_str().unwrap_or_default();
             for command in &entry.commands {
                 if let Command::Notify { status, entry } = command {
-                    let id = item["pk"]["S"].as_str().unwrap_or_default();
-                    owed.push(format!("{id}.{status}.{entry}"));
+                    let last = owed.entry(id.to_owned()).or_default();
+                    *last = last.clone().max((*entry, format!("{id}.{status}.{entry}")));
                 }
             }
         }
-        let rows = self.tables.items("notices");
-        for name in owed {
-            let row = rows.iter().find(|row| row["pk"]["S"].as_str() == Some(name.as_str()));
-            let is_dead = row.is_some_and(|row| row["due_shard"]["S"] == "dead");
-            let is_delivered = row.is_some_and(|row| row["delivered_at"].is_object());
-            if !is_dead && !is_delivered {
-                self.violation(format!("the notice {name} was forgotten"));
-            }
+        let mut rows: BTreeMap<String, bool> = BTreeMap::new();
+        for row in self.tables.items("notices") {
+            let name = row["pk"]["S"].as_str().unwrap_or_default().to_owned();
+            let is_delivered = row["delivered_at"].is_object();
             if is_delivered && !self.far.told.contains_key(&name) {
                 self.violation(format!("the notice {name} counts as delivered and never came"));
+            }
+            rows.insert(name, is_delivered || row["due_shard"]["S"] == "dead");
+        }
+        for (_, name) in owed.into_values() {
+            if rows.get(&name) != Some(&true) {
+                self.violation(format!("the notice {name} was forgotten"));
             }
         }
     }

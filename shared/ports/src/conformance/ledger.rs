@@ -302,7 +302,7 @@ pub async fn what_is_voided_is_never_reserved_again(ledger: &dyn Ledger) {
 pub async fn a_contradicting_word_is_kept_once_and_not_without_end(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 1, 300).await;
     resolve(ledger, &payout, posted("R1"), word(1)).await;
-    let dispute = Dispute { says_paid: false, message_id: "msg_2".to_owned(), at: at(70) };
+    let dispute = Dispute { says_paid: false, message_id: "msg_2".to_owned(), resolution: 1, at: at(1) };
     for _ in 0..2 {
         ledger.dispute(payout.id, &dispute).await.unwrap();
     }
