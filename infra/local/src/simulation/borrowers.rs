@@ -39,15 +39,14 @@ impl Borrower {
     pub(super) fn cast(machine: &Machine, rng: &mut Rng) -> Vec<Borrower> {
         let kind = rng.u32(0..10);
         let count = match kind {
-            0..6 => 1,
-            6..8 => 2,
-            8 => 2,
+            0..5 => 1,
+            5..9 => 2,
             _ => 3,
         };
         let first = rng.usize(0..machine.owners.len());
         (0..count)
             .map(|number| {
-                let one_firm = (6..8).contains(&kind);
+                let one_firm = (5..7).contains(&kind);
                 let owner = if one_firm { first } else { (first + number) % machine.owners.len() };
                 let device = if kind == 9 { 0 } else { number };
                 Borrower::new(number, machine.owners[owner].clone(), device, rng)

@@ -132,6 +132,11 @@ impl Counterparties {
     ) -> Said {
         let misbehaves = rng.u32(0..1000) < weather.bank;
         if misbehaves && rng.bool() {
+            // Where answers are slow, a gateway before the bank tends to refuse, which says nothing of what comes next.
+            if weather.late_answer > 0 && rng.u32(0..4) > 0 {
+                counts.add(FaultKind::BankError);
+                return (status(422), Vec::new());
+            }
             return self.turn_away(now, rng, counts);
         }
         if now < self.closed_until && weather.bank > 0 {
@@ -164,7 +169,8 @@ impl Counterparties {
                 lied: false,
             };
             self.book.insert(payout.clone(), entry);
-            let takes = SignedDuration::from_millis(i64::from(rng.u32(0..15_000)));
+            let longest = if weather.late_answer > 0 { 60_000 } else { 15_000 };
+            let takes = SignedDuration::from_millis(i64::from(rng.u32(0..longest)));
             later.push((takes, Later::BankFinishes { payout, misbehaves }));
         }
         if !misbehaves {
@@ -198,9 +204,9 @@ impl Counterparties {
     /// The answers after which the bank knows nothing of the instruction.
     fn turn_away(&mut self, now: Timestamp, rng: &mut Rng, counts: &mut Counts) -> Said {
         let mut later = Vec::new();
-        let (kind, answer) = match rng.u32(0..7) {
+        let (kind, answer) = match rng.u32(0..8) {
             0 => (FaultKind::BankError, status(500)),
-            1 => (FaultKind::BankError, status(422)),
+            1 | 5 => (FaultKind::BankError, status(422)),
             2 => (FaultKind::BankRedirect, status(307)),
             3 => {
                 let throttled = Answer { status: 429, retry_after: Some("30".into()), body: Vec::new() };

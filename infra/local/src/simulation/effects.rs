@@ -2,7 +2,7 @@
 
 use super::{
     faults::{FaultKind, Safeguard},
-    gate::{Answered, Effect, Waiting},
+    gate::{Answered, Effect, Reply, Waiting},
     world::{Later, Message, World},
 };
 use delivery::{Delivery, SignedRequest};
@@ -14,9 +14,11 @@ impl World<'_> {
     pub(super) fn happen(&mut self, number: u64) {
         let Some(waiting) = self.machine.gate.take(number) else { return };
         let invocation = waiting.invocation;
-        let is_fault = self.chance(self.weather.effect);
-        if !is_fault {
-            self.effect(waiting, false);
+        if matches!(waiting.effect, Effect::Post { .. }) && self.chance(self.weather.late_answer) {
+            return self.answer_late(waiting);
+        }
+        if !self.chance(self.weather.effect) {
+            self.effect(waiting).arrive();
             return self.poll(invocation);
         }
         match self.rng.u32(0..9) {
@@ -26,14 +28,10 @@ impl World<'_> {
             }
             1 => {
                 self.fault(FaultKind::CrashAfter, invocation);
-                self.effect(waiting, true);
+                self.effect(waiting);
                 self.ended(invocation, None);
             }
-            2 | 3 => {
-                self.fault(FaultKind::Stall, invocation);
-                let until = self.now + SignedDuration::from_millis(self.rng.i64(100..40_000));
-                self.machine.gate.hold(waiting, until);
-            }
+            2 | 3 => self.stall(waiting),
             4 => {
                 self.fault(FaultKind::LostRequest, invocation);
                 nothing_happens(waiting, None);
@@ -41,7 +39,7 @@ impl World<'_> {
             }
             5 | 6 => {
                 self.fault(FaultKind::LostAnswer, invocation);
-                self.effect(waiting, true);
+                self.effect(waiting).is_lost();
                 self.poll(invocation);
             }
             7 => {
@@ -57,28 +55,45 @@ impl World<'_> {
         }
     }
 
+    /// The worker is held up: before the effect, or after it and before it hears the answer.
+    fn stall(&mut self, waiting: Waiting) {
+        self.fault(FaultKind::Stall, waiting.invocation);
+        let waiting = if self.rng.bool() { self.done(waiting) } else { waiting };
+        let until = self.now + SignedDuration::from_millis(self.rng.i64(100..40_000));
+        self.machine.gate.hold(waiting, until);
+    }
+
+    /// The effect happens, and its answer comes when another worker may long have begun.
+    fn answer_late(&mut self, waiting: Waiting) {
+        self.fault(FaultKind::LateAnswer, waiting.invocation);
+        let waiting = self.done(waiting);
+        let until = self.now + SignedDuration::from_millis(self.rng.i64(10_000..40_000));
+        self.machine.gate.hold(waiting, until);
+    }
+
+    fn done(&mut self, waiting: Waiting) -> Waiting {
+        let (number, invocation, not_before) = (waiting.number, waiting.invocation, waiting.not_before);
+        Waiting { number, invocation, effect: Effect::Done(self.effect(waiting)), not_before }
+    }
+
     fn fault(&mut self, kind: FaultKind, invocation: u64) {
         self.counts.add(kind);
         self.tell(format_args!("{invocation} {kind}"));
     }
 
-    /// The effect happens; its answer may be lost.
-    fn effect(&mut self, waiting: Waiting, lose_answer: bool) {
-        let (newer, _) = self.traits_of(waiting.invocation);
+    /// The effect happens.
+    fn effect(&mut self, waiting: Waiting) -> Reply {
         let invocation = waiting.invocation;
+        let (newer, _) = self.traits_of(invocation);
         match waiting.effect {
             Effect::DynamoDb { operation, body, answer } => {
-                let said = self.dynamodb(invocation, &operation, body, newer);
-                let _ = answer.send(said.filter(|_| !lose_answer));
+                Reply::Sdk(answer, self.dynamodb(invocation, &operation, body, newer))
             }
             Effect::Sqs { operation, body, answer } => {
-                let said = self.send(invocation, &operation, &body, newer);
-                let _ = answer.send(said.filter(|_| !lose_answer));
+                Reply::Sdk(answer, self.send(invocation, &operation, &body, newer))
             }
-            Effect::Post { request, answer } => {
-                let delivery = self.post(invocation, request);
-                let _ = answer.send(if lose_answer { Delivery::TimedOut } else { delivery });
-            }
+            Effect::Post { request, answer } => Reply::Post(answer, self.post(invocation, request)),
+            Effect::Done(reply) => reply,
         }
     }
 
@@ -97,7 +112,12 @@ impl World<'_> {
         }
         let table = table(&body);
         self.tell(format_args!("{invocation} {operation} {table} {}", said.status));
-        Some((said.status, said.body))
+        let forgets = self.plan.without == Some(Safeguard::ReplayStore)
+            && (operation, table) == ("Query", "payouts")
+            && self.is_of(invocation, "bank-callback");
+        let said =
+            if forgets { (said.status, without_resolutions(&said.body)) } else { (said.status, said.body) };
+        Some(said)
     }
 
     /// Keeps what was first written under each number of a journal, which must never change.
@@ -149,7 +169,8 @@ impl World<'_> {
         let mut after = SignedDuration::from_millis(self.rng.i64(5..60));
         if self.chance(self.weather.message) {
             self.counts.add(FaultKind::Duplicate);
-            let again = SignedDuration::from_millis(self.rng.i64(5..60_000));
+            let latest = if self.rng.bool() { 15_000 } else { 60_000 };
+            let again = SignedDuration::from_millis(self.rng.i64(5..latest));
             self.plan_later(again, Later::Deliver(message.clone()));
         }
         if self.chance(self.weather.message) {
@@ -202,6 +223,7 @@ fn nothing_happens(waiting: Waiting, said: Answered) {
         Effect::Sqs { answer, .. } => {
             let _ = answer.send(None);
         }
+        Effect::Done(reply) => reply.is_lost(),
         Effect::Post { answer, .. } => {
             let _ = answer.send(if said.is_none() { Delivery::Unreachable } else { Delivery::TimedOut });
         }
@@ -229,6 +251,15 @@ fn written_by_a_newer_version(operation: &str, body: Vec<u8>) -> Vec<u8> {
     let Ok(mut put) = serde_json::from_slice::<Value>(&body) else { return body };
     put["Item"]["added_later"] = json!({ "S": "by a newer version" });
     put.to_string().into_bytes()
+}
+
+/// The rows of a payout as if no word of the bank had ever been taken.
+fn without_resolutions(body: &str) -> String {
+    let mut answer: Value = serde_json::from_str(body).unwrap_or_default();
+    if let Some(items) = answer["Items"].as_array_mut() {
+        items.retain(|item| !item["sk"]["S"].as_str().unwrap_or_default().starts_with("resolution#"));
+    }
+    answer.to_string()
 }
 
 /// The first table that a call names.

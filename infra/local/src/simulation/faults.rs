@@ -9,7 +9,8 @@ pub enum Safeguard {
     JournalCondition,
     /// One key per payout, for ever: without it every instruction has a key of its own.
     PayoutKey,
-    /// A resolution is written once: without its condition a callback that is replayed moves the money again.
+    /// The words of the bank that were taken are known, and each is written once: without it a callback that is replayed
+    /// moves the money again.
     ReplayStore,
     /// The sweeper, which sends what a dead invocation committed and did not send.
     OutboxResend,
@@ -58,6 +59,7 @@ faults! {
     CrashBefore "crash before an effect"
     CrashAfter "crash after an effect"
     Stall "worker held up"
+    LateAnswer "answer very late"
     TimedOut "function ended at its time-out"
     LostRequest "request lost"
     LostAnswer "answer lost after success"
@@ -117,6 +119,8 @@ impl Counts {
 pub(super) struct Weather {
     /// Per SDK call or request of ours.
     pub effect: u32,
+    /// Per answer of a counterparty: it comes very late.
+    pub late_answer: u32,
     /// Per message sent.
     pub message: u32,
     /// Per request at the bank.
@@ -126,13 +130,15 @@ pub(super) struct Weather {
 }
 
 impl Weather {
-    pub(super) const CALM: Weather = Weather { effect: 0, message: 0, bank: 0, invocation: 0 };
+    pub(super) const CALM: Weather =
+        Weather { effect: 0, late_answer: 0, message: 0, bank: 0, invocation: 0 };
 
     pub(super) fn of(rng: &mut fastrand::Rng) -> Weather {
         match rng.u32(0..10) {
-            0..2 => Weather { effect: 0, message: 20, bank: 400, invocation: 20 },
-            2..7 => Weather { effect: 25, message: 40, bank: 250, invocation: 50 },
-            _ => Weather { effect: 80, message: 120, bank: 500, invocation: 150 },
+            0..2 => Weather { effect: 0, late_answer: 0, message: 20, bank: 400, invocation: 20 },
+            2..4 => Weather { effect: 25, late_answer: 0, message: 40, bank: 250, invocation: 50 },
+            4..8 => Weather { effect: 2, late_answer: 400, message: 900, bank: 600, invocation: 20 },
+            _ => Weather { effect: 80, late_answer: 0, message: 120, bank: 500, invocation: 150 },
         }
     }
 }

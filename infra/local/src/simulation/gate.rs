@@ -26,9 +26,46 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// An effect that an invocation wants to have.
 #[expect(clippy::large_enum_variant, reason = "a handful wait at a time")]
 pub(super) enum Effect {
-    DynamoDb { operation: String, body: Vec<u8>, answer: oneshot::Sender<Answered> },
-    Sqs { operation: String, body: Vec<u8>, answer: oneshot::Sender<Answered> },
-    Post { request: SignedRequest, answer: oneshot::Sender<Delivery> },
+    DynamoDb {
+        operation: String,
+        body: Vec<u8>,
+        answer: oneshot::Sender<Answered>,
+    },
+    Sqs {
+        operation: String,
+        body: Vec<u8>,
+        answer: oneshot::Sender<Answered>,
+    },
+    Post {
+        request: SignedRequest,
+        answer: oneshot::Sender<Delivery>,
+    },
+    /// It has happened, and only its answer is still to come.
+    Done(Reply),
+}
+
+/// An answer on its way to whoever waits for it.
+pub(super) enum Reply {
+    Sdk(oneshot::Sender<Answered>, Answered),
+    Post(oneshot::Sender<Delivery>, Delivery),
+}
+
+impl Reply {
+    /// Lets the answer arrive. Whoever has gone by now does not hear it.
+    pub(super) fn arrive(self) {
+        match self {
+            Reply::Sdk(answer, answered) => drop(answer.send(answered)),
+            Reply::Post(answer, delivery) => drop(answer.send(delivery)),
+        }
+    }
+
+    /// Lets the caller hear that the connection broke.
+    pub(super) fn is_lost(self) {
+        match self {
+            Reply::Sdk(answer, _) => drop(answer.send(None)),
+            Reply::Post(answer, _) => drop(answer.send(Delivery::TimedOut)),
+        }
+    }
 }
 
 /// What the SDK hears: status and body, or that the connection broke.

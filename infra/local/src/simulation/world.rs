@@ -389,6 +389,10 @@ impl<'m> World<'m> {
         self.invocations.get(&number).map_or((false, SignedDuration::ZERO), |i| (i.newer, i.skew))
     }
 
+    pub(super) fn is_of(&self, number: u64, function: &str) -> bool {
+        self.invocations.get(&number).is_some_and(|invocation| invocation.function == function)
+    }
+
     fn end_overdue(&mut self) {
         let overdue: Vec<u64> = self
             .invocations
