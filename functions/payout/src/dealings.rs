@@ -18,9 +18,6 @@ use jiff::SignedDuration;
 use ports::counterparty::Instructed;
 use steps::BankWord;
 
-/// How long an invocation may believe that it alone has dealt with the bank. After that a successor may run: the
-/// sweeper sends the command again, or the queue does.
-pub const ALONE_FOR: SignedDuration = SignedDuration::from_secs(15);
 /// How long after the request a bank is instructed at all. Idempotency keys are commonly kept for 24 hours.
 pub const INSTRUCT_FOR: SignedDuration = SignedDuration::from_hours(24);
 /// When a payout that the bank has never seen is given up. The hour since [`INSTRUCT_FOR`] is longer than anything that
@@ -40,7 +37,8 @@ pub enum Heard {
 /// What this invocation knows of the bank's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dealings {
-    /// This invocation recorded the request and wrote the ledger's row, so nobody can have instructed before it.
+    /// This invocation recorded the request and wrote the ledger's row, so nobody has instructed before it; and whoever
+    /// does so at the same time has announced it, which the ledger checks when the payout is given up.
     pub alone: bool,
     /// Since the payout was requested.
     pub age: SignedDuration,
@@ -50,8 +48,6 @@ pub struct Dealings {
     pub heard: Option<Heard>,
     /// The instruction before the last may still be on its way.
     pub sent_before: bool,
-    /// How long `alone` can be believed.
-    pub alone_for: SignedDuration,
 }
 
 /// What to do next.
@@ -70,9 +66,9 @@ pub enum Step {
 }
 
 impl Dealings {
-    pub fn begin(alone: bool, alone_for: SignedDuration) -> Self {
+    pub fn begin(alone: bool) -> Self {
         let age = SignedDuration::ZERO;
-        Self { alone, age, instructed: None, heard: None, sent_before: false, alone_for }
+        Self { alone, age, instructed: None, heard: None, sent_before: false }
     }
 
     pub fn instructed(&mut self, outcome: Instructed) {
@@ -85,13 +81,9 @@ impl Dealings {
         self.heard = Some(heard);
     }
 
-    /// Exactly one instruction has ever left for the bank.
+    /// Exactly one instruction has left for the bank, unless another one was announced.
     fn sent_once(&self) -> bool {
-        self.is_alone() && !self.sent_before
-    }
-
-    fn is_alone(&self) -> bool {
-        self.alone && self.age < self.alone_for
+        self.alone && !self.sent_before
     }
 }
 
@@ -115,7 +107,7 @@ pub fn next_step(d: &Dealings) -> Step {
 
 fn before_instructing(d: &Dealings) -> Step {
     match &d.heard {
-        None if d.is_alone() => Step::Instruct,
+        None if d.alone => Step::Instruct,
         None => Step::Ask,
         Some(Heard::Word(word)) => take(word),
         Some(Heard::NeverSeen) if d.age < INSTRUCT_FOR => Step::Instruct,
@@ -151,7 +143,7 @@ mod tests {
     /// What a bank does: how it takes each instruction in turn, and what it says each time it is asked.
     fn run(alone: bool, age: SignedDuration, takes: &[Instructed], says: &[Heard]) -> Vec<Step> {
         let (mut takes, mut says) = (takes.iter(), says.iter());
-        let mut dealings = Dealings { age, ..Dealings::begin(alone, ALONE_FOR) };
+        let mut dealings = Dealings { age, ..Dealings::begin(alone) };
         let mut steps = Vec::new();
         for _ in 0..6 {
             let step = next_step(&dealings);
@@ -236,12 +228,6 @@ mod tests {
         assert_eq!(run(false, NOW, &[], &[Word(paid())]), [Ask, Settle(paid())]);
         assert_eq!(run(false, NOW, &[], &[Silence]), [Ask, Wait]);
         assert_eq!(run(false, NOW, &[Taken], &[NeverSeen]), [Ask, Instruct, Wait]);
-    }
-
-    #[test]
-    fn a_worker_that_was_held_up_no_longer_believes_that_it_is_alone() {
-        assert_eq!(run(true, LATER, &[], &[Word(paid())]), [Ask, Settle(paid())]);
-        assert_eq!(run(true, LATER, &[Closed], &[NeverSeen, Silence]), [Ask, Instruct, Ask, Wait]);
     }
 
     #[test]

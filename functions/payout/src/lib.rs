@@ -10,7 +10,8 @@
 //!
 //! The order is the safety: the journal first (the point of no return for cancelling), then the ledger's row, then the
 //! bank. What may have been sent is asked about before it is sent again, always under the same key
-//! ([`dealings::next_step`] is the whole rule). A payout that is resolved and that the bank has contradicted since is asked
+//! ([`dealings::next_step`] is the whole rule). A second worker announces its instruction in the ledger, and from then on
+//! no worker can hold the payout for void on its own word, however long it was held up. A payout that is resolved and that the bank has contradicted since is asked
 //! about once more, and the ledger follows the answer.
 
 pub mod dealings;
@@ -31,12 +32,11 @@ use domain::{
     ledger::{Evidence, Outcome, Payout, PayoutStatus},
     product::Catalogue,
 };
-use jiff::SignedDuration;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     counterparty::{Bank, Instructed},
     journal::Applicants,
-    ledger::{Ledger, Reservation},
+    ledger::{Announced, Ledger, Reservation},
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -54,8 +54,6 @@ pub struct PayOut {
     pub products: Arc<Catalogue>,
     /// Where our callbacks are reached, without a trailing slash.
     pub public_url: Arc<str>,
-    /// How long an invocation may believe that it alone has dealt with the bank ([`dealings::ALONE_FOR`]).
-    pub alone_for: SignedDuration,
 }
 
 /// A journey whose payout has been requested.
@@ -211,10 +209,13 @@ impl PayOut {
     /// Takes the steps that [`next_step`] names. It instructs at most twice and asks at most once before and once after
     /// each, so this ends.
     async fn deal(&self, journey: &Journey, payout: &Payout, alone: bool) -> Result<(), RecordError> {
-        let mut dealings = Dealings::begin(alone, self.alone_for);
+        let mut dealings = Dealings::begin(alone);
         loop {
             dealings.age = self.journeys.clock.now().duration_since(journey.updated_at);
             match next_step(&dealings) {
+                Step::Instruct if !alone && self.announce(payout).await? == Announced::Resolved => {
+                    return Err(RecordError::Handler("the payout was resolved in the meantime"));
+                }
                 Step::Instruct => dealings.instructed(self.instruct(journey, payout).await?),
                 Step::Ask => dealings.heard(self.ask(payout).await?),
                 Step::Settle(word) => return self.settle(payout, word).await,
@@ -223,6 +224,12 @@ impl PayOut {
                 Step::TryAgain => return Err(RecordError::Handler("the bank was not reached")),
             }
         }
+    }
+
+    /// Whoever did not reserve the payout says that it will instruct before it does, so that whoever did cannot hold the
+    /// payout for void meanwhile.
+    async fn announce(&self, payout: &Payout) -> Result<Announced, RecordError> {
+        Ok(self.ledger.announce(payout.id, self.journeys.clock.now()).await?)
     }
 
     async fn instruct(&self, journey: &Journey, payout: &Payout) -> Result<Instructed, RecordError> {

@@ -1,6 +1,6 @@
 //! Settings become the function.
 
-use crate::{PayOut, dealings::ALONE_FOR};
+use crate::PayOut;
 use aws::{Aws, DynamoLedger};
 use contract::names::setting;
 use counterparties::{GuardedBanks, HttpBanks};
@@ -24,7 +24,6 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut
         bank: Arc::new(GuardedBanks::new(banks(env, outside)?, wiring::guard(env, aws, outside)?)),
         products: Arc::new(wiring::products()?),
         public_url: wiring::public_url(env)?,
-        alone_for: ALONE_FOR,
     })
 }
 

@@ -37,7 +37,6 @@ use domain::product::Product;
 use gate::{Effect, Ends, Gate};
 use jiff::{SignedDuration, Timestamp};
 use lambda_kit::Function;
-use payout::PayOut;
 use ports::firms::FirmLoader as _;
 use serde_json::json;
 use signing::{KeyedHasher, Signer, Verifier};
@@ -85,8 +84,6 @@ pub struct Machine {
     gate: Arc<Gate>,
     aws: Aws,
     functions: BTreeMap<String, (Arc<dyn Function>, Duration)>,
-    /// The payout function without its fence.
-    unfenced: Arc<dyn Function>,
     readers: BTreeMap<String, String>,
     redelivery: BTreeMap<String, (SignedDuration, u32)>,
     recording: Recording,
@@ -132,9 +129,6 @@ impl Machine {
             let function = registry.build(&spec.name, &environment, &aws)?;
             functions.insert(spec.name.clone(), (function, spec.timeout));
         }
-        let payout = template.function("payout").ok_or("the template has no payout function")?;
-        let fenced = payout::wire_in(&environment(payout, &names, &options)?, &aws, &outside)?;
-        let unfenced: Arc<dyn Function> = Arc::new(PayOut { alone_for: SignedDuration::MAX, ..fenced });
         let sources = template.functions.iter().flat_map(|f| f.queue_sources.iter().map(move |s| (s, f)));
         let readers = sources.map(|(source, f)| (source.queue.clone(), f.name.clone())).collect();
         let runtime =
@@ -143,7 +137,6 @@ impl Machine {
             gate,
             aws,
             functions,
-            unfenced,
             readers,
             redelivery: redelivery(&template),
             recording: Recording::default(),
@@ -174,10 +167,8 @@ impl Machine {
         Report { seed, trace: world.trace, applications, steps, faults, violations }
     }
 
-    fn function(&self, name: &str, plan: Plan) -> Option<(Arc<dyn Function>, Duration)> {
-        let (function, timeout) = self.functions.get(name)?;
-        let unfenced = name == "payout" && plan.without == Some(Safeguard::Fencing);
-        Some((if unfenced { self.unfenced.clone() } else { function.clone() }, *timeout))
+    fn function(&self, name: &str) -> Option<(Arc<dyn Function>, Duration)> {
+        self.functions.get(name).map(|(function, timeout)| (function.clone(), *timeout))
     }
 
     fn reader_of(&self, queue: &str) -> Option<String> {

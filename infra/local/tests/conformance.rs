@@ -186,6 +186,8 @@ conforms! { ledger on DynamoLedger in "payouts":
     the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
     a_correction_never_takes_a_firm_away_from_another_loan
     what_is_voided_is_never_reserved_again
+    a_payout_that_another_worker_took_over_is_not_void_on_our_own_word
+    nobody_takes_over_a_payout_that_is_resolved
     a_contradicting_word_is_kept_once_and_not_without_end
     the_resolutions_of_a_day_in_china_are_found_by_bank
     a_payout_that_was_never_reserved_is_not_there

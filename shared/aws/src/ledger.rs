@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `payout#<id>` | `pending` | the reservation, or the closed payout |
 //! | `payout#<id>` | `resolution#0001` … | how it was resolved; the first decides, the rest correct |
+//! | `payout#<id>` | `announced` | somebody other than whoever reserved it was about to instruct the bank |
 //! | `payout#<id>` | `dispute#<message id>` | a word of the bank that contradicts the ledger |
 //! | `accounts#<bank>#<product>` | `balances` | what the transfers add up to |
 //! | `firm#<code>` | `loan` | the payout for which the firm is claimed |
@@ -34,16 +35,17 @@ use domain::{
     Fen, PayoutId, Reason,
     ledger::{Account, Balances, Dispute, MAX_DISPUTES, Movement, Payout, Resolution},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use ports::{
     PortError,
-    ledger::{Ledger, Reservation, Resolved, ResolvedPayout},
+    ledger::{Announced, Ledger, Reservation, Resolved, ResolvedPayout},
 };
 
 const RESERVING: &str = "reserving a payout";
 const CLOSING: &str = "closing a payout";
 const READING: &str = "reading a payout";
 const RESOLVING: &str = "resolving a payout";
+const ANNOUNCING: &str = "announcing an instruction";
 const DISPUTING: &str = "recording a contradicting word";
 const COUNTING: &str = "reading the balances";
 const LISTING: &str = "reading what was resolved on a day";
@@ -64,6 +66,8 @@ enum Part {
     Claim,
     /// The loan of which, in a reversal, the bank must not have reported anything.
     Loan,
+    /// The announcement that must not stand when a payout is void on our own word.
+    Announcement,
 }
 
 type Parts = Vec<(Part, TransactWriteItem)>;
@@ -100,7 +104,7 @@ impl DynamoLedger {
             .filter(|(place, _)| failed.at(*place))
             .map(|(_, (part, _))| *part)
             .collect();
-        let order = [Part::Transfer, Part::Loan, Part::Claim];
+        let order = [Part::Transfer, Part::Announcement, Part::Loan, Part::Claim];
         Ok(Some(order.into_iter().find(|part| failed.contains(part)).unwrap_or(Part::Balances)))
     }
 
@@ -114,15 +118,25 @@ impl DynamoLedger {
         Ok(TransactWriteItem::builder().put(put).build())
     }
 
-    /// The bank has reported nothing on the loan.
-    fn no_loan_reported(&self, id: PayoutId) -> Result<TransactWriteItem, BuildError> {
+    /// There is no such row.
+    fn absent(&self, pk: String, sk: &str) -> Result<TransactWriteItem, BuildError> {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
-            .key("pk", text(rows::loan_key(id)))
-            .key("sk", text(rows::LOAN))
+            .key("pk", text(pk))
+            .key("sk", text(sk))
             .condition_expression(NOT_THERE_YET)
             .build()?;
         Ok(TransactWriteItem::builder().condition_check(check).build())
+    }
+
+    /// The announcement, and the first resolution that must not be there. Announcing again is announcing once.
+    fn announcement(&self, id: PayoutId, at: Timestamp) -> Result<Parts, BuildError> {
+        let put =
+            Put::builder().table_name(&self.table).set_item(Some(rows::announced_row(id, at))).build()?;
+        Ok(vec![
+            (Part::Announcement, TransactWriteItem::builder().put(put).build()),
+            (Part::Transfer, self.absent(rows::payout_key(id), &rows::resolution_key(1))?),
+        ])
     }
 
     fn reservation(&self, payout: &Payout, floor: i128) -> Result<Parts, BuildError> {
@@ -151,7 +165,10 @@ impl DynamoLedger {
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
         }
         if movement == Movement::Reverse {
-            parts.push((Part::Loan, self.no_loan_reported(payout.id)?));
+            parts.push((Part::Loan, self.absent(rows::loan_key(payout.id), rows::LOAN)?));
+        }
+        if resolution.needs_sole_instruction() {
+            parts.push((Part::Announcement, self.absent(rows::payout_key(payout.id), rows::ANNOUNCED)?));
         }
         Ok(parts)
     }
@@ -181,7 +198,7 @@ impl Ledger for DynamoLedger {
             None => Ok(Reservation::New),
             Some(Part::Transfer) => self.met(RESERVING, payout).await,
             Some(Part::Balances) => Ok(Reservation::LimitReached),
-            Some(Part::Claim | Part::Loan) => Ok(Reservation::LoanOutstanding),
+            Some(Part::Claim | Part::Loan | Part::Announcement) => Ok(Reservation::LoanOutstanding),
         }
     }
 
@@ -211,6 +228,13 @@ impl Ledger for DynamoLedger {
         if found.is_empty() { Ok(None) } else { payout(&found, READING).map(Some) }
     }
 
+    /// Calls `TransactWriteItems` (which needs `PutItem` and `ConditionCheckItem`), again only when it met another one.
+    async fn announce(&self, id: PayoutId, at: Timestamp) -> Result<Announced, PortError> {
+        let parts = self.announcement(id, at).map_err(|error| PortError::broken(ANNOUNCING, error))?;
+        let failed = self.transact(ANNOUNCING, id, &parts).await?;
+        Ok(if failed.is_none() { Announced::Done } else { Announced::Resolved })
+    }
+
     /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again
     /// when it met another transaction, and once without the claim when the firm is claimed for another loan by now.
     async fn resolve(
@@ -231,6 +255,7 @@ impl Ledger for DynamoLedger {
             None => Ok(Resolved::Done),
             Some(Part::Transfer) => Ok(Resolved::Taken),
             Some(Part::Loan) => Ok(Resolved::LoanReported),
+            Some(Part::Announcement) => Ok(Resolved::Announced),
             Some(Part::Balances | Part::Claim) => {
                 let Payout { id, bank, product, .. } = payout.clone();
                 Err(PortError::broken(RESOLVING, Inconsistent::Balances { id, bank, product }))

@@ -6,13 +6,14 @@ use domain::{
     calendar::day_in_china,
     ledger::{Account, Balances, Dispute, Outcome, Payout, Resolution},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 use ports::{PortError, ledger::ResolvedPayout};
 
 pub(crate) const BALANCES: &str = "balances";
 pub(crate) const LOAN: &str = "loan";
 const PENDING: &str = "pending";
 const RESOLUTION: &str = "resolution#";
+pub(crate) const ANNOUNCED: &str = "announced";
 const DISPUTE: &str = "dispute#";
 
 pub(crate) fn payout_key(id: PayoutId) -> String {
@@ -69,14 +70,14 @@ pub(crate) fn pending_row(payout: &Payout) -> Item {
     row
 }
 
-/// The sort key of the resolution after those that `payout` has.
-pub(crate) fn next_resolution(payout: &Payout) -> String {
-    format!("{RESOLUTION}{:04}", payout.resolutions.len() + 1)
+/// The sort key of the resolution with this number, 1 first.
+pub(crate) fn resolution_key(number: u32) -> String {
+    format!("{RESOLUTION}{number:04}")
 }
 
 /// The resolution after those that `payout` has. It carries what the index of a day needs.
 pub(crate) fn resolution_row(payout: &Payout, resolution: &Resolution) -> Item {
-    let mut row = keyed(payout_key(payout.id), next_resolution(payout));
+    let mut row = keyed(payout_key(payout.id), resolution_key(payout.resolved_times() + 1));
     put(&mut row, "payout_id", text(payout.id.to_string()));
     put(&mut row, "product", text(&payout.product));
     put(&mut row, "amount_fen", number(payout.amount_fen.0));
@@ -107,6 +108,12 @@ pub(crate) fn dispute_row(id: PayoutId, dispute: &Dispute) -> Item {
     row
 }
 
+pub(crate) fn announced_row(id: PayoutId, at: Timestamp) -> Item {
+    let mut row = keyed(payout_key(id), ANNOUNCED.to_owned());
+    put(&mut row, "at", text(at.to_string()));
+    row
+}
+
 pub(crate) fn claim_row(payout: &Payout) -> Item {
     let mut row = keyed(firm_key(&payout.firm_code), LOAN.to_owned());
     put(&mut row, "payout_id", text(payout.id.to_string()));
@@ -123,6 +130,8 @@ pub(crate) fn payout(rows: &[Item], attempted: &'static str) -> Result<Payout, P
         let reader = Reader { item, attempted };
         match reader.text("sk")? {
             PENDING => pending = Some(reader),
+            // It matters to transactions only.
+            ANNOUNCED => {}
             sk if sk.starts_with(RESOLUTION) => resolutions.push(resolution(reader)?),
             sk if sk.starts_with(DISPUTE) => disputes.push(Dispute {
                 says_paid: reader.text("says")? == "paid",

@@ -17,7 +17,7 @@
 use crate::{
     failure::port_error,
     item::{Item, Reader, Unreadable, number, text},
-    ledger_rows::{LOAN, firm_key, keyed, loan_key, next_resolution, payout_key},
+    ledger_rows::{LOAN, firm_key, keyed, loan_key, payout_key, resolution_key},
     ledger_writes::{give_up_claim, move_money},
     transaction::{self, NOT_THERE_YET, write_once},
 };
@@ -118,7 +118,7 @@ impl DynamoLoans {
         let check = ConditionCheck::builder()
             .table_name(&self.table)
             .key("pk", text(payout_key(payout.id)))
-            .key("sk", text(next_resolution(payout)))
+            .key("sk", text(resolution_key(payout.resolved_times() + 1)))
             .condition_expression(NOT_THERE_YET)
             .build()?;
         Ok(TransactWriteItem::builder().condition_check(check).build())

@@ -208,6 +208,13 @@ pub struct Resolution {
     pub at: Timestamp,
 }
 
+impl Resolution {
+    /// Whether it rests on there having been one instruction only, and on what came of that one.
+    pub fn needs_sole_instruction(&self) -> bool {
+        self.evidence == Evidence::Lender && matches!(self.outcome, Outcome::Voided { .. })
+    }
+}
+
 /// A word of the bank that contradicts the ledger. It moves nothing; it makes us ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dispute {

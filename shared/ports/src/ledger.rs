@@ -6,7 +6,7 @@ use domain::{
     Fen, PayoutId, Reason,
     ledger::{Balances, Dispute, Movement, Payout, Resolution},
 };
-use jiff::civil::Date;
+use jiff::{Timestamp, civil::Date};
 
 /// What became of a reservation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +32,18 @@ pub enum Resolved {
     Taken,
     /// The bank has reported on the loan, so its payout cannot be reversed; nothing changed.
     LoanReported,
+    /// Somebody else may be instructing the bank at this moment ([`Ledger::announce`]), so that the payout cannot be
+    /// void on our own word; nothing changed.
+    Announced,
+}
+
+/// What became of an announcement.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Announced {
+    /// It stands, and the bank may be instructed.
+    Done,
+    /// The payout is resolved: the bank must not be instructed.
+    Resolved,
 }
 
 /// A payout as it was resolved on one day, for the comparison with the bank's statement.
@@ -60,8 +72,14 @@ pub trait Ledger: Send + Sync {
     /// The payout with all that was ever written of it.
     async fn get(&self, id: PayoutId) -> Result<Option<Payout>, PortError>;
 
+    /// Announces an instruction by anybody but whoever reserved the payout. Either it comes before the payout is
+    /// resolved, or it does not stand; and once it stands, the payout is no longer void on our own word. That is the
+    /// fence between two workers: no clock takes part in it.
+    async fn announce(&self, id: PayoutId, at: Timestamp) -> Result<Announced, PortError>;
+
     /// Writes the next resolution of a payout that was read as `payout`, and makes its movement. A movement back to
-    /// the limit gives up the firm's claim. [`Movement::Reverse`] is refused once the bank has reported on the loan.
+    /// the limit gives up the firm's claim. [`Movement::Reverse`] is refused once the bank has reported on the loan, and a void
+    /// payout on our own word ([`Resolution::needs_sole_instruction`]) once another instruction has been announced.
     async fn resolve(
         &self,
         payout: &Payout,

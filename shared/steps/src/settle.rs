@@ -209,6 +209,8 @@ async fn resolve(
                     }
                     Resolved::Taken => {}
                     Resolved::LoanReported => return Err(SettleError::LoanReported),
+                    // Another worker took over; what the bank says to that one counts.
+                    Resolved::Announced => return Ok(Settlement::Pending),
                 }
             }
         }

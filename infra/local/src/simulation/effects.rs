@@ -148,6 +148,13 @@ impl World<'_> {
                 }
                 transaction.to_string().into_bytes()
             }
+            (Some(Safeguard::Fencing), "TransactWriteItems") if contains(&body, b"ConditionCheck") => {
+                let Ok(mut transaction) = serde_json::from_slice::<Value>(&body) else { return body };
+                if let Some(items) = transaction["TransactItems"].as_array_mut() {
+                    items.retain(|item| item["ConditionCheck"]["Key"]["sk"]["S"] != "announced");
+                }
+                transaction.to_string().into_bytes()
+            }
             _ => body,
         }
     }

@@ -14,7 +14,7 @@ pub enum Safeguard {
     ReplayStore,
     /// The sweeper, which sends what a dead invocation committed and did not send.
     OutboxResend,
-    /// A worker that was held up no longer believes that it alone has dealt with the bank.
+    /// A worker that was held up cannot hold a payout for void which another one has taken over since.
     Fencing,
 }
 

@@ -332,7 +332,7 @@ impl<'m> World<'m> {
     }
 
     fn invoke(&mut self, name: &str, event: Value, cause: Cause) {
-        let Some((function, timeout)) = self.machine.function(name, self.plan) else { return };
+        let Some((function, timeout)) = self.machine.function(name) else { return };
         let number = self.next_invocation;
         self.next_invocation += 1;
         let mut skew = SignedDuration::ZERO;

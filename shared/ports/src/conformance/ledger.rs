@@ -1,7 +1,7 @@
 //! What the payout ledger promises.
 
 use super::{application, at, firm_code};
-use crate::ledger::{Ledger, Reservation, Resolved};
+use crate::ledger::{Announced, Ledger, Reservation, Resolved};
 use domain::{
     BasisPoints, Fen, Reason,
     calendar::day_in_china,
@@ -297,6 +297,31 @@ pub async fn what_is_voided_is_never_reserved_again(ledger: &dyn Ledger) {
     let Reservation::Exists(met) = reserve(ledger, &payout, 1_000).await else { panic!("must be there") };
     assert_eq!(met.status(), PayoutStatus::Voided);
     assert_eq!(balances(ledger).await, Balances::default());
+}
+
+pub async fn a_payout_that_another_worker_took_over_is_not_void_on_our_own_word(ledger: &dyn Ledger) {
+    let payout = reserved(ledger, 1, 300).await;
+    for n in 0..2 {
+        assert_eq!(ledger.announce(payout.id, at(60 + n)).await.unwrap(), Announced::Done);
+    }
+    let void = Resolution { outcome: voided(), evidence: Evidence::Lender, at: at(70) };
+    let refused = ledger.resolve(&payout, &void, Movement::Void).await.unwrap();
+    assert_eq!(refused, Resolved::Announced);
+    assert_eq!(read(ledger, &payout).await.status(), PayoutStatus::Reserved);
+    assert_eq!(balances(ledger).await.reserved, 300);
+    resolve(ledger, &payout, voided(), word(1)).await;
+    assert_eq!(
+        read(ledger, &payout).await.status(),
+        PayoutStatus::Voided,
+        "the bank's word is another matter"
+    );
+}
+
+pub async fn nobody_takes_over_a_payout_that_is_resolved(ledger: &dyn Ledger) {
+    let payout = reserved(ledger, 1, 300).await;
+    let void = Resolution { outcome: voided(), evidence: Evidence::Lender, at: at(70) };
+    assert_eq!(ledger.resolve(&payout, &void, Movement::Void).await.unwrap(), Resolved::Done);
+    assert_eq!(ledger.announce(payout.id, at(71)).await.unwrap(), Announced::Resolved);
 }
 
 pub async fn a_contradicting_word_is_kept_once_and_not_without_end(ledger: &dyn Ledger) {
