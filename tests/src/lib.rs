@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::Date};
 use local::{
     borrower::{Applicant, Borrower, BorrowerError, Wish},
     counterparties::CounterpartyOptions,
+    keys::Keys,
     lending::{Lending, LendingOptions},
     load::{self, Loaded},
     people::{self, Owner},
@@ -25,6 +26,18 @@ pub fn beginning() -> Timestamp {
     "2026-11-23T02:00:00Z".parse().expect("a time")
 }
 
+/// A key file in which each bank has a body key, one of AES and one of SM4.
+fn keys_with_body_keys(folder: &Path) -> PathBuf {
+    let mut keys = Keys::generate(["river-bank", "lake-bank"]).expect("keys");
+    let body_keys = [signing::keys::a256gcm_key(), signing::keys::sm4gcm_key()];
+    for (secrets, body_key) in keys.banks.values_mut().zip(body_keys) {
+        *secrets = format!("{secrets} {}", body_key.expect("a key"));
+    }
+    let path = folder.join("keys.json");
+    std::fs::write(&path, serde_json::to_vec(&keys).expect("JSON")).expect("a key file");
+    path
+}
+
 /// The product with its clock.
 pub struct TestApp {
     pub lending: Lending,
@@ -37,22 +50,27 @@ pub struct TestApp {
 pub struct TestOptions {
     /// The SDK tries failed calls again, as on AWS.
     pub sdk_retries: bool,
+    /// The banks ask for sealed bodies.
+    pub sealed: bool,
 }
 
 impl TestApp {
     pub async fn start() -> Self {
-        Self::start_with(TestOptions { sdk_retries: true }).await
+        Self::start_with(TestOptions { sdk_retries: true, sealed: false }).await
     }
 
     pub async fn start_with(options: TestOptions) -> Self {
         let clock = Arc::new(FixedClock::at(beginning()));
+        let folder = tempfile::tempdir().expect("a folder");
         let outside = clock.clone();
         let counterparties = CounterpartyOptions {
             delay: Some(sim::Delay::NONE),
             clock: Some(Arc::new(move || outside.now())),
             ..CounterpartyOptions::default()
         };
+        let keys = options.sealed.then(|| keys_with_body_keys(folder.path()));
         let options = LendingOptions {
+            keys,
             counterparties,
             background: false,
             sdk_retries: options.sdk_retries,

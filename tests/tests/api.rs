@@ -115,7 +115,7 @@ async fn the_same_key_and_body_get_the_same_answer_and_another_body_is_refused()
 
 #[tokio::test]
 async fn a_repetition_while_the_first_request_still_runs_is_told_to_wait() {
-    let app = TestApp::start_with(tests::TestOptions { sdk_retries: false }).await;
+    let app = TestApp::start_with(tests::TestOptions::default()).await;
     let borrower = signed_in(&app).await;
     let body = borrower.body(&quick()).to_string();
     // The first request claims its id (first put) and dies before it writes the journal (second put).

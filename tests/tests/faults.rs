@@ -45,7 +45,7 @@ async fn read(borrower: &Borrower, id: &str) -> Value {
 
 /// One application with the nth call failed. `false` when fewer calls were made.
 async fn run_with_fault(nth: u32, fault: Fault) -> bool {
-    let app = TestApp::start_with(TestOptions { sdk_retries: false }).await;
+    let app = TestApp::start_with(TestOptions::default()).await;
     let owner = app.firm(sound_owners().nth(nth as usize % 40).unwrap()).await;
     let applicant = owner.applicant(1, 1000);
     app.lending.engines.faults().fail_nth_call(nth, fault);

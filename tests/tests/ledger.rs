@@ -3,10 +3,14 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use domain::ledger::{Balances, Movement, PayoutStatus};
+use local::{
+    borrower::{Borrower, Wish},
+    engines::Fault,
+};
 use ports::{Clock as _, ledger::Ledger as _};
 use serde_json::{Value, json};
 use signing::Signer;
-use tests::{TestApp, quick, sound_owners};
+use tests::{TestApp, TestOptions, quick, sound_owners};
 
 const RIVER: &str = "/v1/callbacks/banks/river-bank";
 
@@ -66,25 +70,75 @@ async fn a_bank_that_says_failed_after_it_has_paid_is_asked_and_the_ledger_stays
 #[tokio::test]
 async fn a_bank_that_says_failed_and_has_paid_after_all_is_asked_and_the_ledger_is_corrected() {
     let app = TestApp::start().await;
-    let owner = app.firm(sound_owners().next().unwrap()).await;
-    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
-    // CNY 100,085: the bank pays and never calls back, so the false word arrives first.
-    let wish = local::borrower::Wish { amount_fen: 10_008_500, ..quick() };
-    let id = borrower.apply(&wish, "key").await.unwrap();
-    app.settle().await;
-    assert_eq!(borrower.read(&id).await.unwrap()["status"], "payout_requested");
-    let says = |outcome: &str| {
-        let mut word = word(&app, &id, outcome);
-        word["amount_fen"] = 10_008_500.into();
-        word
-    };
-    assert_eq!(bank_says(&app, "early", &says("failed")).await, 200);
+    let (borrower, id) = awaiting_its_callback(&app).await;
+    assert_eq!(bank_says(&app, "early", &says(&app, &id, "failed")).await, 200);
     assert_eq!(borrower.read(&id).await.unwrap()["status"], "payout_failed");
-    assert_eq!(bank_says(&app, "true", &says("paid")).await, 409);
+    assert_eq!(bank_says(&app, "true", &says(&app, &id, "paid")).await, 409);
     app.settle().await;
     assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
     let payout = app.ledger().get(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(payout.movements(), [Movement::Reserve, Movement::Void, Movement::PostLate]);
     assert_eq!(app.paid_by_banks(), [(id, 10_008_500)]);
+    app.stop().await;
+}
+
+/// An application whose bank pays and never calls back (CNY 100,085), so that a false word can arrive first.
+async fn awaiting_its_callback(app: &TestApp) -> (Borrower, String) {
+    let owner = app.firm(sound_owners().next().unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let wish = Wish { amount_fen: 10_008_500, ..quick() };
+    let id = borrower.apply(&wish, "key").await.unwrap();
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "payout_requested");
+    (borrower, id)
+}
+
+fn says(app: &TestApp, id: &str, outcome: &str) -> Value {
+    let mut word = word(app, id, outcome);
+    word["amount_fen"] = 10_008_500.into();
+    word
+}
+
+#[tokio::test]
+async fn fault_1_a_payout_that_is_contradicted_before_its_journey_has_ended_is_asked_about() {
+    let app = TestApp::start_with(TestOptions::default()).await;
+    let (borrower, id) = awaiting_its_callback(&app).await;
+    // The ledger takes the false word, and the journal does not hear of it.
+    app.lending.engines.faults().fail("dynamodb:PutItem", 1, Fault::Before);
+    assert_eq!(bank_says(&app, "early", &says(&app, &id, "failed")).await, 503);
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "payout_requested");
+    assert_eq!(bank_says(&app, "true", &says(&app, &id, "paid")).await, 409);
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
+    assert_eq!(app.paid_by_banks(), [(id, 10_008_500)]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn fault_1_a_correction_that_did_not_come_to_the_journal_is_followed_when_the_command_comes_again() {
+    let app = TestApp::start_with(TestOptions::default()).await;
+    let (borrower, id) = awaiting_its_callback(&app).await;
+    assert_eq!(bank_says(&app, "early", &says(&app, &id, "failed")).await, 200);
+    app.settle().await;
+    // The first put is the record of the contradiction, the second the journal's.
+    app.lending.engines.faults().fail("dynamodb:PutItem", 2, Fault::Before);
+    assert_eq!(bank_says(&app, "true", &says(&app, &id, "paid")).await, 409);
+    app.settle().await;
+    assert_eq!(app.lending.engines.faults().waiting(), 0);
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_bank_that_asks_for_sealed_bodies_is_sent_nothing_in_clear_and_pays() {
+    let app = TestApp::start_with(TestOptions { sealed: true, ..TestOptions::default() }).await;
+    for (serial, wish) in [(1_u16, quick()), (2, Wish { product: "lake-steady", ..quick() })] {
+        let owner = app.firm(sound_owners().nth(serial.into()).unwrap()).await;
+        let borrower = app.sign_in(owner.applicant(serial.into(), 1000 + serial)).await;
+        let id = borrower.apply(&wish, "key").await.unwrap();
+        app.settle().await;
+        assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out", "{}", wish.product);
+    }
+    assert_eq!(app.paid_by_banks().len(), 2);
     app.stop().await;
 }

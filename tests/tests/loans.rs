@@ -284,7 +284,7 @@ async fn the_other_firm_of_an_owner_whose_loan_is_overdue_is_declined_until_it_i
 async fn a_report_may_fail_at_any_call_and_is_whole_once_it_is_delivered_again() {
     for fault in [Fault::Before, Fault::After] {
         for nth in 1.. {
-            let app = TestApp::start_with(TestOptions { sdk_retries: false }).await;
+            let app = TestApp::start_with(TestOptions::default()).await;
             let (owner, borrower, id) = with_loan(&app, 0).await;
             let report = overdue(&app, &id, 31, 500);
             app.lending.engines.faults().fail_nth_call(nth, fault);

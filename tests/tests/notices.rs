@@ -174,7 +174,7 @@ async fn a_channel_that_asks_for_time_is_left_alone_until_then() {
 
 /// The nth message of a journey is not sent, or its sender does not learn that it was.
 async fn with_lost_message(nth: u32, fault: Fault) {
-    let app = TestApp::start_with(TestOptions { sdk_retries: false }).await;
+    let app = TestApp::start_with(TestOptions::default()).await;
     let borrower = borrower(&app, Listening::BySubject).await;
     app.lending.engines.faults().fail("sqs:SendMessage", nth, fault);
     let mut applied = borrower.apply(&quick(), "key").await;

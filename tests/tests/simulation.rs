@@ -29,7 +29,6 @@ fn first_violation(plan: Plan, most: u64) -> Option<Report> {
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn faults_1_to_21_nothing_is_lost_or_paid_twice_whatever_goes_wrong() {
     if let Some(report) = first_violation(Plan::default(), SEEDS) {
         let seed = report.seed;
@@ -38,7 +37,6 @@ fn faults_1_to_21_nothing_is_lost_or_paid_twice_whatever_goes_wrong() {
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn the_same_seed_is_the_same_run_byte_for_byte_whatever_ran_before() {
     let (first, second) = (Machine::new(owners()).unwrap(), Machine::new(owners()).unwrap());
     for seed in 0..20 {
@@ -56,31 +54,26 @@ fn is_missed(without: Safeguard) {
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn a_journal_without_its_condition_is_found_out() {
     is_missed(Safeguard::JournalCondition);
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn a_payout_without_its_one_key_is_found_out() {
     is_missed(Safeguard::PayoutKey);
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn a_ledger_that_takes_a_replayed_word_is_found_out() {
     is_missed(Safeguard::ReplayStore);
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn commands_that_nobody_sends_again_are_found_out() {
     is_missed(Safeguard::OutboxResend);
 }
 
 #[test]
-#[ignore = "the simulation is not fast enough yet to run with every test; run it by name"]
 fn a_slow_worker_without_a_fence_is_found_out() {
     is_missed(Safeguard::Fencing);
 }

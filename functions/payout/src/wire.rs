@@ -35,7 +35,9 @@ fn banks(env: &Environment, outside: &Outside) -> Result<HttpBanks, WireError> {
     for (bank, url) in wiring::by_bank(env, setting::BANK_URLS)? {
         let keys = secrets.get(&bank).map_or("", String::as_str);
         let signer = wiring::signer_of(setting::BANK_SECRETS, keys)?;
+        let sealer = wiring::sealer_of(setting::BANK_SECRETS, keys)?;
         banks = banks.with(&bank, &url, &signer).map_err(WireError::other("the address of a bank"))?;
+        banks = banks.sealing(&bank, sealer);
     }
     Ok(banks)
 }

@@ -27,7 +27,7 @@ mod server;
 pub use server::{Handle, StartError};
 
 use jiff::Timestamp;
-use signing::{KeyError, KeyedHash, KeyedHasher, Secret, Signer, Verifier, VerifyKey};
+use signing::{KeyError, KeyedHash, KeyedHasher, Sealer, Secret, Signer, Verifier, VerifyKey, sealing};
 use std::{sync::Arc, time::Duration};
 
 /// Where a simulated counterparty takes the time from. A test hands in the clock of the system it tests.
@@ -46,22 +46,29 @@ pub struct Keys {
     pub own: Signer,
     /// Checks the lender's requests.
     pub lender: Verifier,
+    /// Opens the lender's bodies. With it, a body that is not sealed is refused.
+    pub opens: Option<Sealer>,
 }
 
 impl Keys {
-    /// One set of `whsec_` secrets, separated by white space, for both directions.
+    /// One set of `whsec_` secrets, separated by white space, for both directions; and body keys (`whenc_`) where bodies
+    /// are to be sealed.
     pub fn shared(secrets: &str) -> Result<Self, KeyError> {
+        let (sealing, signing) = body_keys_and_others(secrets);
         Ok(Self {
-            own: Signer::parse(secrets.split_whitespace())?,
-            lender: Verifier::parse(secrets.split_whitespace())?,
+            own: Signer::parse(signing.iter().copied())?,
+            lender: Verifier::parse(signing)?,
+            opens: opener(sealing)?,
         })
     }
 
     /// Keys of any kind, separated by white space: a private key (`whsk_`, `whsm2sk_`) signs this side's callbacks, a
-    /// public key (`whpk_`, `whsm2pk_`) checks the lender's requests, a shared secret (`whsec_`) does both.
+    /// public key (`whpk_`, `whsm2pk_`) checks the lender's requests, a shared secret (`whsec_`) does both, a body key
+    /// (`whenc_`) opens the lender's bodies.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let (mut own, mut lender) = (Vec::new(), Vec::new());
-        for text in text.split_whitespace() {
+        let (sealing, signing) = body_keys_and_others(text);
+        for text in signing {
             let (secret, key) = (Secret::parse(text), VerifyKey::parse(text));
             // A key of the other kind has the wrong prefix; any other complaint is about the key itself.
             if let (Err(KeyError::Prefix), Err(error)) | (Err(error), Err(_)) = (&secret, &key) {
@@ -70,8 +77,16 @@ impl Keys {
             own.extend(secret);
             lender.extend(key);
         }
-        Ok(Self { own: Signer::new(own)?, lender: Verifier::new(lender)? })
+        Ok(Self { own: Signer::new(own)?, lender: Verifier::new(lender)?, opens: opener(sealing)? })
     }
+}
+
+fn body_keys_and_others(text: &str) -> (Vec<&str>, Vec<&str>) {
+    text.split_whitespace().partition(|key| key.starts_with(sealing::KEY_PREFIX))
+}
+
+fn opener(keys: Vec<&str>) -> Result<Option<Sealer>, KeyError> {
+    if keys.is_empty() { Ok(None) } else { Sealer::parse(keys).map(Some) }
 }
 
 /// How long a counterparty takes before it calls back: between two bounds, the same for the same message.

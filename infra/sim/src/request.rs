@@ -27,10 +27,12 @@ pub(crate) fn signed<T: DeserializeOwned>(
     body: &[u8],
 ) -> Result<T, Refusal> {
     let pairs = headers.iter().filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
-    WebhookHeaders::from_pairs(pairs)
+    let id = WebhookHeaders::from_pairs(pairs)
         .and_then(|headers| keys.lender.verify(&headers, body, clock()))
         .map_err(|_| Refusal(StatusCode::UNAUTHORIZED, "the signature was not accepted"))?;
-    plain(body)
+    let Some(sealer) = &keys.opens else { return plain(body) };
+    let opened = sealer.open(&id, body);
+    plain(&opened.map_err(|_| Refusal(StatusCode::BAD_REQUEST, "the body is not sealed as was agreed"))?)
 }
 
 /// The message id of a request that has been found to be signed.

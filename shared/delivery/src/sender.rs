@@ -117,13 +117,17 @@ impl Sender {
         body: Vec<u8>,
         now: Timestamp,
     ) -> Delivery {
-        let delivery = if self.permits(&target.url) {
-            let signed = target.signer.sign(message_id, now, &body);
-            let headers = signed.pairs().map(|(name, value)| (name, value.to_owned()));
-            let (url, content_type) = (target.url.clone(), target.content_type);
-            self.transport.post(SignedRequest { url, headers, content_type, body, signed_at: now }).await
-        } else {
-            Delivery::AddressRefused
+        let delivery = match target.signer.try_sign(message_id, now, &body) {
+            _ if !self.permits(&target.url) => Delivery::AddressRefused,
+            Ok(signed) => {
+                let headers = signed.pairs().map(|(name, value)| (name, value.to_owned()));
+                let (url, content_type) = (target.url.clone(), target.content_type);
+                self.transport.post(SignedRequest { url, headers, content_type, body, signed_at: now }).await
+            }
+            Err(error) => {
+                tracing::error!(%message_id, %error, "a message could not be signed, and was not sent");
+                Delivery::Unreachable
+            }
         };
         tracing::debug!(
             message_id = %message_id,
