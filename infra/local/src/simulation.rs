@@ -28,7 +28,7 @@ use crate::{
     lending::{TEMPLATE, registry_of},
     load::{self, LoadError},
     people::{self, Owner, PeopleError},
-    stack::{StackOptions, environment},
+    stack::{Registry, StackOptions, environment},
     template::Template,
 };
 use aws::{Aws, DynamoFirms};
@@ -36,7 +36,7 @@ use contract::names::setting;
 use domain::product::Product;
 use gate::{Effect, Ends, Gate};
 use jiff::{SignedDuration, Timestamp};
-use lambda_kit::Function;
+use lambda_kit::{Environment, Function};
 use ports::firms::FirmLoader as _;
 use serde_json::json;
 use signing::{KeyedHasher, Signer, Verifier};
@@ -58,6 +58,11 @@ const SECRET: &str = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const HASH_KEY: [u8; 32] = [1; 32];
 /// How many of the city's firms borrow.
 const FIRMS: usize = 24;
+
+/// Functions by name, with their time-outs.
+type Functions = BTreeMap<String, (Arc<dyn Function>, Duration)>;
+/// The functions that know for a while what they have heard of a counterparty.
+const REMEMBERING: [&str; 2] = ["payout", "notify"];
 
 /// What a run does without, to prove that the simulation would notice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,7 +88,9 @@ pub struct Report {
 pub struct Machine {
     gate: Arc<Gate>,
     aws: Aws,
-    functions: BTreeMap<String, (Arc<dyn Function>, Duration)>,
+    functions: Functions,
+    registry: Registry,
+    environments: BTreeMap<String, Environment>,
     readers: BTreeMap<String, String>,
     redelivery: BTreeMap<String, (SignedDuration, u32)>,
     recording: Recording,
@@ -123,11 +130,12 @@ impl Machine {
         let options = stack_options(&template);
         let names = names(&template, &options);
         let registry = registry_of(&outside);
-        let mut functions = BTreeMap::new();
+        let (mut functions, mut environments) = (BTreeMap::new(), BTreeMap::new());
         for spec in &template.functions {
             let environment = environment(spec, &names, &options)?;
             let function = registry.build(&spec.name, &environment, &aws)?;
             functions.insert(spec.name.clone(), (function, spec.timeout));
+            environments.insert(spec.name.clone(), environment);
         }
         let sources = template.functions.iter().flat_map(|f| f.queue_sources.iter().map(move |s| (s, f)));
         let readers = sources.map(|(source, f)| (source.queue.clone(), f.name.clone())).collect();
@@ -137,6 +145,8 @@ impl Machine {
             gate,
             aws,
             functions,
+            registry,
+            environments,
             readers,
             redelivery: redelivery(&template),
             recording: Recording::default(),
@@ -167,8 +177,17 @@ impl Machine {
         Report { seed, trace: world.trace, applications, steps, faults, violations }
     }
 
-    fn function(&self, name: &str) -> Option<(Arc<dyn Function>, Duration)> {
-        self.functions.get(name).map(|(function, timeout)| (function.clone(), *timeout))
+    /// The functions of one run. Those that remember something between two invocations are new in each.
+    fn functions(&self) -> Result<Functions, AnyError> {
+        let mut functions = self.functions.clone();
+        for name in REMEMBERING {
+            if let (Some((function, _)), Some(environment)) =
+                (functions.get_mut(name), self.environments.get(name))
+            {
+                *function = self.registry.build(name, environment, &self.aws)?;
+            }
+        }
+        Ok(functions)
     }
 
     fn reader_of(&self, queue: &str) -> Option<String> {

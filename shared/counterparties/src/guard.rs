@@ -1,4 +1,8 @@
-//! Keeps us from sending where we were told not to: an endpoint that asked for time, or that has closed.
+//! Keeps us from sending where it makes no sense: an endpoint that asked for time, that has closed, or that hangs.
+//!
+//! One that hangs keeps a worker for as long as the time-out is, and there are only so many workers for all banks. So it
+//! is left alone for a while after [`TIME_OUTS`] time-outs in a row, by all instances, and after that until it answers
+//! again, one time-out is enough.
 
 use delivery::Delivery;
 use jiff::{SignedDuration, Timestamp};
@@ -14,6 +18,11 @@ use std::{
 /// How long an instance believes what it has read. What another instance is told in that time, this one may not have
 /// heard of yet.
 pub const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(5);
+
+/// So many time-outs in a row that an endpoint hangs.
+const TIME_OUTS: u32 = 3;
+/// For so long an endpoint that hangs is left alone.
+const LEFT_ALONE_FOR: SignedDuration = SignedDuration::from_secs(30);
 
 /// Whether something may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,13 +43,15 @@ pub struct Guard {
     believed_for: SignedDuration,
     /// When each endpoint was read, and what was read or has been heard since.
     seen: Mutex<HashMap<EndpointId, (Timestamp, EndpointState)>>,
+    /// The time-outs in a row that this instance met.
+    time_outs: Mutex<HashMap<EndpointId, u32>>,
 }
 
 impl Guard {
     /// A guard that believes what it has read for `believed_for` ([`BELIEVED_FOR`]), so that a busy instance reads once
     /// in that time.
     pub fn new(endpoints: Arc<dyn Endpoints>, clock: Arc<dyn Clock>, believed_for: SignedDuration) -> Self {
-        Self { endpoints, clock, believed_for, seen: Mutex::default() }
+        Self { endpoints, clock, believed_for, seen: Mutex::default(), time_outs: Mutex::default() }
     }
 
     /// Whether something may be sent to the endpoint now.
@@ -65,15 +76,18 @@ impl Guard {
     /// note, so a note that cannot be written is logged and forgotten: the endpoint will say it again.
     pub async fn note(&self, endpoint: &EndpointId, delivery: &Delivery) {
         let now = self.clock.now();
+        let hangs = self.counted(endpoint, delivery).then_some(LEFT_ALONE_FOR);
+        let asked = delivery.retry_after().and_then(|after| SignedDuration::try_from(after).ok());
         let written = if *delivery == Delivery::Gone {
             self.remember(endpoint, now, |state| _ = state.disabled_since.get_or_insert(now));
             tracing::error!(%endpoint, "the endpoint is closed; nothing is sent there until it is enabled");
             self.endpoints.disable(endpoint, now).await
-        } else if let Some(until) = delivery.retry_after().and_then(|after| now.checked_add(after).ok())
+        } else if let Some(until) = asked.max(hangs).and_then(|wait| now.checked_add(wait).ok())
             && until > now
         {
             self.remember(endpoint, now, |state| state.not_before = state.not_before.max(Some(until)));
-            tracing::warn!(%endpoint, %until, "the endpoint asks for time");
+            let why = if hangs.is_some() { "hangs" } else { "asks for time" };
+            tracing::warn!(%endpoint, %until, why, "the endpoint is left alone");
             self.endpoints.hold_back(endpoint, until).await
         } else {
             return;
@@ -82,6 +96,18 @@ impl Guard {
             let error = lambda_kit::chain(&error);
             tracing::error!(%endpoint, error, "what the endpoint said could not be written down");
         }
+    }
+
+    /// Counts time-outs in a row; whether these are so many that the endpoint hangs.
+    fn counted(&self, endpoint: &EndpointId, delivery: &Delivery) -> bool {
+        let mut time_outs = self.time_outs.lock().unwrap_or_else(PoisonError::into_inner);
+        if *delivery != Delivery::TimedOut {
+            time_outs.remove(endpoint);
+            return false;
+        }
+        let count = time_outs.entry(endpoint.clone()).or_default();
+        *count = count.saturating_add(1);
+        *count >= TIME_OUTS
     }
 
     /// What was read a moment ago. A clock that went backwards has read nothing.
@@ -229,12 +255,39 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn an_endpoint_that_hangs_is_left_alone_by_every_instance_until_it_answers_again() {
+        let scene = Scene::new();
+        let (waiting, other) = (scene.instance(), scene.instance());
+        for delivery in [Delivery::TimedOut, Delivery::TimedOut, Delivery::Unreachable, Delivery::TimedOut] {
+            waiting.note(&river(), &delivery).await;
+        }
+        assert_eq!(waiting.passage(&river()).await.unwrap(), Passage::Open, "never three in a row");
+        for _ in 0..2 {
+            waiting.note(&river(), &Delivery::TimedOut).await;
+        }
+        let until = scene.clock.now() + SignedDuration::from_secs(30);
+        for guard in [&waiting, &other] {
+            scene.pass(5);
+            assert_eq!(guard.passage(&river()).await.unwrap(), Passage::HeldBack { until });
+        }
+        assert_eq!(other.passage(&EndpointId::bank("lake-bank")).await.unwrap(), Passage::Open);
+        scene.pass(20);
+        assert_eq!(waiting.passage(&river()).await.unwrap(), Passage::Open);
+        waiting.note(&river(), &Delivery::TimedOut).await;
+        assert!(matches!(waiting.passage(&river()).await.unwrap(), Passage::HeldBack { .. }), "still hangs");
+        scene.pass(30);
+        waiting.note(&river(), &Delivery::Unreachable).await;
+        waiting.note(&river(), &Delivery::TimedOut).await;
+        assert_eq!(waiting.passage(&river()).await.unwrap(), Passage::Open, "it has answered since");
+    }
+
+    #[tokio::test]
     async fn a_busy_instance_reads_once_in_five_seconds_and_writes_only_what_is_new() {
         let scene = Scene::new();
         let guard = scene.instance();
         for _ in 0..100 {
             assert_eq!(guard.passage(&river()).await.unwrap(), Passage::Open);
-            guard.note(&river(), &Delivery::TimedOut).await;
+            guard.note(&river(), &Delivery::Unreachable).await;
             guard.note(&river(), &Delivery::Throttled { retry_after: None }).await;
             guard.note(&river(), &throttled(0)).await;
         }

@@ -7,7 +7,6 @@ use contract::names::setting;
 use counterparties::{BELIEVED_FOR, Guard};
 use delivery::{Sender, SenderConfig, Transport};
 use domain::product::{Catalogue, CatalogueError};
-use jiff::SignedDuration;
 use lambda_kit::{Environment, EnvironmentError};
 use ports::{Clock, SystemClock};
 use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, sealing};
@@ -97,11 +96,9 @@ pub fn endpoints(env: &Environment, aws: &Aws) -> Result<Arc<DynamoEndpoints>, W
     Ok(Arc::new(DynamoEndpoints::new(aws.dynamodb.clone(), env.get(setting::ENDPOINTS_TABLE)?)))
 }
 
-/// The guard before the endpoints of counterparties. A simulated world is one process for many runs, in which nothing
-/// that was read in one may be believed in the next.
+/// The guard before the endpoints of counterparties.
 pub fn guard(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Guard, WireError> {
-    let believed_for = if outside.network.is_some() { SignedDuration::ZERO } else { BELIEVED_FOR };
-    Ok(Guard::new(endpoints(env, aws)?, outside.clock.clone(), believed_for))
+    Ok(Guard::new(endpoints(env, aws)?, outside.clock.clone(), BELIEVED_FOR))
 }
 
 /// The journal table, behind whichever of its ports a function holds.

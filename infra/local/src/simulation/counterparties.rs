@@ -14,7 +14,7 @@ use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use signing::{Signer, Verifier, WebhookHeaders};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The answer to a request, or none in time, and what follows from it after a while.
 type Said = (Option<Answer>, Vec<(SignedDuration, Later)>);
@@ -55,6 +55,8 @@ pub(super) struct Entry {
 pub(super) struct Counterparties {
     pub book: BTreeMap<String, Entry>,
     checks: BTreeMap<String, &'static str>,
+    /// Payouts that the bank was ever asked to make.
+    met: BTreeSet<String>,
     /// The notices that the channels have taken, by name.
     pub told: BTreeMap<String, Value>,
     /// Until then the bank answers 410.
@@ -78,6 +80,7 @@ impl Counterparties {
         Self {
             book: BTreeMap::new(),
             checks: BTreeMap::new(),
+            met: BTreeSet::new(),
             told: BTreeMap::new(),
             closed_until: Timestamp::MIN,
             signer,
@@ -130,13 +133,14 @@ impl Counterparties {
         rng: &mut Rng,
         counts: &mut Counts,
     ) -> Said {
+        // Where answers are slow, a gateway before the bank often refuses what it sees for the first time.
+        let is_new = self.met.insert(text(body, "payout_id"));
+        if is_new && rng.u32(0..1000) < weather.gateway {
+            counts.add(FaultKind::BankError);
+            return (status(422), Vec::new());
+        }
         let misbehaves = rng.u32(0..1000) < weather.bank;
         if misbehaves && rng.bool() {
-            // Where answers are slow, a gateway before the bank tends to refuse, which says nothing of what comes next.
-            if weather.late_answer > 0 && rng.u32(0..4) > 0 {
-                counts.add(FaultKind::BankError);
-                return (status(422), Vec::new());
-            }
             return self.turn_away(now, rng, counts);
         }
         if now < self.closed_until && weather.bank > 0 {

@@ -121,6 +121,8 @@ pub(super) struct Weather {
     pub effect: u32,
     /// Per answer of a counterparty: it comes very late.
     pub late_answer: u32,
+    /// Per payout: a gateway before the bank refuses its first instruction.
+    pub gateway: u32,
     /// Per message sent.
     pub message: u32,
     /// Per request at the bank.
@@ -131,14 +133,18 @@ pub(super) struct Weather {
 
 impl Weather {
     pub(super) const CALM: Weather =
-        Weather { effect: 0, late_answer: 0, message: 0, bank: 0, invocation: 0 };
+        Weather { effect: 0, late_answer: 0, gateway: 0, message: 0, bank: 0, invocation: 0 };
 
     pub(super) fn of(rng: &mut fastrand::Rng) -> Weather {
         match rng.u32(0..10) {
-            0..2 => Weather { effect: 0, late_answer: 0, message: 20, bank: 400, invocation: 20 },
-            2..4 => Weather { effect: 25, late_answer: 0, message: 40, bank: 250, invocation: 50 },
-            4..8 => Weather { effect: 2, late_answer: 400, message: 900, bank: 600, invocation: 20 },
-            _ => Weather { effect: 80, late_answer: 0, message: 120, bank: 500, invocation: 150 },
+            0..2 => Weather { effect: 0, late_answer: 0, gateway: 0, message: 20, bank: 400, invocation: 20 },
+            2..4 => {
+                Weather { effect: 25, late_answer: 0, gateway: 0, message: 40, bank: 250, invocation: 50 }
+            }
+            4..8 => {
+                Weather { effect: 2, late_answer: 400, gateway: 600, message: 900, bank: 200, invocation: 20 }
+            }
+            _ => Weather { effect: 80, late_answer: 0, gateway: 0, message: 120, bank: 500, invocation: 150 },
         }
     }
 }

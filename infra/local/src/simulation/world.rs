@@ -1,7 +1,7 @@
 //! One run: a world with one clock and one source of chance, in which one thing happens at a time.
 
 use super::{
-    Machine, Plan,
+    Functions, Machine, Plan,
     borrowers::{Borrower, Step},
     counterparties::{Callback, Counterparties},
     faults::{Counts, FaultKind, Safeguard, Weather},
@@ -82,6 +82,7 @@ struct Invocation {
 /// The world of one run.
 pub(super) struct World<'m> {
     pub machine: &'m Machine,
+    functions: Functions,
     pub tables: Tables,
     pub far: Counterparties,
     pub borrowers: Vec<Borrower>,
@@ -124,6 +125,7 @@ impl<'m> World<'m> {
         let far = Counterparties::new(machine.signer.clone(), machine.verifier.clone());
         let mut world = Self {
             machine,
+            functions: machine.functions().map_err(|error| error.to_string())?,
             tables: Tables::new(&machine.recording)?,
             far,
             borrowers: Vec::new(),
@@ -332,7 +334,7 @@ impl<'m> World<'m> {
     }
 
     fn invoke(&mut self, name: &str, event: Value, cause: Cause) {
-        let Some((function, timeout)) = self.machine.function(name) else { return };
+        let Some((function, timeout)) = self.functions.get(name).cloned() else { return };
         let number = self.next_invocation;
         self.next_invocation += 1;
         let mut skew = SignedDuration::ZERO;
