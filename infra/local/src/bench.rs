@@ -1,6 +1,9 @@
 //! Measures the product on this machine: how long the steps take, how many applications a second, what is called and
 //! what that would cost. Counterparties answer at once, so that what is left is ours.
 
+mod hanging_bank;
+mod webhooks;
+
 use crate::{
     borrower::{Borrower, BorrowerError, ENDS, Wish},
     counterparties::CounterpartyOptions,
@@ -12,7 +15,7 @@ use crate::{
 };
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hdrhistogram::Histogram;
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use ports::Clock as _;
 use reqwest::Client;
 use serde_json::Value;
@@ -35,28 +38,27 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 const BORROWERS: [u32; 3] = [1, 8, 64];
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What borrowers apply for, and how far they follow it.
+#[derive(Clone, Copy)]
+struct Game {
+    product: &'static str,
+    until: &'static [&'static str],
+}
+
+const QUICK: Game = Game { product: "river-quick", until: &ENDS };
+
 /// Runs all measurements and prints their tables.
 pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError> {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/city"));
     let counterparties = CounterpartyOptions { delay: Some(sim::Delay::NONE), ..Default::default() };
     let lending = Arc::new(Lending::start(LendingOptions { counterparties, ..Default::default() }).await?);
-    let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
-    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
-    lending.store_firms(&loaded.firms).await?;
     let today = domain::calendar::day_in_china(ports::SystemClock.now());
-    let owners = people::owners(folder, &loaded, today)?;
-    let good: Vec<Owner> = owners
-        .into_iter()
-        .filter(|o| !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000)
-        .take(400)
-        .collect();
-    let good = Arc::new(good);
+    let good = Arc::new(sound_owners(&lending, today).await?);
     let serial = Arc::new(AtomicU32::new(1));
     // A firm has one loan at a time, and gives it back between the measurements only.
     let applications = applications.min(u32::try_from(good.len()).unwrap_or(u32::MAX));
     writeln!(out, "{applications} applications at each number of borrowers; 8 warm up.\n")?;
     let mut given_back = HashSet::new();
-    play(&lending, &good, &serial, 8, 8).await?;
+    play(&lending, &good, &serial, 8, 8, QUICK).await?;
     give_back(&lending, &mut given_back).await?;
 
     let mut table = Table::new();
@@ -72,7 +74,7 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
     let mut calls = BTreeMap::new();
     for borrowers in BORROWERS {
         lending.engines.reset_calls();
-        let played = play(&lending, &good, &serial, borrowers, applications).await?;
+        let played = play(&lending, &good, &serial, borrowers, applications, QUICK).await?;
         if borrowers == 8 {
             calls = lending.engines.calls();
         }
@@ -82,10 +84,25 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
     writeln!(out, "Milliseconds, p50 / p99:\n{table}\n")?;
     score_speed(&good, today, out)?;
     print_calls(&calls, applications, out)?;
+    webhooks::measure(out).await?;
+    hanging_bank::measure(today, applications, out).await?;
     if let Ok(lending) = Arc::try_unwrap(lending).map_err(|_| "the product is still in use") {
         lending.stop().await;
     }
     Ok(())
+}
+
+/// Stores the firms of the city, and gives the owners of 400 sound ones.
+async fn sound_owners(lending: &Lending, today: Date) -> Result<Vec<Owner>, AnyError> {
+    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/city"));
+    let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
+    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
+    lending.store_firms(&loaded.firms).await?;
+    let owners = people::owners(folder, &loaded, today)?;
+    let sound = owners
+        .into_iter()
+        .filter(|o| !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000);
+    Ok(sound.take(400).collect())
 }
 
 /// Lets the banks report every loan as repaid and settled that is not among those `given_back` before, so that its firm
@@ -125,6 +142,7 @@ async fn play(
     serial: &Arc<AtomicU32>,
     borrowers: u32,
     applications: u32,
+    game: Game,
 ) -> Result<Played, AnyError> {
     let left = Arc::new(AtomicU32::new(applications));
     let client = Client::builder().timeout(Duration::from_secs(30)).build()?;
@@ -138,7 +156,7 @@ async fn play(
             while left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1)).is_ok() {
                 let serial = serial.fetch_add(1, Ordering::Relaxed);
                 let owner = &owners[serial as usize % owners.len()];
-                done.push(one(&client, &lending, owner, serial).await?);
+                done.push(one(&client, &lending, owner, serial, game).await?);
             }
             Ok::<_, BorrowerError>(done)
         });
@@ -158,10 +176,16 @@ async fn play(
     tally(&explanations, &at_bank, elapsed)
 }
 
-async fn one(client: &Client, lending: &Lending, owner: &Owner, serial: u32) -> Result<Value, BorrowerError> {
+async fn one(
+    client: &Client,
+    lending: &Lending,
+    owner: &Owner,
+    serial: u32,
+    game: Game,
+) -> Result<Value, BorrowerError> {
     let url = lending.url();
     let wish = Wish {
-        product: "river-quick",
+        product: game.product,
         amount_fen: 10_000_000,
         term_months: 12,
         face_recognition: true,
@@ -170,7 +194,7 @@ async fn one(client: &Client, lending: &Lending, owner: &Owner, serial: u32) -> 
     let applicant = owner.applicant(serial, 1000);
     let borrower = Borrower::sign_in(client, &url, &lending.counterparties.channel_url, applicant).await?;
     let id = borrower.apply(&wish, &format!("bench-{serial}")).await?;
-    borrower.wait_for(&id, &ENDS, PATIENCE).await?;
+    borrower.wait_for(&id, game.until, PATIENCE).await?;
     borrower.explain(&id).await
 }
 
@@ -216,12 +240,22 @@ fn record(histogram: &mut Histogram<u64>, from: Option<Timestamp>, to: Option<Ti
     }
 }
 
+/// p50 and p99 in milliseconds.
+fn show(histogram: &Histogram<u64>) -> String {
+    let ms = |q: f64| histogram.value_at_quantile(q) as f64 / 1_000.0;
+    format!("{:.1} / {:.1}", ms(0.5), ms(0.99))
+}
+
 impl Played {
+    fn decision_to_bank(&self) -> String {
+        show(&self.decision_to_bank)
+    }
+
+    fn paid_out_of(&self) -> String {
+        format!("{} of {}", self.paid_out, self.applications)
+    }
+
     fn row(&self, borrowers: u32) -> Result<Vec<String>, AnyError> {
-        let show = |h: &Histogram<u64>| {
-            let ms = |q: f64| h.value_at_quantile(q) as f64 / 1_000.0;
-            format!("{:.1} / {:.1}", ms(0.5), ms(0.99))
-        };
         Ok(vec![
             borrowers.to_string(),
             format!("{:.1}", f64::from(self.applications) / self.elapsed.as_secs_f64()),
@@ -229,14 +263,14 @@ impl Played {
             show(&self.decision_to_bank),
             show(&self.callback_to_bank),
             show(&self.whole),
-            format!("{} of {}", self.paid_out, self.applications),
+            self.paid_out_of(),
         ])
     }
 }
 
 /// Time per row of the packaged ensemble: all sub-models and the fuser, features already extracted.
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's own time")]
-fn score_speed(owners: &[Owner], today: jiff::civil::Date, out: &mut impl Write) -> Result<(), AnyError> {
+fn score_speed(owners: &[Owner], today: Date, out: &mut impl Write) -> Result<(), AnyError> {
     let ensemble = score::ensemble()?;
     let rows: Vec<Vec<f32>> =
         owners.iter().map(|o| forest::extract(ensemble.manifest(), &o.firm.sources, today)).collect();
