@@ -66,6 +66,7 @@ async fn each_side_may_sign_with_a_key_pair_of_its_own() {
         let keys = sim::Keys {
             own: Signer::parse([&*banks]).unwrap(),
             lender: Verifier::parse([&*our_public]).unwrap(),
+            opens: None,
         };
         let bank = simulated(keys).await;
         let keys = CheckKeys::parse(&format!("{ours}\n{bank_public}\n")).unwrap();

@@ -39,7 +39,7 @@ impl World<'_> {
             }
             5 | 6 => {
                 self.fault(FaultKind::LostAnswer, invocation);
-                self.effect(waiting).is_lost();
+                self.effect(waiting).lose();
                 self.poll(invocation);
             }
             7 => {
@@ -230,7 +230,7 @@ fn nothing_happens(waiting: Waiting, said: Answered) {
         Effect::Sqs { answer, .. } => {
             let _ = answer.send(None);
         }
-        Effect::Done(reply) => reply.is_lost(),
+        Effect::Done(reply) => reply.lose(),
         Effect::Post { answer, .. } => {
             let _ = answer.send(if said.is_none() { Delivery::Unreachable } else { Delivery::TimedOut });
         }

@@ -60,7 +60,7 @@ impl Reply {
     }
 
     /// Lets the caller hear that the connection broke.
-    pub(super) fn is_lost(self) {
+    pub(super) fn lose(self) {
         match self {
             Reply::Sdk(answer, _) => drop(answer.send(None)),
             Reply::Post(answer, _) => drop(answer.send(Delivery::TimedOut)),
