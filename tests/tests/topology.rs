@@ -1,7 +1,7 @@
 //! Template and code agree: names, settings, routes, queues, and what each function may call.
 
 use contract::names;
-use local::template::{FunctionSpec, Template, local_name};
+use local::template::{FunctionSpec, ObjectSource, Template, local_name};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -165,6 +165,16 @@ fn the_due_indexes_are_there_and_their_readers_run_every_minute() {
 }
 
 #[test]
+fn a_banks_statement_wakes_its_reader_and_the_report_on_it_does_not() {
+    let template = template();
+    for function in &template.functions {
+        let expected = ObjectSource { bucket: "Statements".into(), prefix: "statements/".into() };
+        let expected = if function.name == "reconcile" { vec![expected] } else { Vec::new() };
+        assert_eq!(function.object_sources, expected, "{}", function.name);
+    }
+}
+
+#[test]
 fn payouts_and_journeys_are_kept_for_ever() {
     for table in template().tables {
         let expires = table.spec.ttl_attribute.as_deref();
@@ -207,6 +217,10 @@ const RECORD_REPORT: PortMethod = (
 const MARK: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutItem"]);
 
+const LIST_RESOLVED: PortMethod = ("Payouts.Arn}/index/resolved", &["dynamodb:Query"]);
+const READ_STATEMENT: PortMethod = ("Statements.Arn}/statements/*", &["s3:GetObject"]);
+const WRITE_REPORT: PortMethod = ("Statements.Arn}/reports/*", &["s3:PutObject"]);
+
 const GET_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:GetItem"]);
 const RECORD_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:PutItem"]);
 const FIND_DUE_NOTICES: PortMethod = ("Notices.Arn}/index/due", &["dynamodb:Query"]);
@@ -217,8 +231,11 @@ const ENABLE_ENDPOINT: PortMethod = ("Endpoints.Arn", &["dynamodb:DeleteItem"]);
 
 /// What each function does with the ports that it holds, and the queues that it sends to.
 fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
-    let journal: &[PortMethod] =
-        if function == "notify" { &[LOAD_JOURNAL] } else { &[LOAD_JOURNAL, APPEND_TO_JOURNAL] };
+    let journal: &[PortMethod] = match function {
+        "reconcile" => &[],
+        "notify" => &[LOAD_JOURNAL],
+        _ => &[LOAD_JOURNAL, APPEND_TO_JOURNAL],
+    };
     let (further, sends): (&[PortMethod], &[&str]) = match function {
         "intake" => (
             &[CLAIM_APPLICATION, RECORD_SIGN_IN, GET_FIRM, ASK_FOR_LOAN, GET_LOAN],
@@ -259,6 +276,9 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
             &[GET_NOTICE, RECORD_NOTICE, FIND_DUE_NOTICES, CHANGE_NOTICE, GUARD_ENDPOINT, ENABLE_ENDPOINT],
             &[],
         ),
+        "reconcile" => {
+            (&[LIST_RESOLVED, GET_PAYOUT, DISPUTE, READ_STATEMENT, WRITE_REPORT], &["PayoutRequests"])
+        }
         other => panic!("say here what {other} needs"),
     };
     (journal.iter().copied().chain(further.iter().copied()).collect(), sends)
@@ -311,13 +331,15 @@ fn a_functions_role_allows_the_calls_that_it_makes_and_no_other() {
 }
 
 #[test]
-fn a_function_is_told_of_the_tables_and_queues_that_it_may_call_and_of_no_other() {
+fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_no_other() {
     for function in template().functions {
-        let told = function
-            .environment
-            .iter()
-            .filter(|(setting, _)| setting.ends_with("_TABLE") || setting.ends_with("_QUEUE"));
-        let told: BTreeSet<String> = told.map(|(_, value)| value.to_string()).collect();
+        let told = function.environment.iter().filter(|(setting, _)| {
+            setting.ends_with("_TABLE")
+                || setting.ends_with("_QUEUE")
+                || *setting == names::setting::STATEMENTS_URL
+        });
+        let told: BTreeSet<String> =
+            told.map(|(_, value)| value.to_string().trim_start_matches("s3://").to_owned()).collect();
         let (ports, sends) = needs(&function.name);
         let tables = ports.iter().map(|(resource, _)| resource.split('.').next().unwrap());
         let called: BTreeSet<String> =

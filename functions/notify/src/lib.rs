@@ -110,8 +110,8 @@ impl Function for Notify {
                 tracing::info!(?summary, "tried what was due");
                 serde_json::to_value(summary).map_err(|error| Failure::new("writing the summary", error))
             }
-            Incoming::Http(_) => {
-                Err(Failure::new("reading an event", "notify has a queue, a schedule and commands, no route"))
+            Incoming::Http(_) | Incoming::Created(_) => {
+                Err(Failure::new("reading an event", "notify has a queue, a schedule and commands"))
             }
         }
     }

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -95,8 +95,42 @@ pub struct Lending {
     pub aws: Aws,
     pub keys: Keys,
     pub products: Catalogue,
+    /// Stands for the bucket of statements.
+    pub files: Files,
     address: SocketAddr,
     firms_table: String,
+}
+
+/// The folder that stands for the bucket of statements; a passing one while nothing else is kept.
+pub enum Files {
+    Kept(PathBuf),
+    Passing(tempfile::TempDir),
+}
+
+impl Files {
+    fn at(state: Option<&Path>) -> std::io::Result<Self> {
+        let Some(state) = state else { return Ok(Files::Passing(tempfile::tempdir()?)) };
+        let folder = state.join("files");
+        std::fs::create_dir_all(&folder)?;
+        Ok(Files::Kept(folder.canonicalize()?))
+    }
+
+    /// An absolute path.
+    pub fn path(&self) -> &Path {
+        match self {
+            Files::Kept(folder) => folder,
+            Files::Passing(folder) => folder.path(),
+        }
+    }
+
+    /// Puts a file into it, as somebody would upload it.
+    pub fn put(&self, key: &str, bytes: &[u8]) -> std::io::Result<()> {
+        let path = self.path().join(key);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, bytes)
+    }
 }
 
 impl Lending {
@@ -108,6 +142,7 @@ impl Lending {
         if let Some(folder) = &options.state {
             std::fs::create_dir_all(folder).map_err(machine)?;
         }
+        let files = Files::at(options.state.as_deref()).map_err(machine)?;
         let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join("keys.json")));
         let keys = match &key_file {
             Some(path) => Keys::load_or_generate(path, banks.iter().copied())?,
@@ -119,7 +154,7 @@ impl Lending {
         outside.books = outside.books.or_else(|| options.state.clone());
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
-        let stack_options = stack_options(&options, &keys, &counterparties, address);
+        let stack_options = stack_options(&options, &keys, &counterparties, &files, address);
         let stack = Stack::start(
             &template,
             &engines,
@@ -134,7 +169,7 @@ impl Lending {
         let config = engines.sdk_config();
         let aws = Aws::from_sdk_config(&config);
         let firms_table = crate::template::local_name("Firms");
-        Ok(Self { stack, counterparties, engines, aws, keys, products, address, firms_table })
+        Ok(Self { stack, counterparties, engines, aws, keys, products, files, address, firms_table })
     }
 
     /// Base URL of the API.
@@ -176,6 +211,7 @@ pub(crate) fn registry_of(outside: &Outside) -> Registry {
         .with("payout", inside!(payout::wire_in))
         .with("bank-callback", inside!(bank_callback::wire_in))
         .with("notify", inside!(notify::wire_in))
+        .with("reconcile", inside!(reconcile::wire_in))
         .with("sweeper", inside!(sweeper::wire_in))
 }
 
@@ -184,6 +220,7 @@ fn stack_options(
     options: &LendingOptions,
     keys: &Keys,
     outside: &Counterparties,
+    files: &Files,
     address: SocketAddr,
 ) -> StackOptions {
     let url = format!("http://{address}");
@@ -202,6 +239,7 @@ fn stack_options(
         (setting::BANK_SECRETS, json!(keys.banks).to_string()),
         (setting::HASH_KEY, keys.hash_key.clone()),
         (setting::TOKEN_KEY, keys.token_key.clone()),
+        (setting::STATEMENTS_URL, format!("file://{}", files.path().display())),
         (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];

@@ -3,7 +3,8 @@
 //! Triggered by the binary of this crate and by tests. It reads the template ([`template`]), starts the engines
 //! ([`engines`]), makes the tables and queues that the template names, builds the functions with the settings that the
 //! template gives them ([`stack`]), and calls them with the events that Lambda would send: of HTTP requests
-//! ([`gateway`]), of queued messages ([`poller`]) and of schedules ([`schedule`]), with Lambda's time-outs ([`invoke`]).
+//! ([`gateway`]), of queued messages ([`poller`]), of schedules ([`schedule`]) and of new files ([`eventbridge`]), with
+//! Lambda's time-outs ([`invoke`]).
 //! A message whose function failed stays in its queue and is delivered again, as on AWS.
 
 pub mod bank_check;
@@ -12,6 +13,7 @@ pub mod borrower;
 pub mod counterparties;
 pub mod demo;
 pub mod engines;
+pub mod eventbridge;
 pub mod gateway;
 pub mod invoke;
 pub mod keys;
@@ -20,6 +22,7 @@ pub mod load;
 pub mod people;
 pub mod poller;
 pub mod prices;
+pub mod reconcile;
 pub mod schedule;
 pub mod simulation;
 pub mod stack;

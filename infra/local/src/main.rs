@@ -62,6 +62,8 @@ enum Command {
     BankCheck(Box<local::bank_check::command::BankCheckArgs>),
     /// Run the whole product under seeded faults, and check that no money is lost or paid twice.
     Simulate(local::simulation::command::SimulateArgs),
+    /// Compare a bank's daily file with the ledger, and fail unless everything agrees.
+    Reconcile(local::reconcile::ReconcileArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -97,6 +99,11 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             };
             Ok(tokio::task::spawn_blocking(simulated).await??)
         }
+        Some(Command::Reconcile(args)) => match local::reconcile::run(&args, &cli.run.state, &mut out).await?
+        {
+            true => Ok(()),
+            false => Err("the bank's file and the ledger differ".into()),
+        },
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

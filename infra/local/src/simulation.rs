@@ -304,6 +304,7 @@ fn stack_options(template: &Template) -> StackOptions {
         (setting::BANK_SECRETS, json!(secrets).to_string()),
         (setting::HASH_KEY, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned()),
         (setting::TOKEN_KEY, token_key),
+        (setting::STATEMENTS_URL, "memory:///".to_owned()),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];
     let known = |name: &str| template.parameters.contains_key(name);

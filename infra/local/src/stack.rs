@@ -8,6 +8,7 @@
 
 use crate::{
     engines::{EngineError, Engines, QueueSpec},
+    eventbridge,
     gateway::{self, Gateway, HttpAnswer, HttpRequest},
     invoke::{Deployed, InvocationError},
     poller::{self, Delivered, Source},
@@ -299,7 +300,21 @@ impl Stack {
 
     /// One tick of a function's schedule.
     pub async fn run_schedule(&self, function: &str) -> Result<Value, StackError> {
-        self.invoke(function, schedule::event(function, self.clock.now())).await
+        self.invoke(function, eventbridge::scheduled(function, self.clock.now())).await
+    }
+
+    /// Tells the functions that wait for it of an object in a bucket, given by its logical id, and gives what each answers.
+    pub async fn object_created(&self, bucket: &str, key: &str) -> Result<Vec<Value>, StackError> {
+        let mut answers = Vec::new();
+        for (name, function) in &self.functions {
+            let sources = &function.spec.object_sources;
+            if sources.iter().any(|source| source.bucket == bucket && key.starts_with(&source.prefix)) {
+                answers.push(
+                    self.invoke(name, eventbridge::object_created(bucket, key, self.clock.now())).await?,
+                );
+            }
+        }
+        Ok(answers)
     }
 
     /// Delivers messages, one batch at a time and one queue after the other, until all queues are empty. A message that

@@ -78,6 +78,7 @@ pub struct FunctionSpec {
     pub routes: Vec<Route>,
     pub queue_sources: Vec<QueueSource>,
     pub schedules: Vec<Schedule>,
+    pub object_sources: Vec<ObjectSource>,
     /// What its role allows.
     pub grants: Vec<Grant>,
 }
@@ -114,6 +115,15 @@ pub struct QueueSource {
 pub struct Schedule {
     pub rule: String,
     pub every: Duration,
+}
+
+/// Objects that wake a function when they are created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectSource {
+    /// The bucket's logical id.
+    pub bucket: String,
+    /// What their keys begin with.
+    pub prefix: String,
 }
 
 /// Some calls, allowed on some resources.
@@ -262,6 +272,7 @@ impl document::Function {
             routes: Vec::new(),
             queue_sources: Vec::new(),
             schedules: Vec::new(),
+            object_sources: Vec::new(),
             grants: grants.clone(),
         };
         for event in self.events.values() {
@@ -269,6 +280,7 @@ impl document::Function {
                 EventSource::HttpApi(route) => function.routes.push(route.define(id)?),
                 EventSource::Sqs(source) => function.queue_sources.push(source.define(id)?),
                 EventSource::Schedule(schedule) => function.schedules.push(schedule.define(id)?),
+                EventSource::EventBridgeRule(rule) => function.object_sources.push(rule.define(id)?),
             }
         }
         Ok(function)
@@ -354,6 +366,20 @@ impl document::ScheduleSource {
                 let problem = format!("has the schedule {}, which the runner does not know", self.schedule);
                 Err(TemplateError::resource(id, problem))
             }
+        }
+    }
+}
+
+impl document::RuleSource {
+    fn define(&self, id: &str) -> Result<ObjectSource, TemplateError> {
+        let document::RulePattern { source: [source], detail_type: [kind], detail } = &self.pattern;
+        let [bucket] = &detail.bucket.name;
+        let [key] = &detail.object.key;
+        match (source.as_str(), kind.as_str(), bucket.reference()) {
+            ("aws.s3", "Object Created", Some(bucket)) => {
+                Ok(ObjectSource { bucket: bucket.to_owned(), prefix: key.prefix.clone() })
+            }
+            _ => Err(TemplateError::resource(id, "has a rule that the runner does not know")),
         }
     }
 }

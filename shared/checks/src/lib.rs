@@ -49,8 +49,8 @@ impl Function for Checks {
                 Ok(batch::run(records, start).await)
             }
             Incoming::Http(request) => Ok(self.answered(&request).await.into_event()),
-            Incoming::Schedule => {
-                Err(Failure::new("telling what woke the function", "checks run on no schedule"))
+            Incoming::Schedule | Incoming::Created(_) => {
+                Err(Failure::new("telling what woke the function", "checks have a queue and a route"))
             }
         }
     }

@@ -17,6 +17,9 @@ pub mod setting {
     /// Table of what is held against endpoints of counterparties.
     pub const ENDPOINTS_TABLE: &str = "ENDPOINTS_TABLE";
 
+    /// URL of the bucket that banks' statements are put into.
+    pub const STATEMENTS_URL: &str = "STATEMENTS_URL";
+
     /// Queue URLs, one per kind of command.
     pub const FACE_CHECKS_QUEUE: &str = "FACE_CHECKS_QUEUE";
     pub const PHONE_CHECKS_QUEUE: &str = "PHONE_CHECKS_QUEUE";

@@ -4,11 +4,13 @@ use crate::{Failure, Record, http::Request};
 use aws_lambda_events::event::{apigw::ApiGatewayV2httpRequest, sqs::SqsEvent};
 use serde_json::Value;
 
-/// An event in one of the three shapes that the template wires.
+/// An event in one of the four shapes that the template wires.
 pub enum Incoming {
     Http(Request),
     Batch(Vec<Record>),
     Schedule,
+    /// An object was put into a bucket: its key.
+    Created(String),
 }
 
 impl Incoming {
@@ -24,8 +26,14 @@ impl Incoming {
                 serde_json::from_value(event).map_err(|e| Failure::new("reading an HTTP event", e))?;
             return Request::try_from(request).map(Incoming::Http);
         }
-        if event.get("detail-type").is_some() {
-            return Ok(Incoming::Schedule);
+        match event.get("detail-type").and_then(Value::as_str) {
+            Some("Scheduled Event") => return Ok(Incoming::Schedule),
+            Some("Object Created") => {
+                let key = event.pointer("/detail/object/key").and_then(Value::as_str);
+                let key = key.ok_or_else(|| Failure::new("reading an event of S3", "it has no key"))?;
+                return Ok(Incoming::Created(key.to_owned()));
+            }
+            _ => {}
         }
         Err(Failure::new("telling what woke the function", "the event has none of the wired shapes"))
     }

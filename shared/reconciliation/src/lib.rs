@@ -33,8 +33,27 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     pub amount_fen: Fen,
-    /// The resolution of the file's day, or of the day nearest to it; `None` while there is none.
-    pub resolution: Option<Resolution>,
+    pub standing: Standing,
+}
+
+/// Where a payout stood on the file's day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Reserved; the bank's word is awaited.
+    Open,
+    /// Never reserved, so the bank was never instructed.
+    Closed,
+    /// By the last resolution of the file's day, or else the one nearest to it.
+    Resolved(Resolution),
+}
+
+impl Held {
+    fn resolution(&self) -> Option<&Resolution> {
+        match &self.standing {
+            Standing::Resolved(resolution) => Some(resolution),
+            Standing::Open | Standing::Closed => None,
+        }
+    }
 }
 
 /// A kind of difference.
@@ -70,7 +89,7 @@ impl Kind {
 /// How one side has a payout.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Side {
-    /// The bank's `paid`, `refused` or `failed`; the ledger's `posted`, `voided`, `expired` or `open`.
+    /// The bank's `paid`, `refused` or `failed`; the ledger's `posted`, `voided`, `expired`, `closed` or `open`.
     pub state: &'static str,
     pub amount_fen: Fen,
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -128,8 +147,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// The payouts of which one side says paid and the other not paid, with what the bank says. Of these the bank should
-    /// be asked.
+    /// The payouts of which one side says paid and the other does not, or that we hold open, with what the bank says. Of
+    /// these the bank should be asked.
     pub fn contradicted(&self) -> impl Iterator<Item = (PayoutId, bool)> {
         self.differences.iter().filter(|difference| difference.kind == Kind::State).filter_map(|difference| {
             let bank = difference.bank.as_ref()?;
@@ -174,7 +193,7 @@ pub fn reconcile(bank: &str, day: Date, statement: &Statement, held: &BTreeMap<P
         report.differences.extend(kinds.into_iter().map(|kind| difference(kind, line, ours)));
     }
     for (id, ours) in held {
-        let Some(resolution) = ours.resolution.as_ref().filter(|r| day_in_china(r.at) == day) else {
+        let Some(resolution) = ours.resolution().filter(|r| day_in_china(r.at) == day) else {
             continue;
         };
         if resolution.outcome.is_paid() {
@@ -201,9 +220,14 @@ fn differing(day: Date, line: &Line, ours: &Held) -> Vec<Kind> {
     if line.amount_fen != ours.amount_fen {
         kinds.push(Kind::Amount);
     }
-    let Some(resolution) = &ours.resolution else {
-        kinds.push(Kind::State);
-        return kinds;
+    let resolution = match &ours.standing {
+        Standing::Resolved(resolution) => resolution,
+        // What was never instructed may well be unpaid, whenever that was.
+        Standing::Closed if line.state != State::Paid => return kinds,
+        Standing::Closed | Standing::Open => {
+            kinds.push(Kind::State);
+            return kinds;
+        }
     };
     if day_in_china(line.at) != day || day_in_china(resolution.at) != day {
         kinds.push(Kind::Date);
@@ -237,12 +261,19 @@ fn difference(kind: Kind, line: &Line, ours: Option<&Held>) -> Difference {
 
 fn side(ours: &Held) -> Side {
     let amount_fen = ours.amount_fen;
-    let at = ours.resolution.as_ref().map(|resolution| resolution.at);
-    let (state, bank_reference) = match ours.resolution.as_ref().map(|resolution| &resolution.outcome) {
-        None => ("open", String::new()),
-        Some(Outcome::Posted { bank_reference }) => ("posted", bank_reference.clone()),
-        Some(Outcome::Voided { .. }) => ("voided", String::new()),
-        Some(Outcome::Expired) => ("expired", String::new()),
+    let side = |state, bank_reference: &str, at| Side {
+        state,
+        amount_fen,
+        bank_reference: bank_reference.to_owned(),
+        at,
     };
-    Side { state, amount_fen, bank_reference, at }
+    match &ours.standing {
+        Standing::Open => side("open", "", None),
+        Standing::Closed => side("closed", "", None),
+        Standing::Resolved(Resolution { outcome, at, .. }) => match outcome {
+            Outcome::Posted { bank_reference } => side("posted", bank_reference, Some(*at)),
+            Outcome::Voided { .. } => side("voided", "", Some(*at)),
+            Outcome::Expired => side("expired", "", Some(*at)),
+        },
+    }
 }

@@ -32,7 +32,7 @@ fn both(paid: u8) -> (BTreeMap<PayoutId, Held>, Vec<[String; 5]>) {
     let mut rows = Vec::new();
     for n in 1..=paid {
         let amount_fen = Fen(1_000 * u64::from(n));
-        held.insert(id(n), Held { amount_fen, resolution: Some(posted(n)) });
+        held.insert(id(n), Held { amount_fen, standing: Standing::Resolved(posted(n)) });
         rows.push([
             id(n).to_string(),
             format!("R{n}"),
@@ -42,7 +42,10 @@ fn both(paid: u8) -> (BTreeMap<PayoutId, Held>, Vec<[String; 5]>) {
         ]);
     }
     let failed = paid + 1;
-    held.insert(id(failed), Held { amount_fen: Fen(7), resolution: Some(voided(Evidence::Answer)) });
+    held.insert(
+        id(failed),
+        Held { amount_fen: Fen(7), standing: Standing::Resolved(voided(Evidence::Answer)) },
+    );
     rows.push([id(failed).to_string(), String::new(), "7".into(), "failed".into(), noon().to_string()]);
     (held, rows)
 }
@@ -90,27 +93,40 @@ fn an_empty_file_on_a_day_without_payouts_agrees_in_both_forms() {
 #[test]
 fn what_we_gave_up_ourselves_the_bank_need_not_have() {
     let (mut held, rows) = both(1);
-    held.insert(id(9), Held { amount_fen: Fen(5), resolution: Some(voided(Evidence::Lender)) });
+    held.insert(id(9), Held { amount_fen: Fen(5), standing: Standing::Resolved(voided(Evidence::Lender)) });
     assert_eq!(kinds(&held, &rows), []);
 }
 
 #[test]
 fn what_we_hold_without_an_end_is_a_difference_in_state_and_the_bank_should_be_asked() {
     let (mut held, rows) = both(1);
-    held.get_mut(&id(1)).unwrap().resolution = None;
+    held.get_mut(&id(1)).unwrap().standing = Standing::Open;
     let report = report(&held, &csv(&rows), Format::Csv);
     assert_eq!(report.differences.len(), 1);
     assert_eq!(report.contradicted().collect::<Vec<_>>(), [(id(1), true)]);
 }
 
 #[test]
+fn what_was_never_instructed_the_bank_must_not_have_paid() {
+    let (mut held, mut rows) = both(1);
+    held.get_mut(&id(1)).unwrap().standing = Standing::Closed;
+    let found = report(&held, &csv(&rows), Format::Csv);
+    assert_eq!(found.differences[0].kind, Kind::State);
+    assert_eq!(found.differences[0].ledger.as_ref().unwrap().state, "closed");
+    rows[0][3] = "refused".into();
+    assert_eq!(kinds(&held, &rows), []);
+}
+
+#[test]
 fn the_day_is_a_day_in_china() {
     let (mut held, rows) = both(1);
-    held.get_mut(&id(1)).unwrap().resolution.as_mut().unwrap().at =
-        "2026-11-24T15:59:59.999Z".parse().unwrap();
-    assert_eq!(kinds(&held, &rows), []);
-    held.get_mut(&id(1)).unwrap().resolution.as_mut().unwrap().at = "2026-11-24T16:00:00Z".parse().unwrap();
-    assert_eq!(kinds(&held, &rows), [Kind::Date]);
+    let mut resolved_at = |at: &str| {
+        let resolution = Resolution { at: at.parse().unwrap(), ..posted(1) };
+        held.get_mut(&id(1)).unwrap().standing = Standing::Resolved(resolution);
+        kinds(&held, &rows)
+    };
+    assert_eq!(resolved_at("2026-11-24T15:59:59.999Z"), []);
+    assert_eq!(resolved_at("2026-11-24T16:00:00Z"), [Kind::Date]);
 }
 
 #[test]

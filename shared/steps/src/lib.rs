@@ -9,5 +9,5 @@ mod settle;
 
 pub use journeys::{AdvanceError, Advanced, Journeys, Loaded};
 pub use settle::{
-    BadReference, BankAnswer, BankWord, SettleError, Settlement, follow_ledger, give_up, settle,
+    BadReference, BankAnswer, BankWord, SettleError, Settlement, contest, follow_ledger, give_up, settle,
 };

@@ -17,6 +17,7 @@ use domain::{
 };
 use ports::{
     PortError,
+    journal::CommandQueue,
     ledger::{Ledger, Resolved},
 };
 
@@ -246,8 +247,8 @@ fn outcome_of(word: &BankWord) -> Option<Outcome> {
     }
 }
 
-/// Records a contradicting callback, then sends the command by which the bank will be asked. An answer that contradicts
-/// the ledger after all its corrections is left to the reconciliation.
+/// Contests a payout on a contradicting callback. An answer that contradicts the ledger after all its corrections is left
+/// to the reconciliation.
 async fn dispute(
     ledger: &dyn Ledger,
     journeys: &Journeys,
@@ -259,9 +260,19 @@ async fn dispute(
     let at = journeys.clock.now();
     let (says_paid, message_id) = (outcome.is_paid(), message_id.clone());
     let dispute = Dispute { says_paid, message_id, resolution: payout.resolved_times(), at };
-    ledger.dispute(payout.id, &dispute).await?;
-    journeys.commands.send(payout.id.application_id(), &[Command::PayOut]).await?;
+    contest(ledger, &*journeys.commands, payout.id, &dispute).await?;
     Ok(())
+}
+
+/// Puts a word of the bank that contradicts the ledger on record, then sends the command by which the bank will be asked.
+pub async fn contest(
+    ledger: &dyn Ledger,
+    commands: &dyn CommandQueue,
+    id: PayoutId,
+    dispute: &Dispute,
+) -> Result<(), PortError> {
+    ledger.dispute(id, dispute).await?;
+    commands.send(id.application_id(), &[Command::PayOut]).await
 }
 
 #[cfg(test)]

@@ -241,7 +241,7 @@ impl<'m> World<'m> {
         } else if let Some(place) = runs.get(choice - ready.len() - due.len()) {
             self.next_runs[*place] = None;
             let function = SCHEDULED[*place].0;
-            self.invoke(function, crate::schedule::event(function, self.now), Cause::Schedule);
+            self.invoke(function, crate::eventbridge::scheduled(function, self.now), Cause::Schedule);
         }
         true
     }

@@ -7,7 +7,14 @@ use serde_json::{Map, Value};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Types that a deployment needs and a runner has nothing to run for.
-const NOTHING_TO_RUN: [&str; 3] = ["AWS::Logs::LogGroup", "AWS::SNS::Topic", "AWS::CloudWatch::Alarm"];
+const NOTHING_TO_RUN: [&str; 5] = [
+    "AWS::Logs::LogGroup",
+    "AWS::SNS::Topic",
+    "AWS::CloudWatch::Alarm",
+    // A folder stands for the bucket.
+    "AWS::S3::Bucket",
+    "AWS::S3::BucketPolicy",
+];
 /// SQS's own defaults.
 const DEFAULT_VISIBILITY_S: u32 = 30;
 const DEFAULT_RETENTION_S: u64 = 345_600;
@@ -152,6 +159,7 @@ pub(super) enum EventSource {
     #[serde(rename = "SQS")]
     Sqs(SqsSource),
     Schedule(ScheduleSource),
+    EventBridgeRule(RuleSource),
 }
 
 #[derive(Deserialize)]
@@ -183,6 +191,46 @@ pub(super) struct ScalingConfig {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 pub(super) struct ScheduleSource {
     pub schedule: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct RuleSource {
+    pub pattern: RulePattern,
+}
+
+/// The one pattern that is known: objects that are created in one bucket, under one prefix.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct RulePattern {
+    pub source: [String; 1],
+    pub detail_type: [String; 1],
+    pub detail: ObjectPattern,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ObjectPattern {
+    pub bucket: NamePattern,
+    pub object: KeyPattern,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NamePattern {
+    pub name: [Expression; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct KeyPattern {
+    pub key: [PrefixPattern; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PrefixPattern {
+    pub prefix: String,
 }
 
 #[derive(Deserialize)]

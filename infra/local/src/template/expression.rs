@@ -38,6 +38,14 @@ impl Expression {
         }
     }
 
+    /// The name, when this is exactly one.
+    pub fn reference(&self) -> Option<&str> {
+        match self.0.as_slice() {
+            [Part::Name(name)] => Some(name),
+            _ => None,
+        }
+    }
+
     /// The text, with a value for every name.
     pub fn resolve<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Result<String, NoSuchName> {
         let parts = self.0.iter().map(|part| match part {
