@@ -12,7 +12,7 @@
 //! is answered 409, put on record and logged as an error; the bank is then asked, and its answer counts. Reports on a loan
 //! (repaid, overdue, settled) need a payout that is posted; one that contradicts the loan is answered 409 and logged.
 
-mod body;
+pub mod body;
 mod reports;
 mod wire;
 

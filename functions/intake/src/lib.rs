@@ -14,6 +14,7 @@ mod session;
 mod terms;
 mod wire;
 
+pub use terms::Terms;
 pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;

@@ -16,7 +16,7 @@ const AGES: std::ops::RangeInclusive<i16> = 18..=70;
 
 /// What the borrower asked for, all of it checked.
 #[derive(Debug)]
-pub(crate) struct Terms {
+pub struct Terms {
     pub firm_code: FirmCode,
     pub person: Person,
     pub product: Product,
@@ -27,6 +27,7 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Checks a request; the problem names every field that is wrong, and repeats no value.
     pub fn check(body: ApplicationRequest, products: &Catalogue, now: Timestamp) -> Result<Self, Problem> {
         let mut faults = Faults::default();
         let firm_code = faults.take("/firm_code", body.firm_code.parse::<FirmCode>());
