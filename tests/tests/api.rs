@@ -62,7 +62,7 @@ async fn every_bad_field_is_named_in_one_answer_and_nothing_is_recorded() {
 }
 
 #[tokio::test]
-async fn fields_that_look_like_results_are_refused() {
+async fn fault_23_fields_that_look_like_results_are_refused() {
     let app = TestApp::start().await;
     let borrower = signed_in(&app).await;
     for field in ["score", "status", "decision"] {
@@ -75,7 +75,7 @@ async fn fields_that_look_like_results_are_refused() {
 }
 
 #[tokio::test]
-async fn bodies_that_are_not_plain_json_are_refused() {
+async fn fault_25_bodies_that_are_not_plain_json_are_refused() {
     let app = TestApp::start().await;
     let borrower = signed_in(&app).await;
     let good = borrower.body(&quick()).to_string();
@@ -131,7 +131,7 @@ async fn a_repetition_while_the_first_request_still_runs_is_told_to_wait() {
 }
 
 #[tokio::test]
-async fn somebody_elses_application_does_not_exist() {
+async fn fault_23_somebody_elses_application_does_not_exist() {
     let app = TestApp::start().await;
     let borrower = signed_in(&app).await;
     let id = borrower.apply(&quick(), "key").await.unwrap();
@@ -172,7 +172,7 @@ async fn every_borrower_route_needs_a_session_and_it_ends_after_fifteen_minutes(
 }
 
 #[tokio::test]
-async fn a_one_time_code_signs_in_once() {
+async fn fault_22_a_one_time_code_signs_in_once() {
     let app = TestApp::start().await;
     let channel = &app.lending.counterparties.channel_url;
     let who = json!({"channel": "mini_program", "subject": "s", "device": "d", "network": "n"});

@@ -47,7 +47,7 @@ async fn events(borrower: &local::borrower::Borrower, id: &str) -> Vec<String> {
 const NOW: SignedDuration = SignedDuration::ZERO;
 
 #[tokio::test]
-async fn a_callback_counts_once_and_only_with_its_own_key_inside_the_window() {
+async fn fault_19_a_callback_counts_once_and_only_with_its_own_key_inside_the_window() {
     let app = TestApp::start().await;
     let (borrower, id, callback) = waiting(&app, 0).await;
     let keys = app.lending.keys.clone();
@@ -75,7 +75,7 @@ async fn a_callback_counts_once_and_only_with_its_own_key_inside_the_window() {
 }
 
 #[tokio::test]
-async fn a_face_that_passed_for_one_person_does_not_count_for_another() {
+async fn fault_20_a_face_that_passed_for_one_person_does_not_count_for_another() {
     let app = TestApp::start().await;
     let (_, _, of_a) = waiting(&app, 0).await;
     let (borrower, id, of_b) = waiting(&app, 1).await;
@@ -92,7 +92,7 @@ async fn a_face_that_passed_for_one_person_does_not_count_for_another() {
 }
 
 #[tokio::test]
-async fn a_callback_before_intake_is_not_found_and_one_after_the_end_changes_nothing() {
+async fn fault_21_a_callback_before_intake_is_not_found_and_one_after_the_end_changes_nothing() {
     let app = TestApp::start().await;
     let (borrower, id, mut callback) = waiting(&app, 0).await;
     let secret = app.lending.keys.face_provider.clone();

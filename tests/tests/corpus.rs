@@ -25,7 +25,9 @@ fn bytes_from_outside_never_break_a_parser() {
 #[test]
 fn every_target_is_fuzzed() {
     let manifest = fs::read_to_string(folder().join("Cargo.toml")).unwrap();
-    let built: BTreeSet<&str> =
-        manifest.lines().filter_map(|line| line.strip_prefix("path = \"targets/")?.strip_suffix(".rs\"")).collect();
+    let built: BTreeSet<&str> = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \"targets/")?.strip_suffix(".rs\""))
+        .collect();
     assert_eq!(built, targets::TARGETS.iter().map(|(name, _)| *name).collect());
 }

@@ -111,7 +111,7 @@ async fn cancelling_twice_is_the_same_and_nothing_is_paid() {
 }
 
 #[tokio::test]
-async fn a_bank_that_times_out_after_paying_is_asked_and_paid_once() {
+async fn fault_11_a_bank_that_times_out_after_paying_is_asked_and_paid_once() {
     let app = TestApp::start().await;
     let owner = app.firm(sound_owners().nth(7).unwrap()).await;
     let borrower = app.sign_in(owner.applicant(8, 1000)).await;
@@ -125,7 +125,7 @@ async fn a_bank_that_times_out_after_paying_is_asked_and_paid_once() {
 }
 
 #[tokio::test]
-async fn a_ring_of_five_is_declined_even_where_the_first_members_looked_clean() {
+async fn fault_29_a_ring_of_five_is_declined_even_where_the_first_members_looked_clean() {
     let app = TestApp::start().await;
     let mut members = Vec::new();
     for place in 10..15 {
@@ -146,7 +146,7 @@ async fn a_ring_of_five_is_declined_even_where_the_first_members_looked_clean() 
 }
 
 #[tokio::test]
-async fn facts_that_never_come_expire_the_application() {
+async fn fault_28_facts_that_never_come_expire_the_application() {
     let app = TestApp::start().await;
     let owner = app.firm(sound_owners().nth(16).unwrap()).await;
     let applicant = owner.applicant(17, 1000);

@@ -23,7 +23,7 @@ impl Write for Captured {
 }
 
 #[tokio::test]
-async fn no_personal_value_reaches_a_log_line_or_a_dead_letter() {
+async fn fault_31_no_personal_value_reaches_a_log_line_or_a_dead_letter() {
     let captured = Captured::default();
     let writer = captured.clone();
     tracing_subscriber::fmt()

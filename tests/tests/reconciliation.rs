@@ -47,7 +47,7 @@ async fn reconciled(app: &TestApp, file: &str, ending: &str) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn a_banks_own_file_agrees_with_the_ledger_in_both_forms() {
+async fn fault_17_a_banks_own_file_agrees_with_the_ledger_in_both_forms() {
     let app = TestApp::start().await;
     applied(&app, 1, 10_000_000).await;
     applied(&app, 2, 12_000_000).await;
@@ -62,7 +62,7 @@ async fn a_banks_own_file_agrees_with_the_ledger_in_both_forms() {
 }
 
 #[tokio::test]
-async fn every_difference_of_a_doctored_file_is_named_and_the_bank_is_asked_who_is_right() {
+async fn fault_17_every_difference_of_a_doctored_file_is_named_and_the_bank_is_asked_who_is_right() {
     let app = TestApp::start().await;
     let mut ids = Vec::new();
     for (serial, amount_fen) in [(1, 10_000_000), (2, 12_000_000), (3, 13_000_000), (4, 14_000_000)] {

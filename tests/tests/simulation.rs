@@ -74,6 +74,6 @@ fn commands_that_nobody_sends_again_are_found_out() {
 }
 
 #[test]
-fn a_slow_worker_without_a_fence_is_found_out() {
+fn fault_6_a_slow_worker_without_a_fence_is_found_out() {
     is_missed(Safeguard::Fencing);
 }

@@ -165,7 +165,7 @@ fn the_due_indexes_are_there_and_their_readers_run_every_minute() {
 }
 
 #[test]
-fn a_banks_statement_wakes_its_reader_and_the_report_on_it_does_not() {
+fn fault_9_a_banks_statement_wakes_its_reader_and_the_report_on_it_does_not() {
     let template = template();
     for function in &template.functions {
         let expected = ObjectSource { bucket: "Statements".into(), prefix: "statements/".into() };
@@ -310,7 +310,7 @@ fn needed(function: &FunctionSpec, logical_ids: &BTreeMap<String, String>) -> Ca
 }
 
 #[test]
-fn a_functions_role_allows_the_calls_that_it_makes_and_no_other() {
+fn fault_34_a_functions_role_allows_the_calls_that_it_makes_and_no_other() {
     let template = template();
     let queues =
         template.queues.iter().map(|queue| (local_name(&queue.logical_id), queue.logical_id.clone()));

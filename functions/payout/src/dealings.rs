@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn after_a_day_nothing_is_sent_and_what_the_bank_never_saw_is_given_up() {
+    fn fault_13_after_a_day_nothing_is_sent_and_what_the_bank_never_saw_is_given_up() {
         let expire = GiveUp(Outcome::Expired);
         let after = SignedDuration::from_hours;
         assert_eq!(run(false, after(24), &[], &[NeverSeen]), [Ask, Wait]);

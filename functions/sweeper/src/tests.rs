@@ -44,7 +44,7 @@ async fn a_journey_whose_time_is_up_expires_and_is_not_looked_at_any_more() {
 }
 
 #[tokio::test]
-async fn the_first_run_finds_what_has_been_due_for_days() {
+async fn fault_13_the_first_run_finds_what_has_been_due_for_days() {
     let memory = memory();
     memory.received(1, secs(15));
     let summary = memory.sweeper(SignedDuration::from_hours(76)).sweep().await.unwrap();

@@ -155,7 +155,7 @@ conforms! { relations on DynamoRelations in "relations":
     the_same_hash_of_another_kind_is_another_node
     more_than_the_limit_is_cut_off_and_says_so
     a_node_with_more_than_a_megabyte_of_links_is_read_whole
-    of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other
+    fault_29_of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other
     an_outcome_stands_under_each_of_its_nodes_beside_the_links
     a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round
     outcomes_hide_no_link_however_many_there_are
@@ -166,7 +166,7 @@ conforms! { ledger on DynamoLedger in "payouts":
     a_reserved_payout_reads_back_and_is_set_aside
     reserving_twice_is_one_reservation
     racing_reservations_of_one_payout_are_one_reservation
-    the_same_key_with_other_terms_is_refused_and_changes_nothing
+    fault_14_the_same_key_with_other_terms_is_refused_and_changes_nothing
     a_reached_limit_leaves_nothing_behind
     an_amount_above_the_whole_limit_leaves_nothing_behind
     a_firm_has_one_loan_at_a_time
@@ -175,13 +175,13 @@ conforms! { ledger on DynamoLedger in "payouts":
     a_closed_payout_can_never_be_reserved_and_moves_nothing
     what_is_reserved_cannot_be_closed
     what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered
-    concurrent_reservations_never_exceed_the_limit
+    fault_18_concurrent_reservations_never_exceed_the_limit
     each_product_has_accounts_of_its_own
     the_largest_amount_is_kept_to_the_fen
     posting_moves_the_money_to_paid_and_twice_is_once
     voiding_gives_the_amount_back_and_twice_is_once
     racing_resolutions_move_the_money_once
-    a_post_and_a_void_that_race_agree_on_one_outcome
+    fault_16_a_post_and_a_void_that_race_agree_on_one_outcome
     a_resolution_under_a_number_that_is_taken_changes_nothing
     the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
     a_correction_never_takes_a_firm_away_from_another_loan

@@ -132,14 +132,14 @@ mod tests {
     }
 
     #[test]
-    fn metadata_and_link_local_addresses_are_refused() {
+    fn fault_24_metadata_and_link_local_addresses_are_refused() {
         for text in ["169.254.169.254", "169.254.170.2", "100.100.100.200", "fd00:ec2::254", "fe80::1"] {
             assert!(refused(text), "{text}");
         }
     }
 
     #[test]
-    fn an_ipv6_form_does_not_hide_an_ipv4_address() {
+    fn fault_24_an_ipv6_form_does_not_hide_an_ipv4_address() {
         for text in [
             "::ffff:127.0.0.1",
             "::ffff:169.254.169.254",

@@ -405,7 +405,7 @@ mod tests {
     }
 
     #[test]
-    fn reserved_and_paid_never_pass_the_limit_to_the_fen() {
+    fn fault_18_reserved_and_paid_never_pass_the_limit_to_the_fen() {
         let before = Balances { limit: -700, reserved: 300, paid: 400 };
         assert!(before.after(Movement::Reserve, Fen(300), Fen(1_000)).is_ok());
         assert_eq!(before.after(Movement::Reserve, Fen(301), Fen(1_000)), Err(Overdrawn::Limit));

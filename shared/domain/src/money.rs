@@ -58,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn money_never_wraps() {
+    fn fault_18_money_never_wraps() {
         assert_eq!(Fen(u64::MAX).checked_add(Fen(1)), None);
         assert_eq!(Fen(1).checked_sub(Fen(2)), None);
         assert_eq!(Fen::yuan(2).checked_sub(Fen(1)), Some(Fen(199)));

@@ -383,7 +383,7 @@ fn checks_and_offers_run_out_of_time_but_an_accepted_offer_does_not() {
 }
 
 #[test]
-fn a_graph_check_from_before_loans_were_watched_reads_back_without_overdue_neighbours() {
+fn fault_10_a_graph_check_from_before_loans_were_watched_reads_back_without_overdue_neighbours() {
     let mut written = serde_json::to_value(graph(2)).unwrap();
     let features = written.pointer_mut("/features").and_then(|f| f.as_object_mut()).unwrap();
     assert!(

@@ -135,7 +135,7 @@ fn a_shared_network_or_address_joins_nobody_and_is_counted() {
 }
 
 #[test]
-fn a_crowd_on_one_network_is_cut_off_and_harms_nobody() {
+fn fault_30_a_crowd_on_one_network_is_cut_off_and_harms_nobody() {
     let graph: Vec<Link> = (1..=200).map(|n| link(n, n.into(), "network airport", 0)).collect();
     let ring = ring(&graph, &graph[199]);
     assert_eq!(sizes(&ring), (1, 1));
@@ -211,7 +211,7 @@ fn an_overdue_loan_in_a_crowd_ties_nobody_but_its_person() {
 }
 
 #[test]
-fn the_read_budget_holds_and_says_that_it_did() {
+fn fault_30_the_read_budget_holds_and_says_that_it_did() {
     // Forty members with four nodes of their own each: 160 nodes for 53 reads.
     let graph: Vec<Link> = (1..=40)
         .map(|n| link(n, n.into(), &format!("device d, card {n}, phone {n}, person {n}"), 0))

@@ -1,7 +1,10 @@
 //! What is done with bytes from outside: one function per parser, which panics when something does not hold. The fuzzer
 //! calls them with bytes of its own, and the test `corpus` with those that it has found worth keeping.
 
-use contract::{http::{ApplicationRequest, Problem}, provider::CheckCallback};
+use contract::{
+    http::{ApplicationRequest, Problem},
+    provider::CheckCallback,
+};
 use counterparties::callbacks;
 use domain::product::Catalogue;
 use jiff::{Timestamp, civil::date};
@@ -118,8 +121,7 @@ fn forged(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut parts = text.splitn(3, '\n');
     let mut part = || parts.next().unwrap_or_default();
-    let headers =
-        json!({ "webhook-id": part(), "webhook-timestamp": part(), "webhook-signature": part() });
+    let headers = json!({ "webhook-id": part(), "webhook-timestamp": part(), "webhook-signature": part() });
     if let Some(request) = request(b"{}", &headers) {
         assert!(callbacks::verify(&request, &VERIFIER, now()).is_err());
     }

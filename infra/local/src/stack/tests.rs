@@ -167,7 +167,7 @@ async fn a_route_without_parameters_comes_first() {
 }
 
 #[tokio::test]
-async fn a_poison_message_alone_fails_and_reaches_the_dead_letter_queue() {
+async fn fault_3_a_poison_message_alone_fails_and_reaches_the_dead_letter_queue() {
     let mut clerks = clerks().await;
     for body in ["good", "poison", "good too"] {
         clerks.stack.send("orders", body).await.unwrap();

@@ -108,7 +108,7 @@ async fn gone_is_gone() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed() {
+async fn fault_12_a_redirect_is_not_followed() {
     static VISITS: AtomicUsize = AtomicUsize::new(0);
     async fn elsewhere() -> Status {
         VISITS.fetch_add(1, Ordering::SeqCst);
@@ -181,7 +181,7 @@ async fn drip(mut stream: tokio::net::TcpStream) {
 }
 
 #[tokio::test]
-async fn a_body_that_drips_is_cut_off_by_the_total_timeout() {
+async fn fault_12_a_body_that_drips_is_cut_off_by_the_total_timeout() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     tokio::spawn(async move {
@@ -253,7 +253,7 @@ async fn a_connection_that_breaks_after_the_request_leaves_the_outcome_unknown()
 }
 
 #[tokio::test]
-async fn private_loopback_and_metadata_addresses_are_refused_before_anything_is_sent() {
+async fn fault_24_private_loopback_and_metadata_addresses_are_refused_before_anything_is_sent() {
     let sender = Sender::new(SenderConfig::default()).unwrap();
     for url in [
         "https://127.0.0.1/",
@@ -271,7 +271,7 @@ async fn private_loopback_and_metadata_addresses_are_refused_before_anything_is_
 }
 
 #[tokio::test]
-async fn a_name_that_leads_to_a_private_address_is_refused_after_resolution() {
+async fn fault_24_a_name_that_leads_to_a_private_address_is_refused_after_resolution() {
     let sender = Sender::new(SenderConfig::default()).unwrap();
     let delivery = sender.send(&target("https://localhost/"), &id(), b"{}".to_vec(), now()).await;
     assert_eq!(delivery, Delivery::AddressRefused);
@@ -310,7 +310,7 @@ async fn a_question_is_answered_with_a_parsed_value() {
 }
 
 #[tokio::test]
-async fn a_question_that_is_refused_or_answered_with_garbage_has_no_answer() {
+async fn fault_12_a_question_that_is_refused_or_answered_with_garbage_has_no_answer() {
     let garbage = serve(Router::new().route("/", post(|| async { "<html>" }))).await;
     let refusing = serve(Router::new().route("/", post(|| async { Status::NOT_FOUND }))).await;
     let sender = sender_with(|_| ());

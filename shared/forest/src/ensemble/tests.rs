@@ -57,7 +57,7 @@ fn a_model_may_be_built_into_the_binary() {
 }
 
 #[test]
-fn one_changed_byte_is_refused() {
+fn fault_27_one_changed_byte_is_refused() {
     let mut onnx = file("ensemble.onnx");
     let middle = onnx.len() / 2;
     onnx[middle] ^= 1;
@@ -83,7 +83,7 @@ fn bytes_that_are_no_graph_are_refused_even_with_a_matching_hash() {
 }
 
 #[test]
-fn features_in_another_order_are_refused() {
+fn fault_27_features_in_another_order_are_refused() {
     let mut swapped = manifest();
     swapped.features.swap(0, 1);
     let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
@@ -196,7 +196,7 @@ fn a_row_of_the_wrong_length_is_refused() {
 }
 
 #[test]
-fn an_infinite_value_is_refused_by_name() {
+fn fault_27_an_infinite_value_is_refused_by_name() {
     let ensemble = ensemble();
     for infinite in [f32::INFINITY, f32::NEG_INFINITY] {
         let mut row = vec![0.0; ensemble.manifest().features.len()];
@@ -207,7 +207,7 @@ fn an_infinite_value_is_refused_by_name() {
 }
 
 #[test]
-fn a_firm_of_which_nothing_is_known_still_gets_a_score() {
+fn fault_27_a_firm_of_which_nothing_is_known_still_gets_a_score() {
     let ensemble = ensemble();
     let scored = ensemble.score(&vec![f32::NAN; ensemble.manifest().features.len()]).unwrap();
     assert!(scored.margins.iter().all(Option::is_none));

@@ -70,7 +70,7 @@ fn check(mode: &'static str, x: f32, threshold: f32) {
 }
 
 #[test]
-fn every_mode_is_right_at_the_threshold_and_one_ulp_to_either_side() {
+fn fault_27_every_mode_is_right_at_the_threshold_and_one_ulp_to_either_side() {
     let edges =
         [0.0, -0.0, 0.5, -0.5, 1e-45, -1e-45, 3.1e12, f32::MAX, f32::MIN, f32::INFINITY, f32::NEG_INFINITY];
     for mode in MODES {
@@ -219,7 +219,7 @@ fn cycles_and_shared_children_are_refused() {
 }
 
 #[test]
-fn damaged_nodes_are_refused() {
+fn fault_27_damaged_nodes_are_refused() {
     assert_eq!(refused(|a| a.node_ids = &[0, 1, 1]), TreeError::Twice { tree: 0, node: 1 });
     assert_eq!(refused(|a| a.tree_ids = &[0, 0, 1]), TreeError::NotALeaf { tree: 0, node: 2 });
     assert_eq!(refused(|a| a.values = &[f32::NAN, 0.0, 0.0]), TreeError::Threshold { tree: 0, node: 0 });

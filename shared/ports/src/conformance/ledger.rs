@@ -102,7 +102,7 @@ pub async fn racing_reservations_of_one_payout_are_one_reservation(ledger: &dyn 
     assert_eq!(balances(ledger).await.reserved, 300);
 }
 
-pub async fn the_same_key_with_other_terms_is_refused_and_changes_nothing(ledger: &dyn Ledger) {
+pub async fn fault_14_the_same_key_with_other_terms_is_refused_and_changes_nothing(ledger: &dyn Ledger) {
     let first = reserved(ledger, 1, 300).await;
     let others = [
         Payout { amount_fen: Fen(301), ..first.clone() },
@@ -188,7 +188,7 @@ pub async fn what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered(l
     assert_eq!(balances(ledger).await.reserved, 1_000);
 }
 
-pub async fn concurrent_reservations_never_exceed_the_limit(ledger: &dyn Ledger) {
+pub async fn fault_18_concurrent_reservations_never_exceed_the_limit(ledger: &dyn Ledger) {
     let payouts: Vec<Payout> = (1..=20).map(|n| payout(n, 150)).collect();
     let outcomes = join_all(payouts.iter().map(|payout| reserve(ledger, payout, 1_000))).await;
     let new = outcomes.iter().filter(|outcome| **outcome == Reservation::New).count();
@@ -242,7 +242,7 @@ pub async fn racing_resolutions_move_the_money_once(ledger: &dyn Ledger) {
     assert_eq!(balances(ledger).await, Balances { limit: -500, reserved: 500, paid: 0 });
 }
 
-pub async fn a_post_and_a_void_that_race_agree_on_one_outcome(ledger: &dyn Ledger) {
+pub async fn fault_16_a_post_and_a_void_that_race_agree_on_one_outcome(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 1, 300).await;
     let race =
         join(resolve(ledger, &payout, posted("R1"), word(1)), resolve(ledger, &payout, voided(), word(2)));

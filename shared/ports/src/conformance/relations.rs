@@ -91,7 +91,7 @@ pub async fn a_node_with_more_than_a_megabyte_of_links_is_read_whole(graph: &dyn
     assert_eq!((found.links.len(), found.cut_off), (59, true));
 }
 
-pub async fn of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other(
+pub async fn fault_29_of_two_members_that_apply_in_the_same_instant_at_least_one_sees_the_other(
     graph: &dyn RelationGraph,
 ) {
     for round in 0..10 {

@@ -74,7 +74,7 @@ fn two_tokens_of_the_same_moment_have_different_ids() {
 }
 
 #[test]
-fn a_token_is_good_until_the_last_second_before_it_expires() {
+fn fault_22_a_token_is_good_until_the_last_second_before_it_expires() {
     let issuer = issuer("k1");
     let (token, _) = issuer.issue(&session(), at(NOW)).unwrap();
     let verifier = verifier(&[&issuer]);
@@ -92,7 +92,7 @@ fn a_token_from_a_clock_five_seconds_ahead_is_accepted_and_six_is_too_early() {
 }
 
 #[test]
-fn a_token_without_a_signature_is_refused_under_every_spelling_of_none() {
+fn fault_22_a_token_without_a_signature_is_refused_under_every_spelling_of_none() {
     let issuer = issuer("k1");
     for none in ["none", "None", "NONE", "nOnE"] {
         let header = json!({"typ": "JWT", "alg": none, "kid": "k1"});
@@ -104,7 +104,7 @@ fn a_token_without_a_signature_is_refused_under_every_spelling_of_none() {
 }
 
 #[test]
-fn a_token_signed_by_hmac_with_the_public_key_is_refused() {
+fn fault_22_a_token_signed_by_hmac_with_the_public_key_is_refused() {
     let issuer = issuer("k1");
     for algorithm in [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512] {
         let mut header = Header::new(algorithm);
@@ -115,7 +115,7 @@ fn a_token_signed_by_hmac_with_the_public_key_is_refused() {
 }
 
 #[test]
-fn a_key_that_the_token_brings_along_is_not_used() {
+fn fault_22_a_key_that_the_token_brings_along_is_not_used() {
     let (ours, theirs) = (issuer("k1"), issuer("k1"));
     let x = URL_SAFE_NO_PAD.encode(theirs.public_key());
     let header =
@@ -136,7 +136,7 @@ fn a_missing_or_unknown_key_id_is_refused() {
 }
 
 #[test]
-fn another_issuer_or_audience_is_refused_and_so_is_none_at_all() {
+fn fault_22_another_issuer_or_audience_is_refused_and_so_is_none_at_all() {
     let issuer = issuer("k1");
     let with = |name: &str, value: Value| {
         let mut claims = good_claims();
