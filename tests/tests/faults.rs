@@ -110,7 +110,7 @@ async fn fault_2_every_command_delivered_again_after_the_payout_changes_nothing(
         ("score-requests", r#""score""#),
         ("graph-checks", r#""check_graph""#),
         ("decisions", r#""decide""#),
-        ("payout-requests", r#""pay_out""#),
+        ("river-bank-payouts", r#""pay_out""#),
     ] {
         let body = format!(r#"{{"application_id":"{id}","command":{command}}}"#);
         app.lending.stack.send(queue, &body).await.unwrap();
@@ -133,11 +133,11 @@ async fn fault_4_a_dead_letter_that_is_sent_again_after_the_payout_pays_nothing_
         app.lending.engines.faults().fail("dynamodb:TransactWriteItems", nth, Fault::Before);
     }
     app.settle().await;
-    assert_eq!(app.lending.stack.dead_letters("payout-requests").await.unwrap().len(), 1);
+    assert_eq!(app.lending.stack.dead_letters("river-bank-payouts").await.unwrap().len(), 1);
     assert_eq!(app.paid_by_banks(), []);
     app.sweep_after(SignedDuration::from_mins(2)).await;
     assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
-    assert_eq!(app.lending.stack.redrive("payout-requests").await.unwrap(), 1);
+    assert_eq!(app.lending.stack.redrive("river-bank-payouts").await.unwrap(), 1);
     app.settle().await;
     assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
     assert_eq!(app.paid_by_banks(), [(id, 10_000_000)]);
@@ -158,7 +158,7 @@ async fn fault_16_a_cancellation_wins_before_the_payout_is_requested_and_never_a
                 "score-requests",
                 "graph-checks",
                 "decisions",
-                "payout-requests",
+                "river-bank-payouts",
             ] {
                 if app.lending.stack.deliver(queue).await.unwrap().is_some() {
                     break;

@@ -1,7 +1,7 @@
 //! Template and code agree: names, settings, routes, queues, and what each function may call.
 
 use contract::names;
-use local::template::{FunctionSpec, ObjectSource, Template, local_name};
+use local::template::{Expression, FunctionSpec, ObjectSource, Template, local_name};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -97,6 +97,24 @@ fn every_queue_is_read_and_has_a_dead_letter_queue_with_an_alarm() {
         let readers = template.functions.iter().flat_map(|f| &f.queue_sources).filter(|s| s.queue == name);
         assert_eq!(readers.count(), 1, "{name} is read by one function");
     }
+}
+
+#[test]
+fn every_bank_has_a_queue_of_its_own_for_its_payouts() {
+    let products: Value = serde_json::from_str(&text("models/products.json")).unwrap();
+    let banks: BTreeSet<&str> =
+        products.as_array().unwrap().iter().map(|product| product["bank"].as_str().unwrap()).collect();
+    let template = template();
+    let payout = template.function("payout").unwrap();
+    let read: BTreeSet<String> = payout.queue_sources.iter().map(|source| source.queue.clone()).collect();
+    assert_eq!(read, banks.iter().map(|bank| format!("{bank}-payouts")).collect());
+    let told = template.function("decide").unwrap().environment[names::setting::PAYOUTS_QUEUES].to_string();
+    let told: BTreeMap<String, String> = serde_json::from_str(&told).unwrap();
+    let expected = banks.iter().map(|bank| {
+        let queue = template.queue(&format!("{bank}-payouts")).unwrap();
+        ((*bank).to_owned(), format!("${{{}}}", queue.logical_id))
+    });
+    assert_eq!(told, expected.collect());
 }
 
 #[test]
@@ -244,7 +262,8 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
                 "PhoneChecks",
                 "ScoreRequests",
                 "GraphChecks",
-                "PayoutRequests",
+                "RiverBankPayouts",
+                "LakeBankPayouts",
                 "NoticeRequests",
             ],
         ),
@@ -252,13 +271,13 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
         "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions", "NoticeRequests"]),
         "score" => (&[GET_FIRM], &["Decisions"]),
         "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
-        "decide" => (&[], &["PayoutRequests", "NoticeRequests"]),
+        "decide" => (&[], &["RiverBankPayouts", "LakeBankPayouts", "NoticeRequests"]),
         "payout" => {
             (&[GET_APPLICANT, RESERVE, CLOSE, GET_PAYOUT, RESOLVE, GUARD_ENDPOINT], &["NoticeRequests"])
         }
         "bank-callback" => (
             &[GET_PAYOUT, RESOLVE, DISPUTE, GET_LOAN, FIND_REPORT, RECORD_REPORT, MARK],
-            &["PayoutRequests", "NoticeRequests"],
+            &["RiverBankPayouts", "LakeBankPayouts", "NoticeRequests"],
         ),
         "sweeper" => (
             &[FIND_DUE, REARM, GET_CURSOR, SET_CURSOR, GET_NOTICE],
@@ -268,7 +287,8 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
                 "ScoreRequests",
                 "GraphChecks",
                 "Decisions",
-                "PayoutRequests",
+                "RiverBankPayouts",
+                "LakeBankPayouts",
                 "NoticeRequests",
             ],
         ),
@@ -276,9 +296,10 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
             &[GET_NOTICE, RECORD_NOTICE, FIND_DUE_NOTICES, CHANGE_NOTICE, GUARD_ENDPOINT, ENABLE_ENDPOINT],
             &[],
         ),
-        "reconcile" => {
-            (&[LIST_RESOLVED, GET_PAYOUT, DISPUTE, READ_STATEMENT, WRITE_REPORT], &["PayoutRequests"])
-        }
+        "reconcile" => (
+            &[LIST_RESOLVED, GET_PAYOUT, DISPUTE, READ_STATEMENT, WRITE_REPORT],
+            &["RiverBankPayouts", "LakeBankPayouts"],
+        ),
         other => panic!("say here what {other} needs"),
     };
     (journal.iter().copied().chain(further.iter().copied()).collect(), sends)
@@ -332,18 +353,14 @@ fn fault_34_a_functions_role_allows_the_calls_that_it_makes_and_no_other() {
 
 #[test]
 fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_no_other() {
-    for function in template().functions {
-        let told = function.environment.iter().filter(|(setting, _)| {
-            setting.ends_with("_TABLE")
-                || setting.ends_with("_QUEUE")
-                || *setting == names::setting::STATEMENTS_URL
-        });
-        let told: BTreeSet<String> =
-            told.map(|(_, value)| value.to_string().trim_start_matches("s3://").to_owned()).collect();
+    let template = template();
+    for function in &template.functions {
+        let resources = function.environment.values().flat_map(Expression::names);
+        let told: BTreeSet<&str> =
+            resources.filter(|name| !template.parameters.contains_key(*name)).collect();
         let (ports, sends) = needs(&function.name);
         let tables = ports.iter().map(|(resource, _)| resource.split('.').next().unwrap());
-        let called: BTreeSet<String> =
-            tables.chain(sends.iter().copied()).map(|id| format!("${{{id}}}")).collect();
+        let called: BTreeSet<&str> = tables.chain(sends.iter().copied()).collect();
         assert_eq!(told, called, "{}", function.name);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! | | |
 //! |---|---|
-//! | triggered by | queue `payout-requests` |
+//! | triggered by | queue `<bank>-payouts`, one for each bank |
 //! | reads | `journeys`: the journal, and the payee when the bank is instructed; `payouts` |
 //! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve |
 //! | emits | signed instructions and questions to banks; no commands |
@@ -11,8 +11,8 @@
 //! The order is the safety: the journal first (the point of no return for cancelling), then the ledger's row, then the
 //! bank. What may have been sent is asked about before it is sent again, always under the same key
 //! ([`dealings::next_step`] is the whole rule). A second worker announces its instruction in the ledger, and from then on
-//! no worker can hold the payout for void on its own word, however long it was held up. A payout that is resolved and that the bank has contradicted since is asked
-//! about once more, and the ledger follows the answer.
+//! no worker can hold the payout for void on its own word, however long it was held up. A payout that is resolved and
+//! that the bank has contradicted since is asked about once more, and the ledger follows the answer.
 
 pub mod dealings;
 mod wire;

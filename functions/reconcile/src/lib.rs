@@ -189,7 +189,7 @@ impl Reconcile {
                 resolution: payout.resolved_times(),
                 at: self.clock.now(),
             };
-            steps::contest(&*self.ledger, &*self.commands, id, &dispute).await.map(|()| 1)
+            steps::contest(&*self.ledger, &*self.commands, &payout, &dispute).await.map(|()| 1)
         });
         let asked: Vec<u64> = asked.buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
         Ok(asked.into_iter().sum())

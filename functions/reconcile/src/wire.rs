@@ -23,7 +23,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Reconc
         files: files(env.get(setting::STATEMENTS_URL)?).map_err(WireError::other(setting::STATEMENTS_URL))?,
         banks: products.iter().map(|product| product.bank.clone()).collect(),
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
-        commands: wiring::command_queue(env, aws),
+        commands: wiring::command_queue(env, aws)?,
         clock: outside.clock.clone(),
     })
 }

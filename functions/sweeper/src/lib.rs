@@ -24,7 +24,7 @@ pub use wire::{wire, wire_in};
 use async_trait::async_trait;
 use domain::{
     ApplicationId,
-    journey::{Command, Event},
+    journey::{Command, Event, Journey},
 };
 use futures::{FutureExt as _, future::join_all};
 use jiff::{SignedDuration, Timestamp};
@@ -161,7 +161,9 @@ impl Sweeper {
             Look::Nothing => Ok((self.tell(&loaded).await?, None)),
             Look::Later { again_at } => Ok((self.tell(&loaded).await?, Some(again_at))),
             Look::Send { again_at } => {
-                self.journeys.commands.send(entry.id, &loaded.journey.outstanding()).await?;
+                let Journey { application, .. } = &loaded.journey;
+                let commands = loaded.journey.outstanding();
+                self.journeys.commands.send(entry.id, &application.bank, &commands).await?;
                 Ok((Deed::Sent, Some(again_at)))
             }
             Look::Expire => match self.journeys.advance_from(loaded, &[Event::Expired]).await {
@@ -179,11 +181,11 @@ impl Sweeper {
         let Some(command @ Command::Notify { status, entry }) = loaded.notice() else {
             return Ok(Deed::Nothing);
         };
-        let application = loaded.journey.application.id;
-        if self.notices.get(NoticeId { application, status, entry }).await?.is_some() {
+        let Journey { application, .. } = &loaded.journey;
+        if self.notices.get(NoticeId { application: application.id, status, entry }).await?.is_some() {
             return Ok(Deed::Nothing);
         }
-        self.journeys.commands.send(application, &[command]).await?;
+        self.journeys.commands.send(application.id, &application.bank, &[command]).await?;
         Ok(Deed::Sent)
     }
 }

@@ -118,7 +118,7 @@ impl Journal for Memory {
 
 #[async_trait]
 impl CommandQueue for Memory {
-    async fn send(&self, id: ApplicationId, commands: &[Command]) -> Result<(), PortError> {
+    async fn send(&self, id: ApplicationId, _bank: &str, commands: &[Command]) -> Result<(), PortError> {
         if !commands.is_empty() {
             self.sent.lock().unwrap().push((id, commands.to_vec()));
         }

@@ -26,8 +26,9 @@ pub mod setting {
     pub const SCORES_QUEUE: &str = "SCORES_QUEUE";
     pub const GRAPH_CHECKS_QUEUE: &str = "GRAPH_CHECKS_QUEUE";
     pub const DECISIONS_QUEUE: &str = "DECISIONS_QUEUE";
-    pub const PAYOUTS_QUEUE: &str = "PAYOUTS_QUEUE";
     pub const NOTICES_QUEUE: &str = "NOTICES_QUEUE";
+    /// JSON object: bank → URL of the queue of its payouts.
+    pub const PAYOUTS_QUEUES: &str = "PAYOUTS_QUEUES";
 
     /// Where this API is reached from outside, without a trailing slash; callbacks go there.
     pub const PUBLIC_URL: &str = "PUBLIC_URL";

@@ -81,8 +81,9 @@ pub trait Applicants: Send + Sync {
 /// The queues between functions.
 #[async_trait]
 pub trait CommandQueue: Send + Sync {
-    /// Sends each command to the queue of its kind. May deliver some and then fail; sending again does no harm.
-    async fn send(&self, id: ApplicationId, commands: &[Command]) -> Result<(), PortError>;
+    /// Sends each command to the queue of its kind, and payouts to the queue of the application's bank. May deliver some
+    /// and then fail; sending again does no harm.
+    async fn send(&self, id: ApplicationId, bank: &str, commands: &[Command]) -> Result<(), PortError>;
 }
 
 /// A journal entry whose time has come.

@@ -166,7 +166,7 @@ impl Journeys {
             Err(AppendError::Taken) => return Ok(None),
             Err(AppendError::Port(error)) => return Err(error.into()),
         }
-        self.commands.send(id, &entry.commands).await?;
+        self.commands.send(id, &journey.application.bank, &entry.commands).await?;
         Ok(Some(journey))
     }
 
@@ -182,7 +182,8 @@ impl Journeys {
                 entry.commands.iter().copied().filter(waited_for).collect()
             })
             .unwrap_or_default();
-        self.commands.send(loaded.journey.application.id, &commands).await?;
+        let application = &loaded.journey.application;
+        self.commands.send(application.id, &application.bank, &commands).await?;
         Ok(())
     }
 }

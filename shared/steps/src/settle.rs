@@ -260,7 +260,7 @@ async fn dispute(
     let at = journeys.clock.now();
     let (says_paid, message_id) = (outcome.is_paid(), message_id.clone());
     let dispute = Dispute { says_paid, message_id, resolution: payout.resolved_times(), at };
-    contest(ledger, &*journeys.commands, payout.id, &dispute).await?;
+    contest(ledger, &*journeys.commands, payout, &dispute).await?;
     Ok(())
 }
 
@@ -268,11 +268,11 @@ async fn dispute(
 pub async fn contest(
     ledger: &dyn Ledger,
     commands: &dyn CommandQueue,
-    id: PayoutId,
+    payout: &Payout,
     dispute: &Dispute,
 ) -> Result<(), PortError> {
-    ledger.dispute(id, dispute).await?;
-    commands.send(id.application_id(), &[Command::PayOut]).await
+    ledger.dispute(payout.id, dispute).await?;
+    commands.send(payout.id.application_id(), &payout.bank, &[Command::PayOut]).await
 }
 
 #[cfg(test)]

@@ -107,7 +107,7 @@ pub fn journal(env: &Environment, aws: &Aws) -> Result<Arc<DynamoJournal>, WireE
 }
 
 /// The queues that the template gives to this function; a command without a queue is an error when it is sent.
-pub fn command_queue(env: &Environment, aws: &Aws) -> Arc<SqsCommandQueue> {
+pub fn command_queue(env: &Environment, aws: &Aws) -> Result<Arc<SqsCommandQueue>, WireError> {
     let url = |name| env.get(name).ok().map(str::to_owned);
     let urls = QueueUrls {
         face_checks: url(setting::FACE_CHECKS_QUEUE),
@@ -115,10 +115,13 @@ pub fn command_queue(env: &Environment, aws: &Aws) -> Arc<SqsCommandQueue> {
         scores: url(setting::SCORES_QUEUE),
         graph_checks: url(setting::GRAPH_CHECKS_QUEUE),
         decisions: url(setting::DECISIONS_QUEUE),
-        payouts: url(setting::PAYOUTS_QUEUE),
+        payouts: match env.get(setting::PAYOUTS_QUEUES) {
+            Ok(_) => by_bank(env, setting::PAYOUTS_QUEUES)?,
+            Err(_) => BTreeMap::new(),
+        },
         notices: url(setting::NOTICES_QUEUE),
     };
-    Arc::new(SqsCommandQueue::new(aws.sqs.clone(), urls))
+    Ok(Arc::new(SqsCommandQueue::new(aws.sqs.clone(), urls)))
 }
 
 /// The journeys as the function named by `by` sees them, for example `score/0.1.0`.
@@ -129,7 +132,7 @@ pub fn journeys(
     by: &'static str,
 ) -> Result<Journeys, WireError> {
     let clock = outside.clock.clone();
-    Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws), clock, by })
+    Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, by })
 }
 
 /// The products and their banks.

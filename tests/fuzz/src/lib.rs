@@ -153,7 +153,7 @@ pub fn manifest(bytes: &[u8]) {
     if let Ok(manifest) = forest::Manifest::parse(bytes) {
         assert!(!manifest.features.is_empty());
         for pd in [0.0, 0.01, 0.5, 1.0] {
-            let _ = manifest.points(pd);
+            let _ = manifest.scale.points(pd);
         }
     }
 }

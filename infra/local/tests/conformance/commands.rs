@@ -43,7 +43,7 @@ async fn queues(engines: &Engines) -> ([String; 7], QueueUrls) {
         scores,
         graph_checks: graph,
         decisions,
-        payouts,
+        payouts: payouts.map(|url| ("river-bank".to_owned(), url)).into_iter().collect(),
         notices,
     };
     (urls, wired)
@@ -60,7 +60,10 @@ async fn bodies(aws: &Aws, url: &str) -> Vec<Value> {
 async fn each_command_reaches_its_own_queue_and_its_body_holds_only_ids() {
     let (engines, aws) = engines().await;
     let (urls, wired) = queues(&engines).await;
-    SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), &COMMANDS).await.expect("all are sent");
+    SqsCommandQueue::new(aws.sqs.clone(), wired)
+        .send(id(), "river-bank", &COMMANDS)
+        .await
+        .expect("all are sent");
     let expected = [
         json!({ "application_id": id(), "command": "start_face_check", "attempt": 1 }),
         json!({ "application_id": id(), "command": "start_phone_check", "attempt": 2 }),
@@ -80,7 +83,7 @@ async fn no_command_is_no_call() {
     let (engines, aws) = engines().await;
     let (_, wired) = queues(&engines).await;
     engines.reset_calls();
-    SqsCommandQueue::new(aws.sqs, wired).send(id(), &[]).await.expect("nothing to send");
+    SqsCommandQueue::new(aws.sqs, wired).send(id(), "river-bank", &[]).await.expect("nothing to send");
     assert!(engines.calls().is_empty());
 }
 
@@ -88,9 +91,8 @@ async fn no_command_is_no_call() {
 async fn when_one_command_has_no_queue_none_is_sent() {
     let (engines, aws) = engines().await;
     let (urls, wired) = queues(&engines).await;
-    let wired = QueueUrls { payouts: None, ..wired };
-    let refused = SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), &COMMANDS).await;
-    assert!(!refused.expect_err("there is no payouts queue").is_retryable());
+    let refused = SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), "lake-bank", &COMMANDS).await;
+    assert!(!refused.expect_err("the bank has no queue").is_retryable());
     for url in &urls {
         assert_eq!(bodies(&aws, url).await, [] as [Value; 0]);
     }
@@ -102,7 +104,7 @@ async fn when_one_command_cannot_be_sent_the_others_still_are() {
     let (urls, wired) = queues(&engines).await;
     let aws = Aws::from_sdk_config(&engines.sdk_config_without_retries());
     engines.faults().fail("sqs:SendMessage", 3, Fault::Before);
-    let failed = SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), &COMMANDS).await;
+    let failed = SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), "river-bank", &COMMANDS).await;
     assert!(failed.expect_err("one send fails").is_retryable());
     let mut arrived = 0;
     for url in &urls {
@@ -117,7 +119,10 @@ async fn a_sent_command_wakes_whoever_polls() {
     let (_, wired) = queues(&engines).await;
     let mut sent = engines.sent();
     assert!(!sent.has_changed().expect("the engines run"));
-    SqsCommandQueue::new(aws.sqs, wired).send(id(), &[Command::Score]).await.expect("it is sent");
+    SqsCommandQueue::new(aws.sqs, wired)
+        .send(id(), "river-bank", &[Command::Score])
+        .await
+        .expect("it is sent");
     sent.changed().await.expect("the engines run");
     assert!(!sent.has_changed().expect("the engines run"));
 }
@@ -134,7 +139,10 @@ async fn a_command_that_is_received_too_often_ends_in_the_dead_letter_queue() {
     assert_eq!(engines.create_queue(&spec).await.expect("they are there"), url);
     let dead = queue(&engines, "scores-dead").await;
     let wired = QueueUrls { scores: Some(url.clone()), ..QueueUrls::default() };
-    SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), &[Command::Score]).await.expect("it is sent");
+    SqsCommandQueue::new(aws.sqs.clone(), wired)
+        .send(id(), "river-bank", &[Command::Score])
+        .await
+        .expect("it is sent");
     for _ in 0..2 {
         let received = aws.sqs.receive_message().queue_url(&url).send().await.expect("the queue answers");
         let [message] = received.messages() else { panic!("{received:?}") };
