@@ -5,6 +5,7 @@
 //! | took it | wait for the callback |
 //! | said its word when asked | settle |
 //! | was not reached | nothing was sent: the record comes again |
+//! | is left alone for now | nothing was sent: the sweeper sends the command again |
 //! | may have acted (time-out, 5xx, redirect, 429) | ask at once; if it has never seen the payout, send once more under the same key |
 //! | refused, or has closed its endpoint | ask; only if it has never seen the payout is it void |
 //! | has closed its endpoint and says nothing when asked | void if nobody else can have sent before; else wait |
@@ -92,7 +93,7 @@ pub fn next_step(d: &Dealings) -> Step {
     let Some(instructed) = d.instructed else { return before_instructing(d) };
     match (instructed, &d.heard) {
         (_, Some(Heard::Word(word))) => take(word),
-        (Instructed::Taken, _) => Step::Wait,
+        (Instructed::Taken | Instructed::HeldBack, _) => Step::Wait,
         (Instructed::NotSent, _) => Step::TryAgain,
         (_, None) => Step::Ask,
         (Instructed::Unknown, Some(Heard::NeverSeen)) if !d.sent_before => Step::Instruct,
@@ -161,7 +162,7 @@ mod tests {
     const LATER: SignedDuration = SignedDuration::from_mins(1);
 
     use Heard::{NeverSeen, Silence, Word};
-    use Instructed::{Closed, NotSent, Refused, Taken, Unknown};
+    use Instructed::{Closed, HeldBack, NotSent, Refused, Taken, Unknown};
     use Step::{Ask, GiveUp, Instruct, Settle, TryAgain, Wait};
 
     #[test]
@@ -235,6 +236,13 @@ mod tests {
         assert_eq!(run(true, NOW, &[NotSent], &[]), [Instruct, TryAgain]);
         assert_eq!(run(false, LATER, &[NotSent], &[NeverSeen]), [Ask, Instruct, TryAgain]);
         assert_eq!(run(true, NOW, &[Unknown, NotSent], &[NeverSeen]), [Instruct, Ask, Instruct, TryAgain]);
+    }
+
+    #[test]
+    fn a_bank_that_is_left_alone_is_tried_again_when_the_sweeper_looks() {
+        assert_eq!(run(true, NOW, &[HeldBack], &[]), [Instruct, Wait]);
+        assert_eq!(run(false, LATER, &[HeldBack], &[NeverSeen]), [Ask, Instruct, Wait]);
+        assert_eq!(run(true, NOW, &[Unknown, HeldBack], &[NeverSeen]), [Instruct, Ask, Instruct, Wait]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use ports::{
 ///
 /// | the bank | instructing it says | asking it says |
 /// |---|---|---|
-/// | asked for time (`Retry-After` with 429 or 503) | *not sent* | nothing |
+/// | asked for time (`Retry-After` with 429 or 503), or hangs | *held back* | nothing |
 /// | closed its endpoint (410), and nobody has enabled it since | *closed* | nothing |
 ///
 /// In both nothing is sent. What the guard cannot read is not sent to either: the error is the caller's.
@@ -46,10 +46,10 @@ impl Bank for GuardedBanks {
                 self.guard.note(&endpoint, &delivery).await;
                 return Ok(instructed(&delivery));
             }
-            Passage::HeldBack { .. } => Instructed::NotSent,
+            Passage::HeldBack { .. } => Instructed::HeldBack,
             Passage::Disabled => Instructed::Closed,
         };
-        tracing::warn!(payout_id = %instruction.payout_id, %endpoint, "the bank was not instructed: {instead:?}");
+        tracing::info!(payout_id = %instruction.payout_id, %endpoint, "the bank was not instructed: {instead:?}");
         Ok(instead)
     }
 
@@ -57,7 +57,7 @@ impl Bank for GuardedBanks {
         let endpoint = EndpointId::bank(bank);
         let passage = self.guard.passage(&endpoint).await?;
         if passage != Passage::Open {
-            tracing::warn!(payout_id = %payout, %endpoint, "the bank was not asked: {passage:?}");
+            tracing::info!(payout_id = %payout, %endpoint, "the bank was not asked: {passage:?}");
             return Ok(None);
         }
         let delivery = self.banks.post_question(bank, payout).await?;

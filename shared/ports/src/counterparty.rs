@@ -64,6 +64,8 @@ pub enum Instructed {
     Closed,
     /// The bank was never reached: nothing was sent.
     NotSent,
+    /// The bank has asked for time, or hangs, and is left alone for now: nothing was sent.
+    HeldBack,
     /// The bank may or may not have acted: time-out, 5xx, redirect, garbage, broken connection. Ask it.
     Unknown,
 }
