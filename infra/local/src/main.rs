@@ -12,6 +12,10 @@ use local::{
 use ports::{Clock as _, SystemClock};
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 
+/// A fifth of a simulated run is allocation.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// 3 minutes to apply, 0 people in the loop, 1 second to pay out: the lending system on one machine.

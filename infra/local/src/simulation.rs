@@ -125,7 +125,7 @@ impl Machine {
         let template = Template::parse(TEMPLATE)?;
         let gate = Arc::new(Gate::default());
         let ends = Ends(gate.clone());
-        let aws = Aws::from_sdk_config(&ends.sdk_config());
+        let aws = ends.aws();
         let outside = Outside { clock: gate.clone(), network: Some(Arc::new(ends)) };
         let options = stack_options(&template);
         let names = names(&template, &options);
