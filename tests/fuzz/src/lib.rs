@@ -158,8 +158,11 @@ pub fn manifest(bytes: &[u8]) {
     }
 }
 
+/// Does something with bytes, and panics when something does not hold.
+pub type Target = fn(&[u8]);
+
 /// Every target by name.
-pub const TARGETS: [(&str, fn(&[u8])); 6] = [
+pub const TARGETS: [(&str, Target); 6] = [
     ("bank_callback", bank_callback),
     ("check_callback", check_callback),
     ("intake", intake),
