@@ -3,6 +3,7 @@
 use crate::{Difference, Paid, Report, Side};
 use domain::Fen;
 use html_escape::encode_text;
+use jiff::tz::offset;
 use std::fmt::{self, Write as _};
 
 const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem;color:#1a1a1a}\
@@ -35,7 +36,11 @@ fn write(report: &Report, html: &mut String) -> fmt::Result {
     )?;
     paid(html, "in the bank's file", report.paid_at_bank)?;
     paid(html, "in our ledger", report.paid_here)?;
-    write!(html, "</table><p>{} lines, {} payouts agree in everything.</p>", report.lines, report.agreed)?;
+    write!(
+        html,
+        "</table><p>{} lines, {} payouts agree in everything. Times are in China.</p>",
+        report.lines, report.agreed
+    )?;
     if count > 0 {
         html.push_str(
             "<table><tr><th>difference</th><th>payout</th><th class=\"n\">line</th><th>the bank's file</th>\
@@ -80,7 +85,7 @@ fn cell(html: &mut String, side: &Side) -> fmt::Result {
         write!(html, ", <code>{}</code>", encode_text(&side.bank_reference))?;
     }
     match side.at {
-        Some(at) => write!(html, "<br>{at}"),
+        Some(at) => write!(html, "<br>{}", offset(8).to_datetime(at).strftime("%Y-%m-%d %H:%M:%S")),
         None => Ok(()),
     }
 }

@@ -178,6 +178,7 @@ fn the_page_shows_every_difference_and_takes_nothing_from_the_file_as_html() {
     rows.remove(1);
     let page = page(&report(&held, &csv(&rows), Format::Csv));
     assert!(page.contains("2 differences") && page.contains("reference") && page.contains("missing_at_bank"));
+    assert!(page.contains("<br>2026-11-24 12:00:00"), "noon in China: {page}");
     assert!(page.contains("&lt;script&gt;") && !page.contains("<script"));
 }
 
