@@ -62,7 +62,9 @@ async fn compare(
                 ("csv".to_owned(), simulated.statement(day).to_csv()?)
             }
         };
-        let key = format!("statements/{bank}/{day}.{ending}");
+        // Read before anything is written, since it becomes a path.
+        let key =
+            format!("statements/{bank}/{day}.{ending}").parse::<::reconcile::StatementKey>()?.to_string();
         lending.files.put(&key, &bytes)?;
         for summary in lending.stack.object_created("Statements", &key).await? {
             agrees &= summary["differences"].as_object().is_some_and(serde_json::Map::is_empty);

@@ -51,9 +51,17 @@ fn harmless(message: &str) -> String {
         return format!("the field {} is missing", rest.trim_end_matches('`'));
     }
     match message.rsplit_once("expected ") {
+        Some((_, "u8")) => whole_number(u8::MAX),
+        Some((_, "u16")) => whole_number(u16::MAX),
+        Some((_, "u32")) => whole_number(u32::MAX),
+        Some((_, "u64")) => whole_number(u64::MAX),
         Some((_, expected)) => format!("expected {expected}"),
         None => "is not of the right form".to_owned(),
     }
+}
+
+fn whole_number(most: impl Into<u64>) -> String {
+    format!("expected a whole number from 0 to {}", most.into())
 }
 
 /// The longest part of a pointer that is sent back; a key may be as long as the body.
@@ -208,6 +216,15 @@ mod tests {
         let problem = refused(r#"{"amount_fen": 1, "inner": {"phone": 13800138000}}"#);
         assert_eq!(problem.errors[0].pointer, "/inner/phone");
         assert!(!format!("{problem:?}").contains("13800138000"));
+    }
+
+    #[test]
+    fn a_number_that_does_not_fit_is_told_what_would() {
+        for number in ["-1", "1.5", "18446744073709551616", "\"1\""] {
+            let problem = refused(&format!(r#"{{"amount_fen":{number}}}"#));
+            let expected = "expected a whole number from 0 to 18446744073709551615";
+            assert_eq!(problem.errors[0].detail, expected, "{number}");
+        }
     }
 
     #[test]
