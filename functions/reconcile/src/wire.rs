@@ -47,3 +47,19 @@ fn files(url: &str) -> Result<Arc<dyn ObjectStore>, AnyError> {
     let bucket = AmazonS3Builder::from_env().with_url(url).with_client_options(client).with_retry(retries);
     Ok(Arc::new(bucket.build()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::{ObjectStoreExt as _, path::Path};
+
+    #[tokio::test]
+    async fn a_bucket_and_a_folder_are_both_understood_and_anything_else_is_refused() {
+        assert_eq!(files("s3://statements-of-ours").unwrap().to_string(), "AmazonS3(statements-of-ours)");
+        let memory = files("memory:///").unwrap();
+        memory.put(&Path::from("statements/x"), "y".into()).await.unwrap();
+        for refused in ["statements", "ftp://statements", ""] {
+            assert!(files(refused).is_err(), "{refused}");
+        }
+    }
+}
