@@ -1,8 +1,8 @@
 //! Keeps us from sending where it makes no sense: an endpoint that asked for time, that has closed, or that hangs.
 //!
-//! One that hangs keeps a worker for as long as the time-out is, and there are only so many workers for all banks. So it
-//! is left alone for a while after [`TIME_OUTS`] time-outs in a row, by all instances, and after that until it answers
-//! again, one time-out is enough.
+//! One that hangs keeps a worker for as long as the time-out is, and there are only so many workers for it. So it is left
+//! alone for a while after [`TIME_OUTS`] time-outs in a row, by all instances, and after that until it answers again, one
+//! time-out is enough.
 
 use delivery::Delivery;
 use jiff::{SignedDuration, Timestamp};
