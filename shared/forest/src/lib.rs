@@ -11,11 +11,13 @@
 //!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9).
 
 mod ensemble;
+mod explain;
 mod extract;
 mod manifest;
-mod operator;
+pub mod operator;
 pub mod trees;
 
 pub use ensemble::{Ensemble, LoadError, ScoreError, Scored};
+pub use explain::Explainer;
 pub use extract::{Sources, extract};
 pub use manifest::{Extract, Feature, Manifest, ManifestError, Place, Scale};

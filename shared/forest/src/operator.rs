@@ -1,4 +1,9 @@
-//! [`Trees`] as an operator in tract: read from the ONNX node, checked, and run row by row.
+//! [`Trees`] as operators in tract: `TreeEnsembleRegressor` and `TreeEnsembleClassifier` of `ai.onnx.ml`, opset 1 and 3.
+//!
+//! Read from the ONNX node, checked, and run in batches. Inputs are f32. What the standard allows and no exporter of
+//! LightGBM, XGBoost, CatBoost or scikit-learn writes is refused by name: `PROBIT`, and the f64 tensors `…_as_tensor`.
+//! A missing value takes the side that `missing_value_tracks_true` names under every mode, as the standard says;
+//! onnxruntime lets NaN satisfy `BRANCH_NEQ`.
 
 use std::{iter::repeat_n, sync::Arc};
 
@@ -9,12 +14,18 @@ use tract_onnx::{
     tract_hir::{internal::*, tract_core::internal::TypedOp},
 };
 
-use crate::trees::{Attributes, TreeError, Trees};
+use crate::trees::{Aggregate, Attributes, TreeError, Trees};
 
-/// Attributes of `TreeEnsembleRegressor` (`ai.onnx.ml`, opset 3) that are read here or cannot change a result.
-const KNOWN: [&str; 17] = [
+/// Attributes that are read here or cannot change a result.
+const KNOWN: [&str; 23] = [
     "aggregate_function",
     "base_values",
+    "class_ids",
+    "class_nodeids",
+    "class_treeids",
+    "class_weights",
+    "classlabels_int64s",
+    "classlabels_strings",
     "n_targets",
     "nodes_falsenodeids",
     "nodes_featureids",
@@ -32,61 +43,216 @@ const KNOWN: [&str; 17] = [
     "target_weights",
 ];
 
-/// Teaches `onnx` the operator, in the place of tract's own (which refuses it).
-pub(crate) fn register(onnx: &mut Onnx) {
+/// Teaches `onnx` both operators, in the place of tract's own.
+pub fn register(onnx: &mut Onnx) {
     onnx.op_register.insert("TreeEnsembleRegressor", regressor);
+    onnx.op_register.insert("TreeEnsembleClassifier", classifier);
 }
 
 fn regressor(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let trees = Trees::build(&attributes(node)?)?;
-    Ok((expand(TreeEnsembleRegressor { trees: Arc::new(trees) }), vec![]))
+    let trees = Trees::build(&regressor_attributes(node)?)?;
+    let transform = Transform::read(node)?;
+    Ok((expand(TreeEnsemble { inner: Arc::new(Inner { trees, transform, classes: None }) }), vec![]))
 }
 
-fn attributes(node: &NodeProto) -> TractResult<Attributes<'_>> {
+fn classifier(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
+    let labels = Labels::read(node)?;
+    let mut attributes = attributes(node, "class")?;
+    attributes.targets = labels.len() as i64;
+    let ids = attributes.target_ids;
+    // With two classes and weights for one of them, the weights speak for the second, whatever its number.
+    let one_sided = labels.len() == 2 && ids.windows(2).all(|pair| pair[0] == pair[1]);
+    let zeros: Vec<i64> = if one_sided { vec![0; ids.len()] } else { Vec::new() };
+    let classes = if one_sided {
+        if ids.first().is_some_and(|id| !(0..2).contains(id)) || attributes.base_values.len() > 2 {
+            bail!("class ids and base values must fit two classes");
+        }
+        let chance = attributes.base_values.len() < 2 && attributes.target_weights.iter().all(|w| *w >= 0.0);
+        attributes.base_values = &attributes.base_values[attributes.base_values.len().saturating_sub(1)..];
+        attributes.target_ids = &zeros;
+        attributes.targets = 1;
+        Classes { labels, sides: if chance { Sides::Chance } else { Sides::Margin } }
+    } else {
+        Classes { labels, sides: Sides::All }
+    };
+    let trees = Trees::build(&attributes)?;
+    let transform = Transform::read(node)?;
+    Ok((expand(TreeEnsemble { inner: Arc::new(Inner { trees, transform, classes: Some(classes) }) }), vec![]))
+}
+
+/// What a `TreeEnsembleRegressor` node says, for its operator and for [`crate::Explainer`].
+pub(crate) fn regressor_attributes(node: &NodeProto) -> TractResult<Attributes<'_>> {
+    let mut attributes = attributes(node, "target")?;
+    attributes.targets = node.get_attr("n_targets")?;
+    let name = "aggregate_function";
+    attributes.aggregate = match node.get_attr_opt::<&str>(name)?.unwrap_or("SUM") {
+        "SUM" => Aggregate::Sum,
+        "AVERAGE" => Aggregate::Average,
+        "MIN" => Aggregate::Min,
+        "MAX" => Aggregate::Max,
+        value => return Err(TreeError::Unsupported { name, value: value.to_owned() }.into()),
+    };
+    Ok(attributes)
+}
+
+fn attributes<'a>(node: &'a NodeProto, leaves: &str) -> TractResult<Attributes<'a>> {
     if let Some(other) = node.attribute.iter().find(|a| !KNOWN.contains(&a.name.as_str())) {
         return Err(TreeError::Unsupported { name: "attribute", value: other.name.clone() }.into());
-    }
-    for (name, only) in [("aggregate_function", "SUM"), ("post_transform", "NONE")] {
-        let value = node.get_attr_opt::<&str>(name)?.unwrap_or(only);
-        if value != only {
-            return Err(TreeError::Unsupported { name, value: value.to_owned() }.into());
-        }
     }
     Ok(Attributes {
         tree_ids: node.get_attr_slice("nodes_treeids")?,
         node_ids: node.get_attr_slice("nodes_nodeids")?,
         feature_ids: node.get_attr_slice("nodes_featureids")?,
         values: node.get_attr_slice("nodes_values")?,
+        hit_rates: node.get_attr_opt_slice("nodes_hitrates")?.unwrap_or_default(),
         modes: node.get_attr_vec("nodes_modes")?,
         true_ids: node.get_attr_slice("nodes_truenodeids")?,
         false_ids: node.get_attr_slice("nodes_falsenodeids")?,
         missing_tracks_true: node.get_attr_opt_slice("nodes_missing_value_tracks_true")?.unwrap_or_default(),
-        target_tree_ids: node.get_attr_slice("target_treeids")?,
-        target_node_ids: node.get_attr_slice("target_nodeids")?,
-        target_ids: node.get_attr_slice("target_ids")?,
-        target_weights: node.get_attr_slice("target_weights")?,
-        targets: node.get_attr("n_targets")?,
+        target_tree_ids: node.get_attr_slice(&format!("{leaves}_treeids"))?,
+        target_node_ids: node.get_attr_slice(&format!("{leaves}_nodeids"))?,
+        target_ids: node.get_attr_slice(&format!("{leaves}_ids"))?,
+        target_weights: node.get_attr_slice(&format!("{leaves}_weights"))?,
+        targets: 0,
         base_values: node.get_attr_opt_slice("base_values")?.unwrap_or_default(),
+        aggregate: Aggregate::Sum,
     })
 }
 
-#[derive(Clone, Debug)]
-struct TreeEnsembleRegressor {
-    trees: Arc<Trees>,
+/// What happens to a row's numbers after they were aggregated.
+#[derive(Clone, Copy, Debug)]
+enum Transform {
+    None,
+    Logistic,
+    Softmax,
+    /// As softmax, but a zero stays zero.
+    SoftmaxZero,
 }
 
-/// tract compares operators to merge equal ones; the same trees are the same object.
-impl PartialEq for TreeEnsembleRegressor {
-    fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.trees, &other.trees)
+impl Transform {
+    fn read(node: &NodeProto) -> TractResult<Self> {
+        let name = "post_transform";
+        match node.get_attr_opt::<&str>(name)?.unwrap_or("NONE") {
+            "NONE" => Ok(Self::None),
+            "LOGISTIC" => Ok(Self::Logistic),
+            "SOFTMAX" => Ok(Self::Softmax),
+            "SOFTMAX_ZERO" => Ok(Self::SoftmaxZero),
+            value => Err(TreeError::Unsupported { name, value: value.to_owned() }.into()),
+        }
+    }
+
+    fn apply(self, row: &mut [f64]) {
+        match self {
+            Self::None => {}
+            Self::Logistic => row.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp())),
+            Self::Softmax => softmax(row, |_| false),
+            Self::SoftmaxZero => softmax(row, |x| x.abs() <= 1e-7),
+        }
     }
 }
 
-impl Eq for TreeEnsembleRegressor {}
+fn softmax(row: &mut [f64], stays: impl Fn(f64) -> bool) {
+    let highest = row.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    for x in row.iter_mut() {
+        *x = if stays(*x) { *x * (-highest).exp() } else { (*x - highest).exp() };
+    }
+    let sum: f64 = row.iter().sum();
+    row.iter_mut().for_each(|x| *x /= sum);
+}
 
-impl Expansion for TreeEnsembleRegressor {
+#[derive(Clone, Debug)]
+struct Classes {
+    labels: Labels,
+    sides: Sides,
+}
+
+/// How the numbers of the trees become a score for each class.
+#[derive(Clone, Copy, Debug)]
+enum Sides {
+    /// There is one for each class.
+    All,
+    /// The only one is the second class's chance: its weights are all positive. The first class has the rest.
+    Chance,
+    /// The only one is the second class's margin, and the first class has its opposite.
+    Margin,
+}
+
+#[derive(Clone, Debug)]
+enum Labels {
+    Numbers(Vec<i64>),
+    Texts(Vec<String>),
+}
+
+impl Labels {
+    fn read(node: &NodeProto) -> TractResult<Self> {
+        let numbers = node.get_attr_opt_slice::<i64>("classlabels_int64s")?.unwrap_or_default();
+        let texts = node.get_attr_opt_vec::<&str>("classlabels_strings")?.unwrap_or_default();
+        match (numbers, texts.as_slice()) {
+            ([_, _, ..], []) => Ok(Self::Numbers(numbers.to_vec())),
+            ([], [_, _, ..]) => Ok(Self::Texts(texts.into_iter().map(str::to_owned).collect())),
+            _ => bail!("a classifier needs two labels or more, either numbers or texts"),
+        }
+    }
+
+    fn len(&self) -> usize {
+        match self {
+            Self::Numbers(labels) => labels.len(),
+            Self::Texts(labels) => labels.len(),
+        }
+    }
+
+    fn datum_type(&self) -> DatumType {
+        match self {
+            Self::Numbers(_) => DatumType::I64,
+            Self::Texts(_) => DatumType::String,
+        }
+    }
+
+    fn tensor(&self, chosen: &[usize]) -> Tensor {
+        match self {
+            Self::Numbers(labels) => tensor1(&chosen.iter().map(|at| labels[*at]).collect::<Vec<_>>()),
+            Self::Texts(labels) => tensor1(&chosen.iter().map(|at| labels[*at].clone()).collect::<Vec<_>>()),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Inner {
+    trees: Trees,
+    transform: Transform,
+    /// `None` for a regressor.
+    classes: Option<Classes>,
+}
+
+impl Inner {
+    /// Numbers in a row of the score output.
+    fn width(&self) -> usize {
+        self.classes.as_ref().map_or(self.trees.targets(), |classes| classes.labels.len())
+    }
+}
+
+/// Either operator; a classifier gives the labels before the scores.
+#[derive(Clone, Debug)]
+struct TreeEnsemble {
+    inner: Arc<Inner>,
+}
+
+/// tract compares operators to merge equal ones; the same trees are the same object.
+impl PartialEq for TreeEnsemble {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+impl Eq for TreeEnsemble {}
+
+impl Expansion for TreeEnsemble {
     fn name(&self) -> StaticName {
-        "TreeEnsembleRegressor".into()
+        Op::name(self)
+    }
+
+    fn nboutputs(&self) -> TractResult<usize> {
+        Ok(1 + usize::from(self.inner.classes.is_some()))
     }
 
     fn rules<'r, 'p: 'r, 's: 'r>(
@@ -96,13 +262,19 @@ impl Expansion for TreeEnsembleRegressor {
         outputs: &'p [TensorProxy],
     ) -> InferenceResult {
         check_input_arity(inputs, 1)?;
-        check_output_arity(outputs, 1)?;
+        check_output_arity(outputs, self.nboutputs()?)?;
         s.equals(&inputs[0].datum_type, DatumType::F32)?;
         s.equals(&inputs[0].rank, 2)?;
-        s.equals(&outputs[0].datum_type, DatumType::F32)?;
-        s.equals(&outputs[0].rank, 2)?;
-        s.equals(&outputs[0].shape[0], &inputs[0].shape[0])?;
-        s.equals(&outputs[0].shape[1], self.trees.targets().to_dim())
+        if let Some(classes) = &self.inner.classes {
+            s.equals(&outputs[0].datum_type, classes.labels.datum_type())?;
+            s.equals(&outputs[0].rank, 1)?;
+            s.equals(&outputs[0].shape[0], &inputs[0].shape[0])?;
+        }
+        let scores = &outputs[outputs.len() - 1];
+        s.equals(&scores.datum_type, DatumType::F32)?;
+        s.equals(&scores.rank, 2)?;
+        s.equals(&scores.shape[0], &inputs[0].shape[0])?;
+        s.equals(&scores.shape[1], self.inner.width().to_dim())
     }
 
     fn wire(&self, prefix: &str, model: &mut TypedModel, inputs: &[OutletId]) -> TractResult<TVec<OutletId>> {
@@ -110,15 +282,15 @@ impl Expansion for TreeEnsembleRegressor {
     }
 }
 
-impl Op for TreeEnsembleRegressor {
+impl Op for TreeEnsemble {
     fn name(&self) -> StaticName {
-        "TreeEnsembleRegressor".into()
+        if self.inner.classes.is_some() { "TreeEnsembleClassifier" } else { "TreeEnsembleRegressor" }.into()
     }
 
     op_as_typed_op!();
 }
 
-impl EvalOp for TreeEnsembleRegressor {
+impl EvalOp for TreeEnsemble {
     op_out_of_plan!();
 
     fn eval(&self, _: &EvalContext, inputs: TVec<TValue>) -> TractResult<TVec<TValue>> {
@@ -127,31 +299,73 @@ impl EvalOp for TreeEnsembleRegressor {
             bail!("features must be a table, got {:?}", input.shape())
         };
         let features = input.try_as_plain_ram()?.as_slice::<f32>()?;
-        let targets = self.trees.targets();
-        let mut sums: TVec<f64> = repeat_n(0.0, targets).collect();
-        let mut output = Tensor::zero::<f32>(&[rows, targets])?;
-        let mut view = output.try_as_plain_ram_mut()?;
-        let results = view.as_slice_mut::<f32>()?;
-        for (row, result) in features.chunks_exact(width).zip(results.chunks_exact_mut(targets)) {
-            self.trees.sum(row, &mut sums)?;
-            for (place, sum) in result.iter_mut().zip(&sums) {
-                *place = *sum as f32;
+        let targets = self.inner.trees.targets();
+        let mut numbers: TVec<f64> = repeat_n(0.0, rows * targets).collect();
+        self.inner.trees.aggregate(features, width, &mut numbers)?;
+        let mut scores = Tensor::zero::<f32>(&[rows, self.inner.width()])?;
+        let mut view = scores.try_as_plain_ram_mut()?;
+        let rows = numbers
+            .chunks_exact_mut(targets)
+            .zip(view.as_slice_mut::<f32>()?.chunks_exact_mut(self.inner.width()));
+        let Some(classes) = &self.inner.classes else {
+            for (row, result) in rows {
+                self.inner.transform.apply(row);
+                round(row, result);
             }
+            return Ok(tvec!(scores.into_tvalue()));
+        };
+        let mut chosen = Vec::with_capacity(input.shape()[0]);
+        for (row, result) in rows {
+            chosen.push(classes.choose(row, self.inner.transform, result));
         }
-        Ok(tvec!(output.into_tvalue()))
+        Ok(tvec!(classes.labels.tensor(&chosen).into_tvalue(), scores.into_tvalue()))
     }
 }
 
-impl TypedOp for TreeEnsembleRegressor {
+impl Classes {
+    /// Writes each class's score and gives the place of the class that is chosen: by the numbers of the trees, before
+    /// they are transformed.
+    fn choose(&self, row: &mut [f64], transform: Transform, result: &mut [f32]) -> usize {
+        let (chosen, mut pair) = match self.sides {
+            Sides::All => {
+                let highest = (1..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });
+                transform.apply(row);
+                round(row, result);
+                return highest;
+            }
+            Sides::Chance => (row[0] > 0.5, [1.0 - row[0], row[0]]),
+            Sides::Margin => (row[0] > 0.0, [-row[0], row[0]]),
+        };
+        if let Transform::Logistic = transform {
+            pair = [-row[0], row[0]];
+        }
+        transform.apply(&mut pair);
+        round(&pair, result);
+        usize::from(chosen)
+    }
+}
+
+fn round(row: &[f64], result: &mut [f32]) {
+    for (place, number) in result.iter_mut().zip(row) {
+        *place = *number as f32;
+    }
+}
+
+impl TypedOp for TreeEnsemble {
     fn output_facts(&self, inputs: &[&TypedFact]) -> TractResult<TVec<TypedFact>> {
         let [rows, width] = inputs[0].shape.dims() else { bail!("features must be a table") };
-        if let Ok(width) = width.to_usize() {
-            let needed = self.trees.highest_feature();
-            if width <= needed {
-                return Err(TreeError::Width { found: width, needed }.into());
+        if let Ok(found) = width.to_usize() {
+            let needed = self.inner.trees.width();
+            if found < needed {
+                return Err(TreeError::Width { found, needed: needed - 1 }.into());
             }
         }
-        Ok(tvec!(f32::fact(&[rows.clone(), self.trees.targets().to_dim()])))
+        let mut facts = tvec!();
+        if let Some(classes) = &self.inner.classes {
+            facts.push(classes.labels.datum_type().fact([rows.clone()]));
+        }
+        facts.push(f32::fact([rows.clone(), self.inner.width().to_dim()]));
+        Ok(facts)
     }
 
     as_op!();

@@ -18,10 +18,14 @@ impl Stump {
             missing_tracks_true: &tracks,
             ..stump()
         };
-        let mut sums = [0.0];
-        Trees::build(&attributes).unwrap().sum(&[x], &mut sums).unwrap();
-        sums[0]
+        only(&Trees::build(&attributes).unwrap(), &[x])
     }
+}
+
+fn only(trees: &Trees, row: &[f32]) -> f64 {
+    let mut sums = [f64::NAN];
+    trees.aggregate(row, row.len(), &mut sums).unwrap();
+    sums[0]
 }
 
 fn stump() -> Attributes<'static> {
@@ -30,6 +34,7 @@ fn stump() -> Attributes<'static> {
         node_ids: &[0, 1, 2],
         feature_ids: &[0, 0, 0],
         values: &[0.5, 0.0, 0.0],
+        hit_rates: &[],
         modes: vec!["BRANCH_LEQ", "LEAF", "LEAF"],
         true_ids: &[1, 0, 0],
         false_ids: &[2, 0, 0],
@@ -40,6 +45,7 @@ fn stump() -> Attributes<'static> {
         target_weights: &[10.0, 20.0],
         targets: 1,
         base_values: &[],
+        aggregate: Aggregate::Sum,
     }
 }
 
@@ -147,11 +153,11 @@ fn more_trees_than_lanes_and_different_depths_are_all_counted() {
         target_ids: &leaf_targets,
         target_weights: &weights,
         targets: trees,
-        base_values: &[],
+        ..Attributes::default()
     };
     let ensemble = Trees::build(&attributes).unwrap();
     let mut sums = vec![0.0; trees as usize];
-    ensemble.sum(&[3.0], &mut sums).unwrap();
+    ensemble.aggregate(&[3.0], 1, &mut sums).unwrap();
     // Trees 0, 1 and 2 end in their last leaf; all others stop at the test against 3.
     let mut expected = vec![0.0; trees as usize];
     (expected[0], expected[1], expected[2], expected[3]) = (1.0, 1.0, 1.0, 18.0);
@@ -161,15 +167,13 @@ fn more_trees_than_lanes_and_different_depths_are_all_counted() {
 #[test]
 fn a_base_value_is_added_once() {
     let ensemble = Trees::build(&Attributes { base_values: &[0.25], ..stump() }).unwrap();
-    let mut sums = [7.0];
-    ensemble.sum(&[0.0], &mut sums).unwrap();
-    assert_eq!(sums, [10.25]);
+    assert_eq!(only(&ensemble, &[0.0]), 10.25);
 }
 
 #[test]
 fn a_row_that_is_too_short_is_refused() {
     let ensemble = Trees::build(&Attributes { feature_ids: &[3, 0, 0], ..stump() }).unwrap();
-    let answer = ensemble.sum(&[0.0; 3], &mut [0.0]);
+    let answer = ensemble.aggregate(&[0.0; 3], 3, &mut [0.0]);
     assert_eq!(answer, Err(TreeError::Width { found: 3, needed: 3 }));
 }
 
@@ -187,7 +191,7 @@ fn attributes_of_unequal_length_are_refused() {
     assert_eq!(refused(|a| a.target_weights = &[1.0]), length("target_weights", 1, 2));
     assert_eq!(refused(|a| a.target_node_ids = &[1]), length("target_nodeids", 1, 2));
     assert_eq!(refused(|a| a.base_values = &[1.0, 2.0]), length("base_values", 2, 1));
-    assert_eq!(refused(|a| a.node_ids = &[]), TreeError::Nodes(0));
+    assert_eq!(refused(|a| a.node_ids = &[]), TreeError::Nodes { found: 0, most: 4_000_000 });
 }
 
 #[test]
@@ -223,7 +227,7 @@ fn fault_27_damaged_nodes_are_refused() {
     assert_eq!(refused(|a| a.node_ids = &[0, 1, 1]), TreeError::Twice { tree: 0, node: 1 });
     assert_eq!(refused(|a| a.tree_ids = &[0, 0, 1]), TreeError::NotALeaf { tree: 0, node: 2 });
     assert_eq!(refused(|a| a.values = &[f32::NAN, 0.0, 0.0]), TreeError::Threshold { tree: 0, node: 0 });
-    let feature = TreeError::Feature { tree: 0, node: 0, feature: -1 };
+    let feature = TreeError::Feature { tree: 0, node: 0, feature: -1, most: 4094 };
     assert_eq!(refused(|a| a.feature_ids = &[-1, 0, 0]), feature);
     let missing = TreeError::Missing { tree: 0, node: 0, value: 2 };
     assert_eq!(refused(|a| a.missing_tracks_true = &[2, 0, 0]), missing);
@@ -238,5 +242,5 @@ fn damaged_leaves_are_refused() {
     assert_eq!(refused(|a| a.target_ids = &[0, 1]), TreeError::Target { tree: 0, node: 2, target: 1 });
     assert_eq!(refused(|a| a.target_weights = &[f32::INFINITY, 1.0]), TreeError::Weight);
     assert_eq!(refused(|a| a.base_values = &[f32::NAN]), TreeError::Weight);
-    assert_eq!(refused(|a| a.targets = 0), TreeError::Targets(0));
+    assert_eq!(refused(|a| a.targets = 0), TreeError::Targets { found: 0, most: 256 });
 }

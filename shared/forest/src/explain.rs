@@ -1,0 +1,270 @@
+//! Exact Shapley values of tree ensembles, path-dependent: what a feature is unknown to a tree, it takes both ways in
+//! the proportion in which the training rows took them. That is LightGBM's `pred_contrib` and `shap`'s
+//! `tree_path_dependent`; no background data is needed.
+//!
+//! For one leaf the game is a product over the features on its path: a feature that is known gives 1 or 0 (the row
+//! passes its tests or not), one that is unknown the share `z` of training rows that passed them. The Shapley value of
+//! a product is an integral over the chance `t` that another feature is known,
+//!
+//! ```text
+//! phi(i) = weight * (o(i) - z(i)) * integral from 0 to 1 of product over j != i of (z(j) + t * (o(j) - z(j))) dt
+//! ```
+//!
+//! whose integrand is a polynomial, so Gauss-Legendre quadrature with half as many points as the path has features is
+//! exact. (Lundberg et al. 2020 for the values, Bifet et al. 2022, Linear TreeShap, for the polynomial.) A leaf costs its
+//! features times those points, without recursion, and in numbers that are all between 0 and 1.
+
+use crate::trees::{Attributes, Shape, Test, TreeError};
+
+/// Most different features on one path.
+const MAX_FEATURES_ON_PATH: usize = 64;
+
+/// The paths of every leaf of an ensemble, ready to explain rows.
+#[derive(Clone, Debug)]
+pub struct Explainer {
+    /// By the number of quadrature points that they need: 1, 2, 4, 8, 16 and 32.
+    classes: [Paths; 6],
+    expected: Vec<f64>,
+    width: usize,
+}
+
+/// The leaves that need the same number of points, and behind one another the features on their paths.
+#[derive(Clone, Debug, Default)]
+struct Paths {
+    leaves: Vec<Leaf>,
+    features: Vec<OnPath>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Leaf {
+    weight: f32,
+    target: u16,
+    features: u16,
+}
+
+/// All tests of one feature on the way to a leaf: `low < x <= high`.
+#[derive(Clone, Copy, Debug)]
+struct OnPath {
+    low: f32,
+    high: f32,
+    feature: u16,
+    /// Whether a missing value passes all of them.
+    missing: bool,
+    /// Share of the training rows that passed, of those that got to the tests.
+    share: f64,
+}
+
+impl OnPath {
+    fn holds(&self, x: f32) -> bool {
+        // A `low` of NaN stands for no bound.
+        if x.is_nan() { self.missing } else { !(x <= self.low) && x <= self.high }
+    }
+}
+
+impl Explainer {
+    /// Reads the paths out of an ensemble that sums its leaves. `nodes_hitrates` must say how many training rows reached
+    /// each node.
+    ///
+    /// # Errors
+    /// [`TreeError`]: what [`crate::trees::Trees::build`] refuses, an aggregate other than the sum, tests for equality,
+    /// nodes that no training row reached, and paths with more than 64 features.
+    pub fn build(a: &Attributes) -> Result<Self, TreeError> {
+        let unsupported = |name, value: &str| Err(TreeError::Unsupported { name, value: value.to_owned() });
+        if a.aggregate != crate::trees::Aggregate::Sum {
+            return unsupported("aggregate_function", "anything but SUM, in an explanation");
+        }
+        if a.hit_rates.is_empty() {
+            return unsupported("nodes_hitrates", "none, in an explanation");
+        }
+        let shape = Shape::check(a)?;
+        let mut expected: Vec<f64> = a.base_values.iter().map(|value| f64::from(*value)).collect();
+        expected.resize(usize::try_from(a.targets).unwrap_or_default(), 0.0);
+        let mut explainer = Self { classes: Default::default(), expected, width: 0 };
+        for root in &shape.roots {
+            explainer.add_tree(*root, a, &shape)?;
+        }
+        Ok(explainer)
+    }
+
+    fn add_tree(&mut self, root: usize, a: &Attributes, shape: &Shape) -> Result<(), TreeError> {
+        let mut pending: Vec<(usize, Vec<OnPath>)> = vec![(root, Vec::new())];
+        while let Some((at, path)) = pending.pop() {
+            let Some([yes, no]) = shape.children(at) else {
+                self.add_leaf(shape.weights(at), &path);
+                continue;
+            };
+            let test = Test::read(at, a)?;
+            if test.equal {
+                let value = a.modes[at].to_owned();
+                return Err(TreeError::Unsupported { name: "nodes_modes in an explanation", value });
+            }
+            self.width = self.width.max(test.feature as usize + 1);
+            for (child, true_side) in [(yes, true), (no, false)] {
+                let share = f64::from(hit_rate(child, a)?) / f64::from(hit_rate(at, a)?);
+                let mut path = path.clone();
+                extend(&mut path, &test, true_side, share);
+                if path.len() > MAX_FEATURES_ON_PATH {
+                    let value = format!("more than {MAX_FEATURES_ON_PATH} features");
+                    return Err(TreeError::Unsupported { name: "a path, in an explanation,", value });
+                }
+                pending.push((child, path));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_leaf(&mut self, weights: &[(u32, f32)], path: &[OnPath]) {
+        let reached: f64 = path.iter().map(|on_path| on_path.share).product();
+        let points = path.len().div_ceil(2).max(1).next_power_of_two();
+        let class = &mut self.classes[points.trailing_zeros() as usize];
+        for (target, weight) in weights {
+            self.expected[*target as usize] += f64::from(*weight) * reached;
+            let leaf = Leaf { weight: *weight, target: *target as u16, features: path.len() as u16 };
+            class.leaves.push(leaf);
+            class.features.extend_from_slice(path);
+        }
+    }
+
+    /// How many targets the ensemble has.
+    pub fn targets(&self) -> usize {
+        self.expected.len()
+    }
+
+    /// What each target is when nothing is known about a row.
+    pub fn expected(&self) -> &[f64] {
+        &self.expected
+    }
+
+    /// Adds to `contributions` (one place per feature) what each feature contributes to the sum of the targets, each
+    /// times its weight. With all of them, `sum of weights * expected` becomes `sum of weights * target`. A target of
+    /// weight zero costs nothing.
+    ///
+    /// # Errors
+    /// [`TreeError::Width`] when `row` or `contributions` has no place for a feature that the trees read, and
+    /// [`TreeError::Length`] when `weights` are not one per target.
+    pub fn explain(&self, row: &[f32], weights: &[f64], contributions: &mut [f64]) -> Result<(), TreeError> {
+        let found = row.len().min(contributions.len());
+        if found < self.width {
+            return Err(TreeError::Width { found, needed: self.width - 1 });
+        }
+        let (found, expected) = (weights.len(), self.targets());
+        if found != expected {
+            return Err(TreeError::Length { name: "weights", found, expected });
+        }
+        let [one, two, four, eight, sixteen, thirty_two] = &self.classes;
+        one.explain::<1>(row, weights, contributions);
+        two.explain::<2>(row, weights, contributions);
+        four.explain::<4>(row, weights, contributions);
+        eight.explain::<8>(row, weights, contributions);
+        sixteen.explain::<16>(row, weights, contributions);
+        thirty_two.explain::<32>(row, weights, contributions);
+        Ok(())
+    }
+}
+
+fn hit_rate(at: usize, a: &Attributes) -> Result<f32, TreeError> {
+    let rate = a.hit_rates[at];
+    let error = TreeError::HitRate { tree: a.tree_ids[at], node: a.node_ids[at] };
+    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(error) }
+}
+
+/// One more test on a path: narrows what its feature may be.
+fn extend(path: &mut Vec<OnPath>, test: &Test, true_side: bool, share: f64) {
+    let feature = test.feature as u16;
+    let at = path.iter().position(|on_path| on_path.feature == feature).unwrap_or_else(|| {
+        path.push(OnPath { low: f32::NAN, high: f32::INFINITY, feature, missing: true, share: 1.0 });
+        path.len() - 1
+    });
+    let on_path = &mut path[at];
+    on_path.share *= share;
+    on_path.missing &= test.missing_true == true_side;
+    if true_side == test.swapped {
+        // Not `x <= threshold`. `max` takes the number where one side is NaN; a threshold that nothing reaches bounds
+        // nothing.
+        on_path.low = on_path.low.max(test.threshold);
+    } else if test.threshold.is_nan() {
+        on_path.high = f32::NAN;
+    } else if !on_path.high.is_nan() {
+        on_path.high = on_path.high.min(test.threshold);
+    }
+}
+
+impl Paths {
+    fn explain<const POINTS: usize>(&self, row: &[f32], weights: &[f64], contributions: &mut [f64]) {
+        if self.leaves.is_empty() {
+            return;
+        }
+        let rule = Quadrature::<POINTS>::new();
+        let mut rest = self.features.as_slice();
+        for leaf in &self.leaves {
+            let (path, behind) = rest.split_at(usize::from(leaf.features));
+            rest = behind;
+            let weight = weights[usize::from(leaf.target)] * f64::from(leaf.weight);
+            if weight != 0.0 {
+                rule.add_leaf(path, weight, row, contributions);
+            }
+        }
+    }
+}
+
+/// Gauss-Legendre on 0 to 1: `POINTS` points integrate every polynomial of degree `2 * POINTS - 1` exactly.
+struct Quadrature<const POINTS: usize> {
+    points: [f64; POINTS],
+    weights: [f64; POINTS],
+    /// `1 / (1 - point)`
+    unknown: [f64; POINTS],
+}
+
+impl<const POINTS: usize> Quadrature<POINTS> {
+    /// Newton's method on the Legendre polynomial.
+    fn new() -> Self {
+        let (mut points, mut weights) = ([0.0; POINTS], [0.0; POINTS]);
+        let degree = POINTS as f64;
+        for at in 0..POINTS {
+            let mut x = (std::f64::consts::PI * (at as f64 + 0.75) / (degree + 0.5)).cos();
+            let mut slope = 1.0;
+            for _ in 0..8 {
+                let (mut value, mut before) = (1.0, 0.0);
+                for step in 1..=POINTS {
+                    let n = step as f64;
+                    (value, before) = (((2.0 * n - 1.0) * x * value - (n - 1.0) * before) / n, value);
+                }
+                slope = degree * (x * value - before) / (x * x - 1.0);
+                x -= value / slope;
+            }
+            points[at] = (1.0 - x) / 2.0;
+            weights[at] = 1.0 / ((1.0 - x * x) * slope * slope);
+        }
+        Self { points, weights, unknown: points.map(|point| 1.0 / (1.0 - point)) }
+    }
+
+    #[inline(always)]
+    fn add_leaf(&self, path: &[OnPath], weight: f64, row: &[f32], contributions: &mut [f64]) {
+        let mut product = self.weights.map(|w| w * weight);
+        let mut known = 0_u64;
+        for (at, on_path) in path.iter().enumerate() {
+            let holds = on_path.holds(row[usize::from(on_path.feature)]);
+            known |= u64::from(holds) << at;
+            let step = f64::from(u8::from(holds)) - on_path.share;
+            for (product, point) in product.iter_mut().zip(self.points) {
+                *product *= on_path.share + point * step;
+            }
+        }
+        // The same for every feature whose tests the row fails: its own factor is `share * (1 - point)`.
+        let fails: f64 = product.iter().zip(self.unknown).map(|(product, unknown)| product * unknown).sum();
+        for (at, on_path) in path.iter().enumerate() {
+            let contribution = if known >> at & 1 == 1 {
+                let step = 1.0 - on_path.share;
+                let parts =
+                    product.iter().zip(self.points).map(|(p, point)| p / (on_path.share + point * step));
+                step * parts.sum::<f64>()
+            } else {
+                -fails
+            };
+            contributions[usize::from(on_path.feature)] += contribution;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
