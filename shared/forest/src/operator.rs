@@ -64,11 +64,15 @@ fn classifier(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Infe
     let one_sided = labels.len() == 2 && ids.windows(2).all(|pair| pair[0] == pair[1]);
     let zeros: Vec<i64> = if one_sided { vec![0; ids.len()] } else { Vec::new() };
     let classes = if one_sided {
-        if ids.first().is_some_and(|id| !(0..2).contains(id)) || attributes.base_values.len() > 2 {
-            bail!("class ids and base values must fit two classes");
+        if ids.first().is_some_and(|id| !(0..2).contains(id)) {
+            bail!("class ids must fit two classes");
         }
-        let chance = attributes.base_values.len() < 2 && attributes.target_weights.iter().all(|w| *w >= 0.0);
-        attributes.base_values = &attributes.base_values[attributes.base_values.len().saturating_sub(1)..];
+        if attributes.base_values.len() > 1 {
+            // onnxruntime adds the first to the second class's margin and drops the other; the standard is silent.
+            let value = "two, with weights for one class only".to_owned();
+            return Err(TreeError::Unsupported { name: "base_values", value }.into());
+        }
+        let chance = attributes.target_weights.iter().all(|w| *w >= 0.0);
         attributes.target_ids = &zeros;
         attributes.targets = 1;
         Classes { labels, sides: if chance { Sides::Chance } else { Sides::Margin } }
