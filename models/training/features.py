@@ -8,7 +8,8 @@ from datetime import date
 
 import numpy as np
 
-DIMENSIONS = ("business", "finance", "government", "tax", "risk")
+from spec import Learner, Spec
+
 GRADES = {"A": 0, "B": 1, "M": 2, "C": 3, "D": 4}
 
 
@@ -91,11 +92,39 @@ FEATURES = (
     value("broken_commitments_36m", "risk", REF, "broken_commitments_36m", "count", 1, NO_REF),
 )
 
-NAMES = tuple(f["name"] for f in FEATURES)
+# One learner per source and dimension, and one that reads everything.
+PARTS = (
+    ("registration", "business", (REG,)),
+    ("income_statement", "finance", ()),
+    ("balance_sheet", "finance", ()),
+    ("social_insurance", "government", (SOC,)),
+    ("housing_fund", "government", (FUND,)),
+    ("development_and_reform", "government", (REF,)),
+    ("tax_declared", "tax", (DEC,)),
+    ("tax_paid", "tax", (PAID,)),
+    ("public_record", "risk", (REF,)),
+)
+INCOME = ("revenue_fen", "revenue_growth", "net_margin", "receivables_to_revenue", "cash_flow_to_liabilities")
 
 
-def indices(dimension: str) -> list:
-    return [i for i, f in enumerate(FEATURES) if f["dimension"] == dimension]
+def part_of(feature: dict) -> str:
+    """The learner that reads a feature: of its dimension, the one of the source whose delivery decides over it."""
+    if feature["dimension"] == "finance":
+        return "income_statement" if feature["name"] in INCOME else "balance_sheet"
+    extract = feature["extract"]
+    source = extract["source"] if "source" in extract else extract["numerator"]["source"]
+    return next(name for name, dimension, sources in PARTS if dimension == feature["dimension"] and source in sources)
+
+
+def learners() -> tuple:
+    read = {name: tuple(f["name"] for f in FEATURES if part_of(f) == name) for name, _, _ in PARTS}
+    parts = tuple(Learner(name, dimension, read[name]) for name, dimension, _ in PARTS)
+    return (*parts, Learner("overall", None, tuple(f["name"] for f in FEATURES)))
+
+
+SPEC = Spec(FEATURES, learners())
+NAMES = SPEC.names
+DIMENSIONS = SPEC.dimensions
 
 
 def matrix(city) -> np.ndarray:
@@ -122,8 +151,3 @@ def column(city, extract: dict, today: int) -> np.ndarray:
 def numbers(city, place: dict) -> np.ndarray:
     found = city.sources[place["source"]][place["field"]]
     return np.where(found.missing, np.nan, found.values.astype(np.float64))
-
-
-def missing_dimensions(features: np.ndarray) -> np.ndarray:
-    """Bool, shape (rows, dimensions): every feature of the dimension is missing."""
-    return np.stack([np.isnan(features[:, indices(d)]).all(axis=1) for d in DIMENSIONS], axis=1)

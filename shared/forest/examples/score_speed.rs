@@ -6,7 +6,7 @@ use forest::Ensemble;
 
 #[allow(clippy::print_stdout, clippy::disallowed_methods)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/registry/2026.11.1");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/registry/2026.11.2");
     let started = Instant::now();
     let ensemble = Ensemble::load(&folder)?;
     let load = started.elapsed();

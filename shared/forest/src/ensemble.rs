@@ -10,16 +10,11 @@ use aws_lc_rs::digest;
 use tract_onnx::{pb, prelude::*, tract_core::internal::TypedSimpleState};
 
 use crate::{
+    explain::Explainer,
+    graph::{self, Output},
     manifest::{Manifest, ManifestError},
-    operator,
     trees::TreeError,
 };
-
-/// What a graph may be made of. A model is data from outside: it gets no other operator, no loop and no file.
-const OPERATORS: [&str; 4] = ["TreeEnsembleRegressor", "Concat", "Gemm", "Sigmoid"];
-/// The graph's outputs, in this order: chance to default `[N,1]`, margins `[N,D]`, one where a dimension is missing
-/// `[N,D]`.
-const OUTPUTS: [&str; 3] = ["pd", "margins", "missing"];
 
 /// Why a model was refused. None of these goes away by trying again, except perhaps [`LoadError::Read`].
 #[derive(Debug, thiserror::Error)]
@@ -54,14 +49,30 @@ pub struct Scored {
     pub pd: f64,
     /// The same on the manifest's scale; more is better.
     pub points: i32,
-    /// Log odds to default by each dimension on its own, in the manifest's order; `None` where it is missing.
-    pub margins: Vec<Option<f32>>,
+    /// What the learners of each dimension add to the log odds to default, in the manifest's order; `None` where none
+    /// of them knows anything of the firm.
+    pub dimensions: Vec<Option<f64>>,
+}
+
+/// Where the log odds of one firm come from. All numbers are log odds to default: above zero speaks against the firm.
+///
+/// `base + contributions + missing` add up to the firm's own. Contributions are exact path-dependent Shapley values of
+/// the trees, times the weights of the fuser (see [`Explainer`]).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Explanation {
+    /// What is expected of a firm of which just as much is known, before any value is looked at.
+    pub base: f64,
+    /// What each feature's value adds, in the manifest's order. A missing value has its own.
+    pub contributions: Vec<f64>,
+    /// What it adds that a learner of the dimension knows nothing of the firm, in the manifest's order.
+    pub missing: Vec<f64>,
 }
 
 /// One model version in memory. Shared by reference between threads; each call takes a spare state or makes one.
 pub struct Ensemble {
     manifest: Manifest,
     plan: Arc<TypedRunnableModel>,
+    explainer: Explainer,
     /// States between calls: setting one up costs more than scoring a row.
     spare: Mutex<Vec<TypedSimpleState>>,
 }
@@ -98,14 +109,15 @@ impl Ensemble {
         if listed != Some(&hexadecimal(digest::digest(&digest::SHA256, onnx).as_ref())) {
             return Err(LoadError::Hash { file: manifest.model });
         }
-        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(refusal)?;
+        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(graph::refusal)?;
         Self::from_proto(manifest, &proto)
     }
 
     fn from_proto(manifest: Manifest, proto: &pb::ModelProto) -> Result<Self, LoadError> {
-        check_graph(&manifest, proto)?;
-        let plan = plan(&manifest, proto).map_err(refusal)?;
-        let ensemble = Self { manifest, plan, spare: Mutex::new(Vec::new()) };
+        graph::check(&manifest, proto)?;
+        let plan = graph::plan(&manifest, proto).map_err(graph::refusal)?;
+        let explainer = graph::explainer(&manifest, proto)?;
+        let ensemble = Self { manifest, plan, explainer, spare: Mutex::new(Vec::new()) };
         // A graph whose outputs have the wrong shape shows it on any row, so it is refused here and not in the night.
         let nothing = vec![f32::NAN; ensemble.manifest.features.len()];
         ensemble.score(&nothing).map_err(|error| LoadError::Graph(error.to_string()))?;
@@ -117,12 +129,48 @@ impl Ensemble {
         &self.manifest
     }
 
-    /// Scores one firm. `features` are in the manifest's order; NaN is missing, and a dimension of nothing but NaN is
-    /// scored as missing, never as zero.
+    /// Scores one firm. `features` are in the manifest's order; NaN is missing, and a learner that gets nothing but NaN
+    /// is scored as missing, never as zero.
     ///
     /// # Errors
     /// [`ScoreError`]: a row of the wrong length or with an infinite value, or a graph that failed.
     pub fn score(&self, features: &[f32]) -> Result<Scored, ScoreError> {
+        let outputs = self.run(features)?;
+        Ok(self.scored(&self.read(&outputs)?))
+    }
+
+    /// Scores one firm and says where the score comes from.
+    ///
+    /// # Errors
+    /// [`ScoreError`], as for [`Ensemble::score`].
+    pub fn explain(&self, features: &[f32]) -> Result<(Scored, Explanation), ScoreError> {
+        let outputs = self.run(features)?;
+        let said = self.read(&outputs)?;
+        let weights: Vec<f64> = said.weights.iter().map(|weight| f64::from(*weight)).collect();
+        let mut contributions = vec![0.0; features.len()];
+        self.explainer
+            .explain(features, &weights, &mut contributions)
+            .map_err(|error| ScoreError::Run(error.to_string()))?;
+        let mut base = f64::from(said.log_odds) - said.parts.iter().map(|part| f64::from(*part)).sum::<f64>();
+        base += weights
+            .iter()
+            .zip(self.explainer.expected())
+            .map(|(weight, expected)| weight * expected)
+            .sum::<f64>();
+        let mut missing = vec![0.0; self.manifest.dimensions.len()];
+        for (at, learner) in
+            self.manifest.learners.iter().enumerate().filter(|(at, _)| said.known[*at] == 0.0)
+        {
+            match &learner.dimension {
+                Some(name) => missing[self.manifest.dimension(name)] += f64::from(said.parts[at]),
+                // Nothing at all is known, so no dimension is to blame.
+                None => base += f64::from(said.parts[at]),
+            }
+        }
+        Ok((self.scored(&said), Explanation { base, contributions, missing }))
+    }
+
+    fn run(&self, features: &[f32]) -> Result<TVec<TValue>, ScoreError> {
         let expected = self.manifest.features.len();
         if features.len() != expected {
             return Err(ScoreError::Length { expected, found: features.len() });
@@ -130,10 +178,10 @@ impl Ensemble {
         if let Some(at) = features.iter().position(|x| x.is_infinite()) {
             return Err(ScoreError::Infinite(self.manifest.features[at].name.clone()));
         }
-        self.run(features).map_err(|error| ScoreError::Run(format!("{error:#}")))
+        self.run_plan(features).map_err(|error| ScoreError::Run(format!("{error:#}")))
     }
 
-    fn run(&self, features: &[f32]) -> TractResult<Scored> {
+    fn run_plan(&self, features: &[f32]) -> TractResult<TVec<TValue>> {
         let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut state = match spare {
             Some(state) => state,
@@ -143,92 +191,50 @@ impl Ensemble {
         let outputs = state.run(tvec!(input.into_tvalue()))?;
         // Only a state that ran to the end goes back.
         self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(state);
-        self.read(&outputs)
+        Ok(outputs)
     }
 
-    fn read(&self, outputs: &[TValue]) -> TractResult<Scored> {
-        let dimensions = self.manifest.dimensions.len();
-        let output = |at: usize, length: usize| -> TractResult<&[f32]> {
-            let tensor: &Tensor = &outputs[at];
-            let values = unwrap_f32(tensor)?;
-            let sound = values.len() == length && values.iter().all(|v| v.is_finite());
-            if sound {
-                Ok(values)
-            } else {
-                Err(TractError::msg(format!("output {} is not sound", OUTPUTS[at])))
-            }
+    fn read<'a>(&self, outputs: &'a [TValue]) -> Result<Said<'a>, ScoreError> {
+        let output = |output: Output| -> Result<&'a [f32], ScoreError> {
+            let unsound = || ScoreError::Run(format!("output {} is not sound", output.name()));
+            let tensor: &Tensor = outputs.get(output as usize).ok_or_else(unsound)?;
+            let values =
+                tensor.try_as_plain_ram().and_then(|ram| ram.as_slice::<f32>()).map_err(|_| unsound())?;
+            let sound = values.len() == output.width(self.manifest.learners.len())
+                && values.iter().all(|v| v.is_finite());
+            if sound { Ok(values) } else { Err(unsound()) }
         };
-        let pd = f64::from(output(0, 1)?[0]);
-        let known = |(margin, missing): (&f32, &f32)| (*missing == 0.0).then_some(*margin);
-        let margins = output(1, dimensions)?.iter().zip(output(2, dimensions)?).map(known).collect();
-        Ok(Scored { pd, points: self.manifest.scale.points(pd), margins })
+        output(Output::Margins)?;
+        Ok(Said {
+            pd: output(Output::Pd)?[0],
+            log_odds: output(Output::LogOdds)?[0],
+            known: output(Output::Known)?,
+            weights: output(Output::Weights)?,
+            parts: output(Output::Parts)?,
+        })
     }
-}
 
-fn unwrap_f32(tensor: &Tensor) -> TractResult<&[f32]> {
-    tensor.try_as_plain_ram()?.as_slice::<f32>()
-}
-
-fn plan(manifest: &Manifest, proto: &pb::ModelProto) -> TractResult<Arc<TypedRunnableModel>> {
-    let mut onnx = tract_onnx::onnx();
-    operator::register(&mut onnx);
-    let row = f32::fact([1, manifest.features.len()]);
-    onnx.model_for_proto_model(proto)?.with_input_fact(0, row.into())?.into_optimized()?.into_runnable()
-}
-
-/// Refuses what tract would trust: unknown operators, tensors in other files, outputs that nothing produces, and a
-/// graph that was trained on other features or in another order than the manifest lists.
-fn check_graph(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), LoadError> {
-    let refuse = |why: String| Err(LoadError::Graph(why));
-    let Some(graph) = &proto.graph else { return refuse("there is no graph".to_owned()) };
-    if let Some(node) = graph.node.iter().find(|n| !OPERATORS.contains(&n.op_type.as_str())) {
-        return refuse(format!("operator {:?} is not allowed", node.op_type));
-    }
-    let external = |t: &&pb::TensorProto| !t.external_data.is_empty() || t.data_location.unwrap_or(0) != 0;
-    if let Some(tensor) = graph.initializer.iter().find(external) {
-        return refuse(format!("tensor {:?} lies outside the model file", tensor.name));
-    }
-    if let Some(tensor) = graph.initializer.iter().find(|tensor| !is_finite(tensor)) {
-        return refuse(format!("tensor {:?} is not all finite float32", tensor.name));
-    }
-    let factors = graph.node.iter().flat_map(|node| &node.attribute).map(|attribute| attribute.f);
-    if !factors.into_iter().all(f32::is_finite) {
-        return refuse("an attribute is not finite".to_owned());
-    }
-    if !graph.input.iter().map(|i| i.name.as_str()).eq(["features"]) {
-        return refuse("the only input must be features".to_owned());
-    }
-    if !graph.output.iter().map(|o| o.name.as_str()).eq(OUTPUTS) {
-        return refuse(format!("the outputs must be {OUTPUTS:?}"));
-    }
-    let produced: Vec<&String> = graph.node.iter().flat_map(|n| &n.output).collect();
-    if let Some(output) = graph.output.iter().find(|o| !produced.contains(&&o.name)) {
-        return refuse(format!("nothing produces {:?}", output.name));
-    }
-    let listed = |key: &str| proto.metadata_props.iter().find(|p| p.key == key).map(|p| p.value.as_str());
-    let features: Vec<&str> = manifest.features.iter().map(|f| f.name.as_str()).collect();
-    for (key, names) in [("features", features.join("\n")), ("dimensions", manifest.dimensions.join("\n"))] {
-        if listed(key) != Some(&names) {
-            return refuse(format!("the manifest lists other {key}, or in another order"));
+    fn scored(&self, said: &Said) -> Scored {
+        let mut dimensions = vec![None; self.manifest.dimensions.len()];
+        for (at, learner) in
+            self.manifest.learners.iter().enumerate().filter(|(at, _)| said.known[*at] != 0.0)
+        {
+            if let Some(name) = &learner.dimension {
+                *dimensions[self.manifest.dimension(name)].get_or_insert(0.0) += f64::from(said.parts[at]);
+            }
         }
+        let pd = f64::from(said.pd);
+        Scored { pd, points: self.manifest.scale.points(pd), dimensions }
     }
-    Ok(())
 }
 
-/// tract's sigmoid turns NaN into a probability, so a NaN among the fuser's weights has to be caught at the door.
-fn is_finite(tensor: &pb::TensorProto) -> bool {
-    let float = tensor.data_type == pb::tensor_proto::DataType::Float as i32;
-    let (raw, rest) = tensor.raw_data.as_chunks::<4>();
-    let values = raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).chain(tensor.float_data.iter().copied());
-    float && rest.is_empty() && values.into_iter().all(f32::is_finite)
-}
-
-/// tract wraps whatever went wrong; a tree that we refused ourselves is found again by its type.
-fn refusal(error: TractError) -> LoadError {
-    match error.chain().find_map(|cause| cause.downcast_ref::<TreeError>()) {
-        Some(tree) => LoadError::Tree(tree.clone()),
-        None => LoadError::Graph(format!("{error:#}")),
-    }
+/// The outputs of one run that are looked at, by learner where they are lists.
+struct Said<'a> {
+    pd: f32,
+    log_odds: f32,
+    known: &'a [f32],
+    weights: &'a [f32],
+    parts: &'a [f32],
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {

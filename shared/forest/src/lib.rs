@@ -6,18 +6,23 @@
 //!
 //! - [`Manifest`] says what the inputs are, as data: dimensions, features and how each is worked out from the archive.
 //! - [`extract`] works them out. Missing is NaN, never zero.
-//! - [`Ensemble::score`] gives the chance to default, the points and each dimension's margin.
-//! - [`trees`] holds the operator's flat trees; `operator` puts them into tract, whose own tree operators refuse
-//!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9).
+//! - [`Ensemble::score`] gives the chance to default, the points and what each dimension adds; [`Ensemble::explain`] also
+//!   where it comes from, feature by feature, and [`Explanation::reasons`] what to tell a borrower.
+//! - [`trees`] holds flat trees; [`operator`] puts them into tract, whose own tree operators refuse
+//!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9);
+//!   [`Explainer`] takes them apart into exact Shapley values.
 
 mod ensemble;
 mod explain;
 mod extract;
+mod graph;
 mod manifest;
 pub mod operator;
+mod reasons;
 pub mod trees;
 
-pub use ensemble::{Ensemble, LoadError, ScoreError, Scored};
+pub use ensemble::{Ensemble, Explanation, LoadError, ScoreError, Scored};
 pub use explain::Explainer;
 pub use extract::{Sources, extract};
-pub use manifest::{Extract, Feature, Manifest, ManifestError, Place, Scale};
+pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Place, Scale, Text};
+pub use reasons::Reason;

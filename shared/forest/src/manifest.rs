@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 
 /// Most features a model may read; a row is a few kilobytes at most.
-const MAX_FEATURES: usize = 4096;
+const MAX_FEATURES: usize = 4095;
+/// Most sub-models.
+const MAX_LEARNERS: usize = 128;
 /// Most dimensions a model may have.
 const MAX_DIMENSIONS: usize = 32;
 
@@ -18,15 +20,38 @@ pub struct Manifest {
     pub target: String,
     /// File name of the ONNX graph, in the manifest's own folder.
     pub model: String,
-    /// In the order of the graph's outputs.
+    /// The groups that features, and with them scores and reasons, are told by.
     pub dimensions: Vec<String>,
+    /// In the order of the graph's outputs.
+    pub learners: Vec<Learner>,
     /// In the order of the graph's input.
     pub features: Vec<Feature>,
+    /// What a borrower reads, by reason code.
+    pub reasons: BTreeMap<String, Text>,
+    /// The reason that is told when a value is missing.
+    pub reason_missing: String,
     pub scale: Scale,
     /// File name → SHA-256, lower-case hexadecimal.
     pub sha256: BTreeMap<String, String>,
     /// Figures on held-out firms, kept for display.
     pub metrics: serde_json::Value,
+}
+
+/// One sub-model of the ensemble.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Learner {
+    pub name: String,
+    /// `None` for one that reads features of every dimension.
+    pub dimension: Option<String>,
+}
+
+/// A sentence in both languages.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Text {
+    pub zh: String,
+    pub en: String,
 }
 
 /// One input of the model.
@@ -39,6 +64,10 @@ pub struct Feature {
     pub direction: i8,
     /// What it means when the value is missing.
     pub missing: String,
+    /// Lowest and highest value in training; `None` where there was none.
+    pub range: [Option<f64>; 2],
+    /// Code of the reason that is told when the value speaks against a firm.
+    pub reason: String,
     pub extract: Extract,
 }
 
@@ -80,12 +109,18 @@ pub struct Scale {
 pub enum ManifestError {
     #[error("the manifest is not valid JSON of the expected shape")]
     Json(#[source] serde_json::Error),
-    #[error("expected 1 to {MAX_FEATURES} features and 1 to {MAX_DIMENSIONS} dimensions")]
+    #[error(
+        "expected 1 to {MAX_FEATURES} features, 1 to {MAX_DIMENSIONS} dimensions and 1 to {MAX_LEARNERS} learners"
+    )]
     Count,
     #[error("{0:?} is listed twice")]
     Twice(String),
-    #[error("feature {feature:?} belongs to dimension {dimension:?}, which is not listed")]
-    Dimension { feature: String, dimension: String },
+    #[error("{of:?} belongs to dimension {dimension:?}, which is not listed")]
+    Dimension { of: String, dimension: String },
+    #[error("{of:?} gives the reason {reason:?}, which has no text")]
+    Reason { of: String, reason: String },
+    #[error("feature {0:?} has a range that ends before it starts")]
+    Range(String),
     #[error("dimension {0:?} has no feature")]
     NoFeature(String),
     #[error("the score scale is out of range")]
@@ -109,7 +144,8 @@ impl Manifest {
 
     fn check(&self) -> Result<(), ManifestError> {
         let counted = (1..=MAX_FEATURES).contains(&self.features.len())
-            && (1..=MAX_DIMENSIONS).contains(&self.dimensions.len());
+            && (1..=MAX_DIMENSIONS).contains(&self.dimensions.len())
+            && (1..=MAX_LEARNERS).contains(&self.learners.len());
         if !counted {
             return Err(ManifestError::Count);
         }
@@ -119,12 +155,14 @@ impl Manifest {
                 return Err(ManifestError::Twice(name.clone()));
             }
         }
-        for Feature { name, dimension, .. } in &self.features {
-            if !self.dimensions.contains(dimension) {
-                let (feature, dimension) = (name.clone(), dimension.clone());
-                return Err(ManifestError::Dimension { feature, dimension });
+        let of_features = self.features.iter().map(|f| (&f.name, Some(&f.dimension)));
+        let of_learners = self.learners.iter().map(|learner| (&learner.name, learner.dimension.as_ref()));
+        for (of, dimension) in of_features.chain(of_learners) {
+            if let Some(dimension) = dimension.filter(|d| !self.dimensions.contains(d)) {
+                return Err(ManifestError::Dimension { of: of.clone(), dimension: dimension.clone() });
             }
         }
+        self.check_features()?;
         if let Some(empty) = self.dimensions.iter().find(|d| self.features.iter().all(|f| f.dimension != **d))
         {
             return Err(ManifestError::NoFeature(empty.clone()));
@@ -139,6 +177,28 @@ impl Manifest {
         }
         self.scale.check()
     }
+
+    fn check_features(&self) -> Result<(), ManifestError> {
+        let told = |of: &str, reason: &str| match self.reasons.contains_key(reason) {
+            true => Ok(()),
+            false => Err(ManifestError::Reason { of: of.to_owned(), reason: reason.to_owned() }),
+        };
+        told("reason_missing", &self.reason_missing)?;
+        for feature in &self.features {
+            told(&feature.name, &feature.reason)?;
+            if let [Some(low), Some(high)] = feature.range
+                && high < low
+            {
+                return Err(ManifestError::Range(feature.name.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Place of a dimension; every name in a checked manifest has one.
+    pub(crate) fn dimension(&self, name: &str) -> usize {
+        self.dimensions.iter().position(|dimension| dimension == name).unwrap_or_default()
+    }
 }
 
 impl Scale {
@@ -150,6 +210,11 @@ impl Scale {
             && (self.lowest..=10_000).contains(&self.points_at_odds)
             && (self.points_at_odds..=10_000).contains(&self.highest);
         if sound { Ok(()) } else { Err(ManifestError::Scale) }
+    }
+
+    /// Points that one unit of log odds to default costs.
+    pub fn points_per_log_odds(&self) -> f64 {
+        f64::from(self.points_to_double_odds) / std::f64::consts::LN_2
     }
 
     /// Points for a chance to default between 0 and 1; the ends give the lowest and the highest points.
@@ -184,8 +249,10 @@ mod tests {
         let extract = serde_json::json!({ "kind": "value", "source": "s", "field": "f" });
         serde_json::json!({
             "version": "1", "target": "default", "model": "m.onnx", "dimensions": ["a"], "metrics": {},
+            "learners": [{ "name": "l", "dimension": "a" }, { "name": "all", "dimension": null }],
+            "reasons": { "X": { "zh": "\u{96F6}", "en": "X is bad" } }, "reason_missing": "X",
             "features": [{ "name": "x", "dimension": "a", "unit": "count", "direction": 0, "missing": "unknown",
-                           "extract": extract }],
+                           "range": [0, 1.5], "reason": "X", "extract": extract }],
             "scale": { "points_at_odds": 600, "odds": 30, "points_to_double_odds": 20, "lowest": 300,
                        "highest": 900 },
             "sha256": { "m.onnx": "00" },
@@ -216,6 +283,11 @@ mod tests {
         assert!(matches!(refused("/dimensions", serde_json::json!(["a", "a"])), ManifestError::Twice(_)));
         assert!(matches!(refused("/dimensions", serde_json::json!(["b"])), ManifestError::Dimension { .. }));
         assert!(matches!(refused("/features", serde_json::json!([])), ManifestError::Count));
+        assert!(matches!(refused("/learners", serde_json::json!([])), ManifestError::Count));
+        assert!(matches!(refused("/learners/0/dimension", "b".into()), ManifestError::Dimension { .. }));
+        assert!(matches!(refused("/features/0/reason", "Y".into()), ManifestError::Reason { .. }));
+        assert!(matches!(refused("/reason_missing", "Y".into()), ManifestError::Reason { .. }));
+        assert!(matches!(refused("/features/0/range", serde_json::json!([2, 1])), ManifestError::Range(_)));
         assert!(matches!(refused("/model", "other.onnx".into()), ManifestError::NoHash(_)));
         assert!(matches!(refused("/scale/odds", 0.into()), ManifestError::Scale));
         assert!(matches!(refused("/scale/highest", 10.into()), ManifestError::Scale));

@@ -12,6 +12,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use forest::{Ensemble, Sources, extract};
 use serde_json::{Map, Value};
+use tract_onnx::prelude::*;
 
 /// Largest difference allowed to either runtime, in log odds and in probability.
 const TOLERANCE: f64 = 1e-5;
@@ -32,6 +33,20 @@ fn models() -> Vec<PathBuf> {
 struct Row {
     features: Vec<f32>,
     answers: BTreeMap<String, Option<f64>>,
+}
+
+/// What each learner says of the rows, straight from the graph.
+fn margins(model: &Path, rows: &[Row]) -> Vec<Vec<f32>> {
+    let mut onnx = tract_onnx::onnx();
+    forest::operator::register(&mut onnx);
+    let shape = [rows.len(), rows[0].features.len()];
+    let graph = onnx.model_for_path(model.join("ensemble.onnx")).unwrap();
+    let graph = graph.with_input_fact(0, f32::fact(shape).into()).unwrap().into_optimized().unwrap();
+    let features: Vec<f32> = rows.iter().flat_map(|row| row.features.iter().copied()).collect();
+    let input = Tensor::from_shape(&shape, &features).unwrap();
+    let outputs = graph.into_runnable().unwrap().run(tvec!(input.into_tvalue())).unwrap();
+    let values = outputs[2].try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec();
+    values.chunks(values.len() / rows.len()).map(<[f32]>::to_vec).collect()
 }
 
 fn golden(model: &Path, ensemble: &Ensemble) -> Vec<Row> {
@@ -58,16 +73,14 @@ fn scores_agree_with_onnxruntime_and_lightgbm() {
         let holed = rows.iter().filter(|row| row.features.iter().any(|x| x.is_nan())).count();
         assert!(rows.len() >= 2000 && holed >= 500, "{} rows, {holed} with missing values", rows.len());
         let mut largest = BTreeMap::<String, f64>::new();
-        for row in &rows {
+        let learners: Vec<&str> = ensemble.manifest().learners.iter().map(|l| l.name.as_str()).collect();
+        for (row, margins) in rows.iter().zip(margins(&model, &rows)) {
             let scored = ensemble.score(&row.features).unwrap();
-            let margins = scored.margins.iter().map(|m| m.map(f64::from));
-            let found = ensemble.manifest().dimensions.iter().cloned().zip(margins);
-            for (name, found) in found.chain([("pd".to_owned(), Some(scored.pd))]) {
+            let margins = learners.iter().copied().zip(margins.into_iter().map(f64::from));
+            for (name, found) in margins.chain([("pd", scored.pd)]) {
                 for runtime in ["onnxruntime", "lightgbm"] {
                     let column = format!("{runtime}.{name}");
-                    let expected = row.answers[&column];
-                    assert_eq!(found.is_some(), expected.is_some(), "{column}: {:?}", row.features);
-                    let difference = found.zip(expected).map_or(0.0, |(a, b)| (a - b).abs());
+                    let difference = row.answers[&column].map_or(0.0, |expected| (found - expected).abs());
                     let entry = largest.entry(column).or_default();
                     *entry = entry.max(difference);
                 }
@@ -79,32 +92,77 @@ fn scores_agree_with_onnxruntime_and_lightgbm() {
 }
 
 #[test]
+fn contributions_are_those_of_lightgbm_and_add_up_to_the_log_odds() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let rows = golden(&model, &ensemble);
+        let mut file = csv::Reader::from_path(model.join("contributions.csv")).unwrap();
+        let expected: Vec<Vec<f64>> = file.deserialize().map(|row| row.unwrap()).collect();
+        assert!(expected.len() >= 200);
+        let every = rows.len() / expected.len();
+        let (mut largest, mut gap) = (0.0_f64, 0.0_f64);
+        for (row, expected) in rows.iter().step_by(every).zip(&expected) {
+            let (scored, explanation) = ensemble.explain(&row.features).unwrap();
+            for (found, expected) in explanation.contributions.iter().zip(expected) {
+                largest = largest.max((found - expected).abs());
+            }
+            let parts = explanation.contributions.iter().chain(&explanation.missing);
+            let log_odds = explanation.base + parts.sum::<f64>();
+            gap = gap.max((1.0 / (1.0 + (-log_odds).exp()) - scored.pd).abs());
+            let odds = (scored.pd / (1.0 - scored.pd)).ln();
+            // Where the chance is not so near to zero or one that its odds are lost in rounding.
+            if odds.abs() < 5.0 {
+                gap = gap.max((log_odds - odds).abs());
+            }
+        }
+        println!("{}: contributions differ by at most {largest:.1e}, sums by {gap:.1e}", model.display());
+        assert!(largest <= TOLERANCE && gap <= TOLERANCE, "{largest} {gap}");
+    }
+}
+
+#[test]
 fn a_missing_dimension_is_not_scored_as_zeros() {
     for model in models() {
         let ensemble = Ensemble::load(&model).unwrap();
         let manifest = ensemble.manifest();
         let complete = golden(&model, &ensemble).into_iter().map(|row| row.features);
-        let known = |row: &Vec<f32>| ensemble.score(row).unwrap().margins.iter().all(Option::is_some);
-        let row = complete.into_iter().find(known).unwrap();
+        let row = complete.into_iter().find(|row| !row.iter().any(|x| x.is_nan())).unwrap();
         for (at, dimension) in manifest.dimensions.iter().enumerate() {
             let with = |value: f32| {
                 let mut row = row.clone();
                 for (place, feature) in row.iter_mut().zip(&manifest.features) {
                     *place = if feature.dimension == *dimension { value } else { *place };
                 }
-                ensemble.score(&row).unwrap()
+                ensemble.explain(&row).unwrap()
             };
-            let (missing, zeros) = (with(f32::NAN), with(0.0));
-            assert_eq!(missing.margins[at], None, "{dimension}");
-            assert!(zeros.margins[at].is_some(), "{dimension}");
+            let ((missing, of_missing), (zeros, of_zeros)) = (with(f32::NAN), with(0.0));
+            assert_eq!(missing.dimensions[at], None, "{dimension}");
+            assert!(zeros.dimensions[at].is_some(), "{dimension}");
             assert_ne!(missing.pd, zeros.pd, "{dimension}");
-            let others = |scored: &forest::Scored| {
-                let mut margins = scored.margins.clone();
-                margins.remove(at);
-                margins
-            };
-            assert_eq!(others(&missing), others(&zeros), "{dimension}");
+            assert_ne!(of_missing.missing[at], 0.0, "{dimension}");
+            assert_eq!(of_zeros.missing[at], 0.0, "{dimension}");
         }
+    }
+}
+
+#[test]
+fn a_dimension_that_is_missing_hands_its_weight_to_the_others() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let manifest = ensemble.manifest();
+        let rows = golden(&model, &ensemble).into_iter().map(|row| row.features);
+        let row = rows.into_iter().find(|row| !row.iter().any(|x| x.is_nan())).unwrap();
+        let whole = ensemble.score(&row).unwrap();
+        let grown = manifest.dimensions.iter().any(|dimension| {
+            let mut holed = row.clone();
+            for (place, feature) in holed.iter_mut().zip(&manifest.features) {
+                *place = if feature.dimension == *dimension { f32::NAN } else { *place };
+            }
+            let holed = ensemble.score(&holed).unwrap();
+            let pairs = whole.dimensions.iter().zip(&holed.dimensions);
+            pairs.filter_map(|(one, other)| Some((*one)?.abs() < (*other)?.abs())).any(|grown| grown)
+        });
+        assert!(grown, "{}", model.display());
     }
 }
 
@@ -117,8 +175,8 @@ fn one_value_is_enough_to_know_a_dimension() {
             let mut row = vec![f32::NAN; manifest.features.len()];
             row[at] = 0.0;
             let scored = ensemble.score(&row).unwrap();
-            for (dimension, margin) in manifest.dimensions.iter().zip(scored.margins) {
-                assert_eq!(margin.is_some(), *dimension == feature.dimension, "{} {dimension}", feature.name);
+            for (dimension, part) in manifest.dimensions.iter().zip(scored.dimensions) {
+                assert_eq!(part.is_some(), *dimension == feature.dimension, "{} {dimension}", feature.name);
             }
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.1");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.2");
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(FOLDER).join(name)).unwrap()
@@ -89,7 +89,7 @@ fn fault_27_features_in_another_order_are_refused() {
     let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
     assert!(graph_error(error).contains("another order"));
     let mut swapped = manifest();
-    swapped.dimensions.swap(0, 1);
+    swapped.learners.swap(0, 1);
     let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
     assert!(graph_error(error).contains("another order"));
     assert!(graph_error(refused(|proto| proto.metadata_props.clear())).contains("another order"));
@@ -156,13 +156,13 @@ fn a_fuser_that_is_not_made_of_numbers_is_refused() {
         let as_list = graph_error(refused(|p| {
             let weights = &mut p.graph.as_mut().unwrap().initializer[0];
             weights.raw_data.clear();
-            weights.float_data = vec![broken; 10];
+            weights.float_data = vec![broken; 100];
         }));
         assert!(as_list.contains("finite"));
         let as_bytes = graph_error(refused(|p| {
             let weights = &mut p.graph.as_mut().unwrap().initializer[0];
             weights.float_data.clear();
-            weights.raw_data = broken.to_le_bytes().repeat(10);
+            weights.raw_data = broken.to_le_bytes().repeat(100);
         }));
         assert!(as_bytes.contains("finite"));
         let factor = AttributeProto { name: "alpha".to_owned(), r#type: 1, f: broken, ..Default::default() };
@@ -183,7 +183,7 @@ fn fuser_weights_of_the_wrong_shape_are_refused() {
 
 #[test]
 fn a_model_prints_its_version_and_not_its_trees() {
-    assert_eq!(format!("{:?}", ensemble()), "Ensemble { version: \"2026.11.1\", .. }");
+    assert_eq!(format!("{:?}", ensemble()), "Ensemble { version: \"2026.11.2\", .. }");
 }
 
 #[test]
@@ -210,6 +210,26 @@ fn fault_27_an_infinite_value_is_refused_by_name() {
 fn fault_27_a_firm_of_which_nothing_is_known_still_gets_a_score() {
     let ensemble = ensemble();
     let scored = ensemble.score(&vec![f32::NAN; ensemble.manifest().features.len()]).unwrap();
-    assert!(scored.margins.iter().all(Option::is_none));
+    assert!(scored.dimensions.iter().all(Option::is_none));
     assert!(scored.pd > 0.0 && scored.pd < 1.0);
+}
+
+#[test]
+fn a_graph_whose_margins_cannot_be_explained_is_refused() {
+    let elsewhere = graph_error(refused(|p| {
+        let nodes = &mut p.graph.as_mut().unwrap().node;
+        nodes[0].output[0] = "said".to_owned();
+        nodes
+            .iter_mut()
+            .flat_map(|n| &mut n.input)
+            .filter(|i| *i == "margins")
+            .for_each(|i| *i = "said".to_owned());
+        let gemm = nodes.iter_mut().find(|n| n.output[0] == "offsets").unwrap().clone();
+        nodes.push(NodeProto { output: vec!["margins".to_owned()], name: "second".to_owned(), ..gemm });
+    }));
+    assert!(elsewhere.contains("do not come from trees"), "{elsewhere}");
+    let rate = tree_error(refused(|p| attribute(p, "nodes_hitrates").floats[1] = 0.0));
+    assert!(matches!(rate, TreeError::HitRate { .. }), "{rate}");
+    let transform = tree_error(refused(|p| attribute(p, "post_transform").s = b"LOGISTIC".to_vec()));
+    assert!(matches!(transform, TreeError::Unsupported { name: "post_transform", .. }), "{transform}");
 }
