@@ -3,10 +3,11 @@
 use crate::{Borrower, Intake, Refusal, apply::unknown_firm};
 use contract::http::{
     AcceptRequest, ApplicationAnswer, DimensionBody, Explanation, FirmSummary, LoanBody, OfferBody,
-    ProductBody, ReasonBody, TimelineStep,
+    ProductBody, ReasonBody, ScoreReasonBody, TimelineStep,
 };
 use domain::{
     BasisPoints, Fen, FirmCode, FirmRecord, Reason,
+    checks::ScoreReason,
     journey::{AcceptedBy, Event, Journey, Status},
     loan::Loan,
 };
@@ -117,6 +118,10 @@ impl Intake {
                 expires_at: offer.expires_at.to_string(),
             }),
             reasons: reasons(&journey.reasons),
+            score_reasons: match journey.reasons.contains(&Reason::ScoreLow) {
+                true => score_reasons(journey),
+                false => Vec::new(),
+            },
             bank_reference: journey.bank_reference.clone(),
             loan: None,
             updated_at: journey.updated_at.to_string(),
@@ -137,6 +142,17 @@ fn reasons(reasons: &[Reason]) -> Vec<ReasonBody> {
     reasons.iter().map(|r| ReasonBody { code: r.code(), zh: r.zh(), en: r.en() }).collect()
 }
 
+fn score_reasons(journey: &Journey) -> Vec<ScoreReasonBody> {
+    let score = journey.facts.score.iter();
+    let body = |r: &ScoreReason| ScoreReasonBody {
+        code: r.code.clone(),
+        zh: r.zh.clone(),
+        en: r.en.clone(),
+        points: r.points,
+    };
+    score.flat_map(|score| &score.reasons).map(body).collect()
+}
+
 fn explanation(loaded: &Loaded) -> Explanation {
     let journey = &loaded.journey;
     let score = journey.facts.score.as_ref();
@@ -145,12 +161,13 @@ fn explanation(loaded: &Loaded) -> Explanation {
         application_id: journey.application.id.to_string(),
         status: journey.status,
         reasons: reasons(&journey.reasons),
+        score_reasons: score_reasons(journey),
         strategy: journey.strategy.clone(),
         model: score.map(|s| s.model.clone()),
         score_points: score.map(|s| s.points),
         dimensions: dimensions
             .iter()
-            .map(|d| DimensionBody { dimension: d.dimension.clone(), margin: d.margin })
+            .map(|d| DimensionBody { dimension: d.dimension.clone(), margin: d.margin, points: d.points })
             .collect(),
         timeline: loaded
             .entries

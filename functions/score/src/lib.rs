@@ -18,16 +18,19 @@ use contract::queue::CommandMessage;
 use domain::{
     ApplicationId, FirmRecord,
     calendar::day_in_china,
-    checks::{DimensionScore, Score},
+    checks::{DimensionScore, Score, ScoreReason},
     journey::Event,
 };
-use forest::Ensemble;
+use forest::{Ensemble, Manifest};
 use jiff::civil::Date;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::firms::FirmArchive;
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys};
+
+/// Most reasons that go into the journal with a score.
+const REASONS_TOLD: usize = 4;
 
 /// The function with everything that it reaches.
 #[derive(Clone)]
@@ -86,19 +89,32 @@ impl Scorer {
     }
 }
 
+/// A reason in the words of the manifest, which has them for every code that it uses.
+fn worded(manifest: &Manifest, reason: forest::Reason) -> Option<ScoreReason> {
+    let text = manifest.reasons.get(&reason.code)?.clone();
+    Some(ScoreReason { code: reason.code, zh: text.zh, en: text.en, points: reason.points.round() as i32 })
+}
+
 /// The score of a firm as its record stands, on the day of the application.
 pub fn assess(ensemble: &Ensemble, firm: &FirmRecord, today: Date) -> Result<Score, forest::ScoreError> {
     let manifest = ensemble.manifest();
     let features = forest::extract(manifest, &firm.sources, today);
-    let scored = ensemble.score(&features)?;
-    let dimensions = manifest.dimensions.iter().zip(&scored.margins);
+    let (scored, explanation) = ensemble.explain(&features)?;
+    let points = explanation.points_by_dimension(manifest);
+    let dimensions = manifest.dimensions.iter().zip(&scored.dimensions).zip(points);
+    let told = explanation.reasons(manifest, &features, REASONS_TOLD);
     Ok(Score {
         model: manifest.version.clone(),
         default_probability: scored.pd,
         points: scored.points,
         dimensions: dimensions
-            .map(|(name, margin)| DimensionScore { dimension: name.clone(), margin: margin.map(f64::from) })
+            .map(|((name, margin), points)| DimensionScore {
+                dimension: name.clone(),
+                margin: *margin,
+                points: points.round() as i32,
+            })
             .collect(),
+        reasons: told.into_iter().filter_map(|reason| worded(manifest, reason)).collect(),
         firm_age_days: revenue::age_days(firm, today),
         supported_amount_fen: revenue::supported_amount(firm),
     })

@@ -99,6 +99,9 @@ pub struct ApplicationAnswer {
     pub offer: Option<OfferBody>,
     /// Why the journey ended as it did, or why the offer differs from the request.
     pub reasons: Vec<ReasonBody>,
+    /// Why the score was not higher, where it was too low; what costs most comes first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub score_reasons: Vec<ScoreReasonBody>,
     /// The bank's own reference, once the loan is paid out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bank_reference: Option<String>,
@@ -154,6 +157,17 @@ pub struct ReasonBody {
     pub en: &'static str,
 }
 
+/// A reason why a score is not higher, in the words of the model that scored.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ScoreReasonBody {
+    #[schema(example = "TAX_UNPAID")]
+    pub code: String,
+    pub zh: String,
+    pub en: String,
+    /// Score points that it costs.
+    pub points: i32,
+}
+
 /// `POST /v1/applications/{id}/accept`: the terms that the borrower saw and accepts.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -179,7 +193,10 @@ pub struct Explanation {
     pub model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub score_points: Option<i32>,
-    /// Each dimension of the score: its share in the log odds of default; absent where data was missing.
+    /// Why the score is not higher; what costs most comes first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub score_reasons: Vec<ScoreReasonBody>,
+    /// Each dimension of the score.
     pub dimensions: Vec<DimensionBody>,
     /// The journey step by step.
     pub timeline: Vec<TimelineStep>,
@@ -189,8 +206,11 @@ pub struct Explanation {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DimensionBody {
     pub dimension: String,
+    /// What it adds to the log odds of default; absent where data was missing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub margin: Option<f64>,
+    /// Points that it adds beside what is expected of a firm; below zero they cost.
+    pub points: i32,
 }
 
 /// One step of the journey.

@@ -32,17 +32,34 @@ pub struct Score {
     pub points: i32,
     /// By dimension, in the order of the manifest; `None` where the archive had nothing.
     pub dimensions: Vec<DimensionScore>,
+    /// What costs the firm most points, dearest first; empty where nothing speaks against it.
+    #[serde(default)]
+    pub reasons: Vec<ScoreReason>,
     /// Age of the firm in days on the day of the application, when the archive tells.
     pub firm_age_days: Option<i64>,
     /// Largest amount that the firm's record supports, in fen: a share of its yearly revenue by tax or statements.
     pub supported_amount_fen: Option<u64>,
 }
 
-/// One dimension's margin (log odds of default); `None` when the dimension is missing.
+/// What one dimension of the firm's portrait says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DimensionScore {
     pub dimension: String,
+    /// What its learners add to the log odds of default; `None` when nothing is known.
     pub margin: Option<f64>,
+    /// Points that its features, or their being missing, add beside what is expected of a firm; below zero they cost.
+    #[serde(default)]
+    pub points: i32,
+}
+
+/// Why a score is not higher, as the model's manifest words it. Kept whole, so that a decision can be read years later.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ScoreReason {
+    pub code: String,
+    pub zh: String,
+    pub en: String,
+    /// Points that it costs; above zero.
+    pub points: i32,
 }
 
 /// What the relation graph said around an application.

@@ -61,6 +61,7 @@ fn scored() -> Event {
         default_probability: 0.01,
         points: 650,
         dimensions: vec![],
+        reasons: vec![],
         firm_age_days: Some(900),
         supported_amount_fen: None,
     };

@@ -11,12 +11,13 @@ use futures::future::{join, join_all};
 /// An entry with numbers that a decimal detour would change.
 fn entry(number: u32, by: &str) -> Entry {
     let margins = [Some(0.1 + 0.2), Some(f64::MIN_POSITIVE), Some(-1.0 / 3.0), None];
-    let dimensions = margins.map(|margin| DimensionScore { dimension: "tax".to_owned(), margin });
+    let dimensions = margins.map(|margin| DimensionScore { dimension: "tax".to_owned(), margin, points: -7 });
     let score = Score {
         model: "2026-11-02".to_owned(),
         default_probability: 0.012_345_678_901_234_567,
         points: -7,
         dimensions: dimensions.to_vec(),
+        reasons: Vec::new(),
         firm_age_days: Some(-1),
         supported_amount_fen: Some(u64::MAX),
     };
