@@ -174,6 +174,13 @@ pub fn sound_owners() -> impl Iterator<Item = &'static Owner> {
     })
 }
 
+/// Firms on which nearly everything is known and of which nothing else than the score speaks against a loan, weakest first.
+pub fn weak_owners() -> impl Iterator<Item = &'static Owner> {
+    owners().iter().rev().filter(|o| {
+        !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() >= 6
+    })
+}
+
 fn today() -> Date {
     domain::calendar::day_in_china(beginning())
 }

@@ -5,7 +5,7 @@
 use jiff::SignedDuration;
 use local::borrower::{Applicant, Wish};
 use serde_json::Value;
-use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners};
+use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners, weak_owners};
 
 /// Applies with a sound firm and lets everything happen.
 async fn apply_and_settle(app: &TestApp, place: usize, change: impl Fn(Applicant) -> Applicant) -> Value {
@@ -49,6 +49,26 @@ async fn a_phone_that_is_always_unknown_declines_with_its_own_reason() {
     let answer = apply_and_settle(&app, 2, |a| phone_ending(a, "0001")).await;
     assert_eq!(end(&answer), ("declined", "PHONE_UNVERIFIED"));
     assert_eq!(app.paid_by_banks(), vec![]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_firm_whose_score_is_too_low_is_told_what_costs_it_most_in_both_languages() {
+    let app = TestApp::start().await;
+    let owner = app.firm(weak_owners().next().unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick(), "key-1").await.unwrap();
+    app.settle().await;
+    let answer = borrower.read(&id).await.unwrap();
+    assert_eq!(end(&answer), ("declined", "SCORE_LOW"));
+    let told = answer["score_reasons"].as_array().unwrap();
+    assert!((1..=4).contains(&told.len()), "{answer}");
+    let costs: Vec<i64> = told.iter().map(|reason| reason["points"].as_i64().unwrap()).collect();
+    assert!(costs.is_sorted_by(|one, next| one >= next) && costs.iter().all(|cost| *cost > 0), "{costs:?}");
+    for reason in told {
+        assert!(reason["zh"].as_str().unwrap().chars().any(|c| c > '\u{4e00}'), "{reason}");
+        assert!(reason["en"].as_str().unwrap().is_ascii() && reason["code"] != "", "{reason}");
+    }
     app.stop().await;
 }
 

@@ -57,7 +57,8 @@ struct OnPath {
 impl OnPath {
     fn holds(&self, x: f32) -> bool {
         // A `low` of NaN stands for no bound.
-        if x.is_nan() { self.missing } else { !(x <= self.low) && x <= self.high }
+        let too_low = x <= self.low;
+        if x.is_nan() { self.missing } else { !too_low && x <= self.high }
     }
 }
 
