@@ -14,6 +14,8 @@
 //! exact. (Lundberg et al. 2020 for the values, Bifet et al. 2022, Linear TreeShap, for the polynomial.) A leaf costs its
 //! features times those points, without recursion, and in numbers that are all between 0 and 1.
 
+use std::sync::LazyLock;
+
 use crate::trees::{Attributes, Shape, Test, TreeError};
 
 /// Most different features on one path.
@@ -152,13 +154,13 @@ impl Explainer {
         if found != expected {
             return Err(TreeError::Length { name: "weights", found, expected });
         }
-        let [one, two, four, eight, sixteen, thirty_two] = &self.classes;
-        one.explain::<1>(row, weights, contributions);
-        two.explain::<2>(row, weights, contributions);
-        four.explain::<4>(row, weights, contributions);
-        eight.explain::<8>(row, weights, contributions);
-        sixteen.explain::<16>(row, weights, contributions);
-        thirty_two.explain::<32>(row, weights, contributions);
+        let ([one, two, four, eight, sixteen, thirty_two], rules) = (&self.classes, &*RULES);
+        rules.one.explain(one, row, weights, contributions);
+        rules.two.explain(two, row, weights, contributions);
+        rules.four.explain(four, row, weights, contributions);
+        rules.eight.explain(eight, row, weights, contributions);
+        rules.sixteen.explain(sixteen, row, weights, contributions);
+        rules.thirty_two.explain(thirty_two, row, weights, contributions);
         Ok(())
     }
 }
@@ -190,24 +192,6 @@ fn extend(path: &mut Vec<OnPath>, test: &Test, true_side: bool, share: f64) {
     }
 }
 
-impl Paths {
-    fn explain<const POINTS: usize>(&self, row: &[f32], weights: &[f64], contributions: &mut [f64]) {
-        if self.leaves.is_empty() {
-            return;
-        }
-        let rule = Quadrature::<POINTS>::new();
-        let mut rest = self.features.as_slice();
-        for leaf in &self.leaves {
-            let (path, behind) = rest.split_at(usize::from(leaf.features));
-            rest = behind;
-            let weight = weights[usize::from(leaf.target)] * f64::from(leaf.weight);
-            if weight != 0.0 {
-                rule.add_leaf(path, weight, row, contributions);
-            }
-        }
-    }
-}
-
 /// Gauss-Legendre on 0 to 1: `POINTS` points integrate every polynomial of degree `2 * POINTS - 1` exactly.
 struct Quadrature<const POINTS: usize> {
     points: [f64; POINTS],
@@ -215,6 +199,25 @@ struct Quadrature<const POINTS: usize> {
     /// `1 / (1 - point)`
     unknown: [f64; POINTS],
 }
+
+/// The rules for every class of paths, worked out once.
+struct Rules {
+    one: Quadrature<1>,
+    two: Quadrature<2>,
+    four: Quadrature<4>,
+    eight: Quadrature<8>,
+    sixteen: Quadrature<16>,
+    thirty_two: Quadrature<32>,
+}
+
+static RULES: LazyLock<Rules> = LazyLock::new(|| Rules {
+    one: Quadrature::new(),
+    two: Quadrature::new(),
+    four: Quadrature::new(),
+    eight: Quadrature::new(),
+    sixteen: Quadrature::new(),
+    thirty_two: Quadrature::new(),
+});
 
 impl<const POINTS: usize> Quadrature<POINTS> {
     /// Newton's method on the Legendre polynomial.
@@ -237,6 +240,18 @@ impl<const POINTS: usize> Quadrature<POINTS> {
             weights[at] = 1.0 / ((1.0 - x * x) * slope * slope);
         }
         Self { points, weights, unknown: points.map(|point| 1.0 / (1.0 - point)) }
+    }
+
+    fn explain(&self, paths: &Paths, row: &[f32], weights: &[f64], contributions: &mut [f64]) {
+        let mut rest = paths.features.as_slice();
+        for leaf in &paths.leaves {
+            let (path, behind) = rest.split_at(usize::from(leaf.features));
+            rest = behind;
+            let weight = weights[usize::from(leaf.target)] * f64::from(leaf.weight);
+            if weight != 0.0 {
+                self.add_leaf(path, weight, row, contributions);
+            }
+        }
     }
 
     #[inline(always)]

@@ -123,7 +123,7 @@ fn check_lengths(a: &Attributes) -> Result<(), TreeError> {
 /// Where each node stands, by tree id and node id.
 ///
 /// Exporters write a tree's nodes in one run with counted ids, and then a subtraction finds a node; anything else goes
-/// through a table, which takes twenty times as long to build.
+/// through a table.
 enum Index {
     Runs(HashMap<i64, Run>),
     Table(HashMap<(i64, i64), usize>),
