@@ -11,6 +11,7 @@
 mod revenue;
 mod wire;
 
+pub use revenue::{age_days, supported_amount};
 pub use wire::{ensemble, wire, wire_in};
 
 use async_trait::async_trait;

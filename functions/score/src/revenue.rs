@@ -7,7 +7,7 @@ use jiff::civil::Date;
 const SHARE_OF_REVENUE_PERCENT: u64 = 30;
 
 /// Days since the firm was established, when the archive tells.
-pub(crate) fn age_days(firm: &FirmRecord, today: Date) -> Option<i64> {
+pub fn age_days(firm: &FirmRecord, today: Date) -> Option<i64> {
     let established: Date =
         firm.sources.get("basic_information")?.get("established_on")?.as_str()?.parse().ok()?;
     let age = today.since(established).ok()?;
@@ -17,7 +17,7 @@ pub(crate) fn age_days(firm: &FirmRecord, today: Date) -> Option<i64> {
 /// The largest amount in fen that the firm's yearly revenue supports: a share of declared sales or of the revenue in
 /// the statements, whichever is lower where both are known, because a firm that tells the tax office less than the
 /// bank is believed where it costs it money. `None` where neither is known.
-pub(crate) fn supported_amount(firm: &FirmRecord) -> Option<u64> {
+pub fn supported_amount(firm: &FirmRecord) -> Option<u64> {
     let amount = |source: &str, field: &str| {
         firm.sources
             .get(source)

@@ -40,14 +40,15 @@ pub fn owners(folder: &Path, loaded: &Loaded, today: Date) -> Result<Vec<Owner>,
         .iter()
         .filter_map(|firm| {
             let (name, resident_id) = people.get(firm.firm_code.as_str())?.clone();
-            let assessed = score::assess(&ensemble, firm, today).ok()?;
+            // Only the points are wanted: an explanation costs twenty times as much as a score.
+            let features = forest::extract(ensemble.manifest(), &firm.sources, today);
             Some(Owner {
                 firm: firm.clone(),
                 name,
                 resident_id,
-                points: assessed.points,
-                age_days: assessed.firm_age_days?,
-                supported_fen: assessed.supported_amount_fen?,
+                points: ensemble.score(&features).ok()?.points,
+                age_days: score::age_days(firm, today)?,
+                supported_fen: score::supported_amount(firm)?,
             })
         })
         .collect();
