@@ -8,33 +8,9 @@ from datetime import date
 
 import numpy as np
 
-from spec import Learner, Spec
+from spec import Learner, Spec, age_days, category, ratio, value
 
 GRADES = {"A": 0, "B": 1, "M": 2, "C": 3, "D": 4}
-
-
-def value(name, dimension, source, field, unit, direction, missing):
-    return spec(name, dimension, unit, direction, missing, {"kind": "value", "source": source, "field": field})
-
-
-def ratio(name, dimension, over, under, direction, missing):
-    part = lambda p: {"source": p[0], "field": p[1]}
-    extract = {"kind": "ratio", "numerator": part(over), "denominator": part(under)}
-    return spec(name, dimension, "ratio", direction, missing, extract)
-
-
-def age_days(name, dimension, source, field, direction, missing):
-    return spec(name, dimension, "days", direction, missing, {"kind": "age_days", "source": source, "field": field})
-
-
-def category(name, dimension, source, field, codes, direction, missing):
-    extract = {"kind": "category", "source": source, "field": field, "codes": codes}
-    return spec(name, dimension, "rank", direction, missing, extract)
-
-
-def spec(name, dimension, unit, direction, missing, extract):
-    return {"name": name, "dimension": dimension, "unit": unit, "direction": direction, "missing": missing,
-            "extract": extract}
 
 
 REG, FIN, REF = "business_registration", "financial_statements", "development_and_reform"

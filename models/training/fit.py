@@ -84,14 +84,16 @@ def margins(spec: Spec, boosters: list, features: np.ndarray) -> np.ndarray:
     return np.stack(parts, axis=1)
 
 
-def train_learner(spec: Spec, learner: Learner, features: np.ndarray, labels: np.ndarray, seed: int) -> lgb.Booster:
+def train_learner(spec: Spec, learner: Learner, features: np.ndarray, labels: np.ndarray, weights: np.ndarray,
+                  seed: int) -> lgb.Booster:
     """Rows of which it knows nothing teach a learner nothing. The one that reads everything also sees every row with
     some of the others' features taken away, or it would be lost where a dimension is missing."""
     columns = spec.columns(learner)
     overall = learner.dimension is None
     if overall:
         gone = absent(spec, len(labels), seed)
-        features, labels = np.concatenate([features, spec.without(features, gone)]), np.concatenate([labels, labels])
+        features = np.concatenate([features, spec.without(features, gone)])
+        labels, weights = np.tile(labels, 2), np.tile(weights, 2)
     part = features[:, columns]
     known = ~np.isnan(part).all(axis=1)
     params = {
@@ -102,7 +104,7 @@ def train_learner(spec: Spec, learner: Learner, features: np.ndarray, labels: np
         "min_data_in_leaf": spec.least_rows * (2 if overall else 1),
         "learning_rate": spec.learning_rate,
     }
-    data = lgb.Dataset(part[known], labels[known], free_raw_data=False)
+    data = lgb.Dataset(part[known], labels[known], weight=weights[known], free_raw_data=False)
     return lgb.train(params, data, spec.overall_trees if overall else spec.trees)
 
 
@@ -118,26 +120,28 @@ def absent(spec: Spec, rows: int, seed: int) -> np.ndarray:
     return gone & np.array([k.dimension is not None for k in spec.learners])
 
 
-def train(spec: Spec, features: np.ndarray, labels: np.ndarray, seed: int) -> Ensemble:
+def train(spec: Spec, features: np.ndarray, labels: np.ndarray, seed: int, weights: np.ndarray = None) -> Ensemble:
+    """`weights`: what each row counts; 1 when not given."""
+    weights = np.ones(len(labels)) if weights is None else weights
     folds = np.random.default_rng(seed).integers(0, FOLDS, len(labels))
     copies = [features] + [spec.without(features, absent(spec, len(labels), seed + 1 + at)) for at in range(COPIES)]
     out_of_fold = [np.zeros((len(labels), len(spec.learners))) for _ in copies]
     for fold in range(FOLDS):
         held = folds == fold
-        boosters = [train_learner(spec, k, features[~held], labels[~held], seed) for k in spec.learners]
+        boosters = [train_learner(spec, k, features[~held], labels[~held], weights[~held], seed)
+                    for k in spec.learners]
         for copy, said in zip(copies, out_of_fold):
             said[held] = margins(spec, boosters, copy[held])
-    boosters = [train_learner(spec, k, features, labels, seed) for k in spec.learners]
-    return Ensemble(spec, boosters, fit_fuser(spec, copies, out_of_fold, labels))
+    boosters = [train_learner(spec, k, features, labels, weights, seed) for k in spec.learners]
+    return Ensemble(spec, boosters, fit_fuser(spec, copies, out_of_fold, labels, weights))
 
 
-def fit_fuser(spec: Spec, copies: list, out_of_fold: list, labels: np.ndarray) -> Fuser:
+def fit_fuser(spec: Spec, copies: list, out_of_fold: list, labels: np.ndarray, weights: np.ndarray) -> Fuser:
     known = [spec.known(copy) for copy in copies]
-    weights = np.concatenate([np.full(len(labels), 1.0 if at == 0 else COPIES_WEIGHT / COPIES)
-                              for at in range(len(copies))])
+    of_copies = np.concatenate([weights * (1.0 if at == 0 else COPIES_WEIGHT / COPIES) for at in range(len(copies))])
     everything = np.concatenate(out_of_fold), np.concatenate(known)
-    fuser = solve(*everything, np.concatenate([labels] * len(copies)), weights)
-    slope, shift = platt(fuser.log_odds(out_of_fold[0], known[0]), labels)
+    fuser = solve(*everything, np.concatenate([labels] * len(copies)), of_copies)
+    slope, shift = platt(fuser.log_odds(out_of_fold[0], known[0]), labels, weights)
     calibrated = Fuser(shift + slope * fuser.bias, slope * fuser.weight, slope * fuser.offset, slope * fuser.handed_over)
     # Rounded, so that the numbers do not hang on the last bits of a sum.
     return Fuser(*(np.round(part, 5) for part in vars(calibrated).values()))
@@ -168,13 +172,14 @@ def solve(margins: np.ndarray, known: np.ndarray, labels: np.ndarray, row_weight
     return Fuser(float(x[-1]), x[:learners], x[learners:2 * learners], handed_over)
 
 
-def platt(log_odds: np.ndarray, labels: np.ndarray) -> tuple:
+def platt(log_odds: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> tuple:
     """Slope and shift that make log odds the log of the odds; Newton steps."""
     x = np.array([1.0, 0.0])
     design = np.stack([log_odds, np.ones(len(labels))], axis=1)
     for _ in range(30):
         chance = sigmoid(design @ x)
-        step = np.linalg.solve((design * (chance * (1 - chance))[:, None]).T @ design, design.T @ (chance - labels))
+        step = np.linalg.solve((design * (weights * chance * (1 - chance))[:, None]).T @ design,
+                               design.T @ (weights * (chance - labels)))
         x -= step
         if np.abs(step).max() < 1e-10:
             break

@@ -1,11 +1,12 @@
 """The SBA loans as firms that apply: what was known on the day of approval, and nothing that came later.
 
 Left out because it leaks the outcome: the term (a loan that is charged off keeps the month in which it was, so terms
-that do not divide by twelve default at 58.6 % and others at 2.5 %), what was disbursed, the balance, everything about
-charge-offs, and the approval year. Loans approved before 1989 are a biased selection and are left out as well.
+that do not divide by twelve default at 58.6 % and others at 2.5 %), what was disbursed and when, the balance, everything
+about charge-offs, and the approval year. Loans approved before 1989 are a biased selection; training starts in 1997.
 
-What a lender, an industry or a place has been through is counted as of the day before the approval: charge-offs by
-their date, approvals by theirs. Rates are relative to the whole country's at that day, so that they do not tell the year.
+A lender, an industry, a place or an answer in text becomes a number: the share of its loans in the training window that
+were charged off, newer loans counting more, drawn towards the share of all where it had few. Training rows see the
+share that the other folds give, or their own outcome would be in it.
 """
 
 from dataclasses import dataclass
@@ -14,68 +15,80 @@ import numpy as np
 import pandas as pd
 
 import datasets
-from spec import Learner, Spec
+import fit
+from spec import Learner, Spec, category, ratio, value
 
-DAY = np.timedelta64(1, "D")
-# Charge-offs and approvals that a rate must see before it counts for half of itself.
-PRIOR = 20.0
-FIRST_YEAR = 1989
+VERSION, SEED = "sba-2026.11.1", 20261102
+TRAINED_ON, TESTED_ON = (1997, 2004), (2005, 2006, 2007)
+# A loan counts for half of one that was approved this many days later, in the shares and in training.
+HALF_LIFE_DAYS = 365.25
+# Loans at the usual share that are added to each text's own, and how many it needs to have a number at all.
+PRIOR, LEAST_LOANS = 50.0, 20
+FOLDS = 5
+
+NOT_TOLD = "not told"
+RARE = "not told, or too few loans in the training window"
 
 
 @dataclass
 class Loans:
-    features: np.ndarray
+    """One row per loan, in the order of approval. `sources`: source, then field, then a column of numbers (NaN is
+    missing) or of texts (empty is missing), as `infra/local/src/replay/loan.rs` reads them from the same file."""
+
+    sources: dict
     defaulted: np.ndarray
     year: np.ndarray
-    frame: pd.DataFrame
+    day: np.ndarray
+
+    def where(self, rows: np.ndarray) -> "Loans":
+        sources = {s: {f: column[rows] for f, column in fields.items()} for s, fields in self.sources.items()}
+        return Loans(sources, self.defaulted[rows], self.year[rows], self.day[rows])
 
 
-def feature(name, dimension, unit, direction, missing):
-    return {"name": name, "dimension": dimension, "unit": unit, "direction": direction, "missing": missing,
-            "extract": {"kind": "value", "source": dimension, "field": name}}
-
-
-NEVER = "nothing was approved there before"
-FEATURES = (
-    feature("employees", "firm", "count", 0, "not told"),
-    feature("new_business", "firm", "yes is 1", 0, "not told"),
-    feature("franchise", "firm", "yes is 1", 0, "not told"),
-    feature("jobs_created", "firm", "count", 0, "not told"),
-    feature("jobs_retained", "firm", "count", 0, "not told"),
-    feature("approved_cents", "loan", "US cents", 0, "not told"),
-    feature("guaranteed_share", "loan", "ratio", 0, "not told"),
-    feature("approved_per_employee_cents", "loan", "US cents", 0, "not told, or no employees"),
-    feature("revolving", "loan", "yes is 1", 0, "not told"),
-    feature("low_documentation", "loan", "yes is 1", 0, "not told"),
-    feature("round_amount", "loan", "zeros at the end", 0, "not told"),
-    feature("sector_relative_rate", "industry", "ratio", 1, "sector not told, or " + NEVER),
-    feature("industry_relative_rate", "industry", "ratio", 1, "industry not told, or " + NEVER),
-    feature("industry_approvals_2y", "industry", "count", 0, "industry not told"),
-    feature("industry_recent_relative_rate", "industry", "ratio", 1, "industry not told, or " + NEVER),
-    feature("state_relative_rate", "place", "ratio", 1, "state not told, or " + NEVER),
-    feature("area_relative_rate", "place", "ratio", 1, "postal code not told, or " + NEVER),
-    feature("area_recent_relative_rate", "place", "ratio", 1, "postal code not told, or " + NEVER),
-    feature("area_approvals_2y", "place", "count", 0, "postal code not told"),
-    feature("rural", "place", "yes is 1", 0, "not told"),
-    feature("lender_relative_rate", "lender", "ratio", 1, "lender not told, or " + NEVER),
-    feature("lender_recent_relative_rate", "lender", "ratio", 1, "lender not told, or " + NEVER),
-    feature("lender_approvals_2y", "lender", "count", 0, "lender not told"),
-    feature("lender_approvals_90d", "lender", "count", 0, "lender not told"),
-    feature("lender_days_known", "lender", "days", 0, "lender not told"),
-    feature("lender_in_state", "lender", "yes is 1", 0, "state of firm or lender not told"),
-    feature("lender_typical_cents", "lender", "US cents", 0, NEVER),
-    feature("lender_amount_ratio", "lender", "ratio", 0, NEVER),
-    feature("lender_low_amounts_share", "lender", "ratio", 0, NEVER),
+# Features whose numbers are shares by text: name, dimension, source, field.
+SHARES = (
+    ("revolving_share", "loan", "loan", "revolving"),
+    ("low_documentation_share", "loan", "loan", "low_documentation"),
+    ("sector_share", "industry", "industry", "sector"),
+    ("industry_share", "industry", "industry", "naics"),
+    ("state_share", "place", "place", "state"),
+    ("area_share", "place", "place", "area"),
+    ("setting_share", "place", "place", "setting"),
+    ("lender_share", "lender", "lender", "name"),
+    ("lender_state_share", "lender", "lender", "state"),
 )
+# More charge-offs in an industry or a place never speak for a loan.
+RISING = {"sector_share", "industry_share", "state_share", "area_share"}
 
 
-def spec() -> Spec:
-    groups = tuple(dict.fromkeys(f["dimension"] for f in FEATURES))
-    of = lambda group: tuple(f["name"] for f in FEATURES if f["dimension"] == group)
+def features(codes: dict) -> tuple:
+    """`codes`: of each field of `SHARES`, text to share."""
+    shares = {name: category(name, dimension, source, field, codes[source, field], int(name in RISING), RARE, "share")
+              for name, dimension, source, field in SHARES}
+    own = (
+        value("employees", "firm", "firm", "employees", "count", 0, NOT_TOLD),
+        value("new_business", "firm", "firm", "new", "yes is 1", 0, NOT_TOLD),
+        value("franchise", "firm", "firm", "franchise", "yes is 1", 0, NOT_TOLD),
+        value("jobs_created", "firm", "firm", "jobs_created", "count", 0, NOT_TOLD),
+        value("jobs_retained", "firm", "firm", "jobs_retained", "count", 0, NOT_TOLD),
+        value("approved_cents", "loan", "loan", "approved_cents", "US cents", 0, NOT_TOLD),
+        ratio("guaranteed_share", "loan", ("loan", "guaranteed_cents"), ("loan", "approved_cents"), 0, NOT_TOLD),
+        ratio("approved_per_employee", "loan", ("loan", "approved_cents"), ("firm", "employees"), 0,
+              "not told, or no employees"),
+        value("lender_in_state", "lender", "lender", "in_state", "yes is 1", 0, "state of firm or lender not told"),
+    )
+    groups = ("firm", "loan", "industry", "place", "lender")
+    return tuple(f for group in groups for f in (*own, *shares.values()) if f["dimension"] == group)
+
+
+def spec(codes: dict) -> Spec:
+    listed = features(codes)
+    groups = tuple(dict.fromkeys(f["dimension"] for f in listed))
+    of = lambda group: tuple(f["name"] for f in listed if f["dimension"] == group)
     learners = tuple(Learner(group, group, of(group)) for group in groups)
-    everything = Learner("overall", None, tuple(f["name"] for f in FEATURES))
-    return Spec(FEATURES, (*learners, everything), trees=150, leaves=15, overall_trees=300, overall_leaves=31,
-                least_rows=300, learning_rate=0.06)
+    everything = Learner("overall", None, tuple(f["name"] for f in listed))
+    return Spec(listed, (*learners, everything), trees=120, leaves=31, overall_trees=300, overall_leaves=31,
+                least_rows=200, learning_rate=0.05)
 
 
 REASONS = {
@@ -85,133 +98,135 @@ REASONS = {
     "PLACE": ("所在地区违约较多", "Many loans in the area were charged off"),
     "LENDER": ("贷款机构的历史表现", "What became of the lender's earlier loans"),
 }
-REASON_OF = {f["name"]: f["dimension"].upper() for f in FEATURES}
 
 
-class AsOf:
-    """Approvals and charge-offs of every key, to be counted up to a day."""
-
-    def __init__(self, key: np.ndarray, approved: np.ndarray, charged_off: np.ndarray):
-        codes, _ = pd.factorize(key)
-        self.known = key != ""
-        self.codes, self.day = codes.astype(np.int64) << 20, approved
-        self.approvals = np.sort(self.codes + approved)
-        lost = charged_off >= 0
-        self.losses = np.sort(self.codes[lost] + charged_off[lost])
-
-    def count(self, events: np.ndarray, days: int | None) -> np.ndarray:
-        """Events of each row's key before its day, within `days` when given."""
-        until = np.searchsorted(events, self.codes + self.day, "left")
-        since = self.codes if days is None else self.codes + np.maximum(self.day - days, 0)
-        return (until - np.searchsorted(events, since, "left")).astype(np.float64)
-
-    def relative_rate(self, everyone: "AsOf", days: int | None = None) -> np.ndarray:
-        """Charge-offs by approvals, over the same of the whole country, drawn towards 1 where there are few."""
-        rate = lambda of: (of.count(of.losses, days), of.count(of.approvals, None))
-        (lost, approved), (all_lost, all_approved) = rate(self), rate(everyone)
-        with np.errstate(all="ignore"):
-            usual = all_lost / all_approved
-            relative = (lost + PRIOR * usual) / (approved + PRIOR) / usual
-        return np.where(self.known & (approved > 0) & (all_lost > 0), relative, np.nan)
-
-    def approved(self, days: int) -> np.ndarray:
-        return np.where(self.known, self.count(self.approvals, days), np.nan)
+def number(text: pd.Series) -> np.ndarray:
+    return pd.to_numeric(text, errors="coerce").to_numpy(float)
 
 
-def dollars(column: pd.Series) -> np.ndarray:
-    return pd.to_numeric(column.str.replace(r"[$,\s]", "", regex=True), errors="coerce").to_numpy()
+def cents(text: pd.Series) -> np.ndarray:
+    return np.round(number(text.str.replace(r"[$,\s]", "", regex=True)) * 100)
 
 
-def yes(column: pd.Series) -> np.ndarray:
-    return column.str.strip().map({"Y": 1.0, "N": 0.0}).astype(float).to_numpy()
+def days(text: pd.Series) -> np.ndarray:
+    """Days since 1970, -1 where it is no date. A two-digit year is of this century up to 2020."""
+    when = pd.to_datetime(text, format="%d-%b-%y", errors="coerce")
+    when = when.where(~(when > "2020-12-31"), when - pd.DateOffset(years=100))
+    return (when - pd.Timestamp("1970-01-01")).dt.days.fillna(-1).to_numpy().astype(np.int64)
 
 
-def dates(column: pd.Series) -> np.ndarray:
-    """Days since 1960; -1 where there is none. Two-digit years up to 2020 are of this century."""
-    when = pd.to_datetime(column, format="%d-%b-%y", errors="coerce")
-    late = when > "2020-12-31"
-    when = when.where(~late, when - pd.DateOffset(years=100))
-    days = (when - pd.Timestamp("1960-01-01")).dt.days
-    return days.fillna(-1).astype(np.int64).to_numpy()
-
-
-def loans() -> Loans:
+def loans(first_year: int, last_year: int) -> Loans:
+    """Loans with an outcome that were approved in these fiscal years."""
     frame = datasets.sba()
-    frame = frame[frame["MIS_Status"].str.strip().isin(("P I F", "CHGOFF"))].copy()
-    frame["approved_on"] = dates(frame["ApprovalDate"])
-    year = pd.to_numeric(frame["ApprovalFY"].str.extract(r"(\d{4})")[0]).to_numpy()
-    keep = (frame["approved_on"].to_numpy() >= 0) & (year >= FIRST_YEAR)
-    frame, year = frame[keep], year[keep]
-    order = np.argsort(frame["approved_on"].to_numpy(), kind="stable")
-    frame, year = frame.iloc[order].reset_index(drop=True), year[order]
-    defaulted = (frame["MIS_Status"].str.strip() == "CHGOFF").to_numpy()
-    values = columns(frame, defaulted)
-    features = np.stack([values[f["name"]] for f in FEATURES], axis=1).astype(np.float32)
-    return Loans(features, defaulted, year, frame)
+    frame = frame.apply(lambda column: column.str.strip().str.upper())
+    frame["year"] = number(frame["ApprovalFY"].str.extract(r"(\d{4})")[0])
+    frame["day"] = days(frame["ApprovalDate"].str.title())
+    kept = frame["MIS_Status"].isin(("P I F", "CHGOFF")) & frame["year"].between(first_year, last_year) & (frame["day"] > 0)
+    frame = frame[kept].sort_values("day", kind="stable")
+    return Loans(sources(frame), (frame["MIS_Status"] == "CHGOFF").to_numpy(), frame["year"].to_numpy(int),
+                 frame["day"].to_numpy())
 
 
-def columns(frame: pd.DataFrame, defaulted: np.ndarray) -> dict:
-    text = lambda name: frame[name].str.strip().str.upper().to_numpy().astype(str)
-    number = lambda name: pd.to_numeric(frame[name], errors="coerce").to_numpy()
-    day, lost_on = frame["approved_on"].to_numpy(), dates(frame["ChgOffDate"])
-    # A charge-off without a date, or dated before the approval, is not counted as of any day.
-    lost_on = np.where(defaulted & (lost_on > day), lost_on, -1)
-    amount, guaranteed = dollars(frame["GrAppv"]) * 100, dollars(frame["SBA_Appv"]) * 100
-    employees = number("NoEmp")
-    industry = np.where(text("NAICS") == "0", "", text("NAICS"))
-    bank, bank_state, state = text("Bank"), text("BankState"), text("State")
-    area = np.char.zfill(text("Zip"), 5).astype("U3")
-    area = np.where(area == "000", "", area)
-    as_of = lambda key: AsOf(key, day, lost_on)
-    everyone = as_of(np.full(len(frame), "all"))
-    sector, industries, states, areas, lender = map(as_of, (industry.astype("U2"), industry, state, area, bank))
-    known = (bank_state != "") & (state != "")
-    typical, low_share = lender_amounts(lender, amount)
-    with np.errstate(all="ignore"):
-        return {
-            "employees": employees,
-            "new_business": frame["NewExist"].str.strip().map({"1": 0.0, "1.0": 0.0, "2": 1.0, "2.0": 1.0}).to_numpy(float),
-            "franchise": (number("FranchiseCode") > 1).astype(float),
-            "jobs_created": number("CreateJob"),
-            "jobs_retained": number("RetainedJob"),
-            "approved_cents": amount,
-            "guaranteed_share": guaranteed / amount,
-            "approved_per_employee_cents": np.where(employees > 0, amount / employees, np.nan),
-            "revolving": yes(frame["RevLineCr"]),
-            "low_documentation": yes(frame["LowDoc"]),
-            "round_amount": sum((amount % 10 ** zeros == 0).astype(float) for zeros in range(3, 9)),
-            "sector_relative_rate": sector.relative_rate(everyone),
-            "industry_relative_rate": industries.relative_rate(everyone),
-            "industry_approvals_2y": industries.approved(730),
-            "industry_recent_relative_rate": industries.relative_rate(everyone, 730),
-            "state_relative_rate": states.relative_rate(everyone),
-            "area_relative_rate": areas.relative_rate(everyone),
-            "area_recent_relative_rate": areas.relative_rate(everyone, 730),
-            "area_approvals_2y": areas.approved(730),
-            "rural": number("UrbanRural") * 0 + np.where(number("UrbanRural") == 0, np.nan, number("UrbanRural") == 2),
-            "lender_relative_rate": lender.relative_rate(everyone),
-            "lender_recent_relative_rate": lender.relative_rate(everyone, 730),
-            "lender_approvals_2y": lender.approved(730),
-            "lender_approvals_90d": lender.approved(90),
-            "lender_days_known": days_known(lender),
-            "lender_in_state": np.where(known, bank_state == state, np.nan),
-            "lender_typical_cents": typical,
-            "lender_amount_ratio": amount / typical,
-            "lender_low_amounts_share": low_share,
-        }
+def sources(frame: pd.DataFrame) -> dict:
+    text = lambda name: frame[name].to_numpy(object)
+    naics = frame["NAICS"].where(frame["NAICS"] != "0", "")
+    state, lender_state = frame["State"], frame["BankState"]
+    yes = lambda known, what: np.where(known, what, np.nan).astype(float)
+    return {
+        "firm": {
+            "employees": number(frame["NoEmp"]),
+            "new": yes(frame["NewExist"].isin(("1", "2")), frame["NewExist"] == "2"),
+            "franchise": (number(frame["FranchiseCode"]) > 1).astype(float),
+            "jobs_created": number(frame["CreateJob"]),
+            "jobs_retained": number(frame["RetainedJob"]),
+        },
+        "loan": {
+            "approved_cents": cents(frame["GrAppv"]),
+            "guaranteed_cents": cents(frame["SBA_Appv"]),
+            "revolving": text("RevLineCr"),
+            "low_documentation": text("LowDoc"),
+        },
+        "industry": {"naics": naics.to_numpy(object), "sector": naics.str[:2].to_numpy(object)},
+        "place": {
+            "state": text("State"),
+            "area": frame["Zip"].str.zfill(5).str[:3].to_numpy(object),
+            "setting": text("UrbanRural"),
+        },
+        "lender": {
+            "name": text("Bank"),
+            "state": text("BankState"),
+            "in_state": yes((state != "") & (lender_state != ""), state == lender_state),
+        },
+    }
 
 
-def days_known(lender: AsOf) -> np.ndarray:
-    first = pd.Series(lender.day).groupby(lender.codes).transform("min").to_numpy()
-    return np.where(lender.known, lender.day - first, np.nan)
+def recency(loans: Loans) -> np.ndarray:
+    """What each loan counts: 1 on the last day."""
+    return 0.5 ** ((loans.day.max() - loans.day) / HALF_LIFE_DAYS)
 
 
-def lender_amounts(lender: AsOf, amount: np.ndarray) -> tuple:
-    """Mean amount, and share of amounts up to 50,000 dollars, of a lender's approvals before each row's day."""
-    frame = pd.DataFrame({"key": lender.codes, "day": lender.day, "amount": amount, "low": amount <= 5_000_000})
-    by_day = frame.groupby(["key", "day"]).agg(n=("amount", "size"), total=("amount", "sum"), low=("low", "sum"))
-    before = by_day.groupby(level=0).cumsum() - by_day
-    placed = before.loc[pd.MultiIndex.from_arrays([frame["key"], frame["day"]])]
-    with np.errstate(all="ignore"):
-        n = placed["n"].to_numpy()
-        return tuple(np.where(n > 0, placed[name].to_numpy() / n, np.nan) for name in ("total", "low"))
+def shares(texts: np.ndarray, defaulted: np.ndarray, weights: np.ndarray) -> dict:
+    """Share of each text's loans that were charged off, drawn towards the share of all."""
+    places, found = pd.factorize(texts)
+    sums = lambda of: np.bincount(places, weights=of, minlength=len(found))
+    usual = (defaulted * weights).sum() / weights.sum()
+    share = (sums(defaulted * weights) + PRIOR * usual) / (sums(weights) + PRIOR)
+    often = np.bincount(places, minlength=len(found)) >= LEAST_LOANS
+    return {text: round(float(share[at]), 5) for at, text in enumerate(found) if text and often[at]}
+
+
+def codes(loans: Loans) -> dict:
+    weights = recency(loans)
+    return {(source, field): dict(sorted(shares(loans.sources[source][field], loans.defaulted, weights).items()))
+            for _, _, source, field in SHARES}
+
+
+def matrix(listed: tuple, loans: Loans) -> np.ndarray:
+    """Features of every loan as `shared/forest` works them out: in float64, rounded once to float32."""
+    return np.stack([column(loans, f["extract"]).astype(np.float32) for f in listed], axis=1)
+
+
+def column(loans: Loans, extract: dict) -> np.ndarray:
+    at = lambda place: loans.sources[place["source"]][place["field"]]
+    if extract["kind"] == "value":
+        return at(extract)
+    if extract["kind"] == "category":
+        return pd.Series(at(extract)).map(extract["codes"]).to_numpy(float)
+    under = at(extract["denominator"])
+    return at(extract["numerator"]) / np.where(under == 0, np.nan, under)
+
+
+def training_matrix(listed: tuple, loans: Loans) -> np.ndarray:
+    """The same, with the shares of each fold's rows from the other folds."""
+    found = matrix(listed, loans)
+    weights, fold = recency(loans), np.random.default_rng(SEED).integers(0, FOLDS, len(loans.day))
+    for at, feature in enumerate(listed):
+        if feature["extract"]["kind"] != "category":
+            continue
+        texts = loans.sources[feature["extract"]["source"]][feature["extract"]["field"]]
+        for held in range(FOLDS):
+            rest = fold != held
+            others = shares(texts[rest], loans.defaulted[rest], weights[rest])
+            found[~rest, at] = pd.Series(texts[~rest]).map(others).to_numpy(np.float32)
+    return found
+
+
+@dataclass
+class Trained:
+    ensemble: fit.Ensemble
+    # Features of the training rows as training saw them, their outcomes, and what each counts.
+    features: np.ndarray
+    defaulted: np.ndarray
+    weights: np.ndarray
+    # Loans that were approved after the training window, and their features.
+    later: Loans
+    later_features: np.ndarray
+
+
+def train() -> Trained:
+    every = loans(TRAINED_ON[0], max(TESTED_ON))
+    window, later = every.where(every.year <= TRAINED_ON[1]), every.where(every.year > TRAINED_ON[1])
+    made_of = spec(codes(window))
+    rows, weights = training_matrix(made_of.features, window), recency(window)
+    ensemble = fit.train(made_of, rows, window.defaulted, SEED, weights)
+    return Trained(ensemble, rows, window.defaulted, weights, later, matrix(made_of.features, later))

@@ -5,6 +5,30 @@ from dataclasses import dataclass
 import numpy as np
 
 
+def value(name, dimension, source, field, unit, direction, missing):
+    return feature(name, dimension, unit, direction, missing, {"kind": "value", "source": source, "field": field})
+
+
+def ratio(name, dimension, over, under, direction, missing):
+    part = lambda p: {"source": p[0], "field": p[1]}
+    extract = {"kind": "ratio", "numerator": part(over), "denominator": part(under)}
+    return feature(name, dimension, "ratio", direction, missing, extract)
+
+
+def age_days(name, dimension, source, field, direction, missing):
+    return feature(name, dimension, "days", direction, missing, {"kind": "age_days", "source": source, "field": field})
+
+
+def category(name, dimension, source, field, codes, direction, missing, unit="rank"):
+    extract = {"kind": "category", "source": source, "field": field, "codes": codes}
+    return feature(name, dimension, unit, direction, missing, extract)
+
+
+def feature(name, dimension, unit, direction, missing, extract):
+    return {"name": name, "dimension": dimension, "unit": unit, "direction": direction, "missing": missing,
+            "extract": extract}
+
+
 @dataclass(frozen=True)
 class Learner:
     """One sub-model. `dimension` is None for the one that reads everything."""
