@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of decisions, command `decide` |
-//! | reads | `journeys`; the strategy and the products are packaged with the function |
+//! | reads | `journeys`; the products and their strategies are packaged with the function |
 //! | writes | `journeys`: *decided*, and with it *accepted* when the borrower accepted such an offer in advance |
 //! | emits | `pay_out`, when the offer was accepted in advance |
 //! | retries | a record that failed comes again; one that was decided before only sends what is still outstanding |
@@ -13,7 +13,7 @@
 
 mod wire;
 
-pub use wire::{strategy, wire, wire_in};
+pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use contract::queue::CommandMessage;
@@ -25,7 +25,7 @@ use domain::{
 };
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 use steps::{AdvanceError, Journeys, Loaded};
 use strategy::{Input, Strategy};
 
@@ -37,7 +37,8 @@ const DECIDE_TRIES: u32 = 5;
 pub struct Decider {
     journeys: Journeys,
     products: Arc<Catalogue>,
-    strategy: Strategy,
+    /// By the name of their document.
+    strategies: BTreeMap<String, Strategy>,
 }
 
 #[async_trait]
@@ -87,13 +88,16 @@ impl Decider {
             .ok_or(RecordError::Handler("the product of a received application is no longer offered"))?;
         let input = Input::of(application, product, &journey.facts)
             .ok_or(RecordError::Handler("a journey is to be decided without its score or its graph check"))?;
-        let decision = self
-            .strategy
+        let strategy = self
+            .strategies
+            .get(&product.strategy)
+            .ok_or(RecordError::Handler("the strategy of the application's product is not here"))?;
+        let decision = strategy
             .decide(&input, self.journeys.clock.now())
             .map_err(|e| RecordError::other("evaluating the strategy", e))?;
         tracing::info!(
             application_id = %application.id,
-            strategy = self.strategy.version(),
+            strategy = strategy.version(),
             decision = ?decision,
             "decided"
         );
@@ -101,7 +105,7 @@ impl Decider {
             Decision::Approved { offer, .. } => accepted_in_advance(application, offer),
             Decision::Declined { .. } => false,
         };
-        let strategy = self.strategy.version().to_owned();
+        let strategy = strategy.version().to_owned();
         let mut events = vec![Event::Decided { revision: journey.revision, strategy, decision }];
         if accepted {
             events.push(Event::Accepted { by: AcceptedBy::InAdvance, revision: journey.revision });

@@ -1,5 +1,6 @@
-use super::accepted_in_advance;
-use domain::{Application, BasisPoints, Fen, decision::Offer};
+use super::{accepted_in_advance, wire::strategies};
+use domain::{Application, BasisPoints, Fen, decision::Offer, product::Catalogue};
+use wiring::Outside;
 
 fn application(accept_up_to_bp: Option<u32>) -> Application {
     serde_json::from_value(serde_json::json!({
@@ -47,8 +48,19 @@ fn another_term_than_asked_for_is_not_accepted_in_advance() {
 
 #[test]
 fn the_packaged_strategy_and_products_load() {
-    assert!(super::strategy().unwrap().version().starts_with("standard-"));
     let products = wiring::products().unwrap();
+    let strategies = strategies(&products, &Outside::real()).unwrap();
+    assert!(products.iter().all(|product| strategies.contains_key(&product.strategy)));
     let banks: std::collections::BTreeSet<&str> = products.iter().map(|p| p.bank.as_str()).collect();
     assert_eq!(banks.into_iter().collect::<Vec<_>>(), ["lake-bank", "river-bank"]);
+}
+
+#[test]
+fn a_product_whose_strategy_is_nowhere_stops_the_function_at_its_start() {
+    let products: Vec<_> = wiring::products().unwrap().iter().cloned().collect();
+    let mut products = serde_json::to_value(products).unwrap();
+    products[0]["strategy"] = "forgotten-1".into();
+    let products = Catalogue::from_json(&products.to_string()).unwrap();
+    let error = strategies(&products, &Outside::real()).unwrap_err();
+    assert!(lambda_kit::chain(&error).contains("forgotten-1"), "{error:?}");
 }

@@ -2,16 +2,20 @@
 
 use crate::Decider;
 use aws::Aws;
+use domain::product::Catalogue;
 use lambda_kit::Environment;
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
 use strategy::Strategy;
 use wiring::{Outside, WireError};
 
 const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
 
-/// The strategy in force, as packaged with the function.
-const STRATEGY_NAME: &str = "standard-2026.11.2";
-const STRATEGY: &str = include_str!("../../../models/strategies/standard-2026.11.2.json");
+/// The strategies that are packaged with the function, by name.
+const PACKAGED: [(&str, &str); 1] =
+    [("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json"))];
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {
@@ -20,20 +24,41 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Decider, WireError> {
+    let products = outside.products()?;
+    let strategies = strategies(&products, outside)?;
     Ok(Decider {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        products: Arc::new(wiring::products()?),
-        strategy: strategy()?,
+        products: Arc::new(products),
+        strategies,
     })
 }
 
-/// The packaged strategy, loaded, checked and tried out once per process.
-pub fn strategy() -> Result<Strategy, WireError> {
-    static LOADED: OnceLock<Strategy> = OnceLock::new();
-    if let Some(strategy) = LOADED.get() {
+/// The strategies that the products name, loaded, checked and tried out. A product whose strategy is nowhere stops the
+/// function here, and not at its first application.
+pub(crate) fn strategies(
+    products: &Catalogue,
+    outside: &Outside,
+) -> Result<BTreeMap<String, Strategy>, WireError> {
+    let named: BTreeSet<&str> = products.iter().map(|product| product.strategy.as_str()).collect();
+    named.into_iter().map(|name| Ok((name.to_owned(), strategy(name, outside)?))).collect()
+}
+
+fn strategy(name: &str, outside: &Outside) -> Result<Strategy, WireError> {
+    let given = outside.offering.as_ref().and_then(|offering| offering.strategies.get(name));
+    if let Some(text) = given {
+        return Strategy::load(name, text).map_err(WireError::other("a strategy of the offering"));
+    }
+    let packaged = PACKAGED.iter().find(|(packaged, _)| *packaged == name);
+    let (name, text) = packaged.ok_or_else(|| {
+        WireError::other("the catalogue")(format!("there is no strategy {name:?}, which a product names"))
+    })?;
+    // Loading tries a strategy out, which takes a while, and a simulation wires this function thousands of times.
+    static LOADED: Mutex<BTreeMap<&str, Strategy>> = Mutex::new(BTreeMap::new());
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(strategy) = loaded.get(name) {
         return Ok(strategy.clone());
     }
-    let strategy =
-        Strategy::load(STRATEGY_NAME, STRATEGY).map_err(WireError::other("the packaged strategy"))?;
-    Ok(LOADED.get_or_init(|| strategy).clone())
+    let strategy = Strategy::load(name, text).map_err(WireError::other("a packaged strategy"))?;
+    loaded.insert(name, strategy.clone());
+    Ok(strategy)
 }

@@ -40,7 +40,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
         channels: Arc::new(channels),
         clock: outside.clock.clone(),
-        products: wiring::products()?,
+        products: outside.products()?,
         hasher,
         issuer,
         verifier,

@@ -22,7 +22,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut
         applicants: wiring::journal(env, aws)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         bank: Arc::new(GuardedBanks::new(banks(env, outside)?, wiring::guard(env, aws, outside)?)),
-        products: Arc::new(wiring::products()?),
+        products: Arc::new(outside.products()?),
         public_url: wiring::public_url(env)?,
     })
 }

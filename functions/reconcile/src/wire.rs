@@ -18,7 +18,7 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Reconcile, WireError> {
 
 /// Builds the function on a given clock.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Reconcile, WireError> {
-    let products = wiring::products()?;
+    let products = outside.products()?;
     Ok(Reconcile {
         files: files(env.get(setting::STATEMENTS_URL)?).map_err(WireError::other(setting::STATEMENTS_URL))?,
         banks: products.iter().map(|product| product.bank.clone()).collect(),

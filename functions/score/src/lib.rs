@@ -3,28 +3,32 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of scores, command `score` |
-//! | reads | `journeys`, `firms` |
+//! | reads | `journeys`, `firms`; the products and the model are packaged with the function |
 //! | writes | `journeys`: *scored* |
 //! | emits | `decide`, when this was the last fact |
 //! | retries | a record that failed comes again; scoring twice gives the same score and records it once |
 
+mod models;
 mod revenue;
 mod wire;
 
+pub use models::Models;
 pub use revenue::{age_days, supported_amount};
 pub use wire::{ensemble, wire, wire_in};
 
 use async_trait::async_trait;
 use contract::queue::CommandMessage;
 use domain::{
-    ApplicationId, FirmRecord,
+    ApplicationId, FeatureRow, FirmRecord,
     calendar::day_in_china,
     checks::{DimensionScore, Score, ScoreReason},
     journey::Event,
+    product::Catalogue,
 };
-use forest::{Ensemble, Manifest};
+use forest::Ensemble;
 use jiff::civil::Date;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
+use model::Manifest;
 use ports::firms::FirmArchive;
 use serde_json::Value;
 use std::sync::Arc;
@@ -38,7 +42,8 @@ const REASONS_TOLD: usize = 4;
 pub struct Scorer {
     journeys: Journeys,
     firms: Arc<dyn FirmArchive>,
-    ensemble: Arc<Ensemble>,
+    products: Arc<Catalogue>,
+    models: Models,
 }
 
 #[async_trait]
@@ -68,9 +73,16 @@ impl Scorer {
             self.firms.get(&application.firm_code).await?.ok_or(RecordError::Handler(
                 "the firm of a received application is no longer in the archive",
             ))?;
+        let product = self
+            .products
+            .get(&application.product)
+            .ok_or(RecordError::Handler("the product of a received application is no longer offered"))?;
+        let ensemble = self
+            .models
+            .get(&product.model)
+            .ok_or(RecordError::Handler("the model of the application's product is not here"))?;
         let today = day_in_china(loaded.journey.received_at);
-        let score =
-            assess(&self.ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        let score = assess(&ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
         self.record(id, loaded, score).await
     }
 
@@ -99,7 +111,7 @@ fn worded(manifest: &Manifest, reason: forest::Reason) -> Option<ScoreReason> {
 /// The score of a firm as its record stands, on the day of the application.
 pub fn assess(ensemble: &Ensemble, firm: &FirmRecord, today: Date) -> Result<Score, forest::ScoreError> {
     let manifest = ensemble.manifest();
-    let features = forest::extract(manifest, &firm.sources, today);
+    let features = model::extract(manifest, &firm.sources, today);
     let (scored, explanation) = ensemble.explain(&features)?;
     let points = explanation.points_by_dimension(manifest);
     let dimensions = manifest.dimensions.iter().zip(&scored.dimensions).zip(points);
@@ -118,5 +130,7 @@ pub fn assess(ensemble: &Ensemble, firm: &FirmRecord, today: Date) -> Result<Sco
         reasons: told.into_iter().filter_map(|reason| worded(manifest, reason)).collect(),
         firm_age_days: revenue::age_days(firm, today),
         supported_amount_fen: revenue::supported_amount(firm),
+        features: FeatureRow::new(features),
+        challenger: None,
     })
 }

@@ -1,6 +1,6 @@
 //! Settings become the function.
 
-use crate::Scorer;
+use crate::{Models, Scorer};
 use aws::{Aws, DynamoFirms};
 use contract::names::setting;
 use forest::Ensemble;
@@ -24,7 +24,8 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Scorer
     Ok(Scorer {
         journeys: wiring::journeys(env, aws, outside, BY)?,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
-        ensemble: ensemble()?,
+        products: Arc::new(outside.products()?),
+        models: Models::new([ensemble()?]),
     })
 }
 

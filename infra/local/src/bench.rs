@@ -273,7 +273,7 @@ impl Played {
 fn score_speed(owners: &[Owner], today: Date, out: &mut impl Write) -> Result<(), AnyError> {
     let ensemble = score::ensemble()?;
     let rows: Vec<Vec<f32>> =
-        owners.iter().map(|o| forest::extract(ensemble.manifest(), &o.firm.sources, today)).collect();
+        owners.iter().map(|o| model::extract(ensemble.manifest(), &o.firm.sources, today)).collect();
     let mut histogram = Histogram::<u64>::new_with_bounds(1, 1_000_000_000, 3)?;
     for row in rows.iter().cycle().take(20_000) {
         let started = Instant::now();

@@ -41,7 +41,7 @@ pub fn owners(folder: &Path, loaded: &Loaded, today: Date) -> Result<Vec<Owner>,
         .filter_map(|firm| {
             let (name, resident_id) = people.get(firm.firm_code.as_str())?.clone();
             // Only the points are wanted: an explanation costs twenty times as much as a score.
-            let features = forest::extract(ensemble.manifest(), &firm.sources, today);
+            let features = model::extract(ensemble.manifest(), &firm.sources, today);
             Some(Owner {
                 firm: firm.clone(),
                 name,

@@ -1,6 +1,6 @@
 //! The facts that the checks bring in.
 
-use crate::ids::ApplicationId;
+use crate::{feature_row::FeatureRow, ids::ApplicationId};
 use serde::{Deserialize, Serialize};
 
 /// What a check provider says. *Unknown* is neither pass nor fail.
@@ -39,6 +39,21 @@ pub struct Score {
     pub firm_age_days: Option<i64>,
     /// Largest amount that the firm's record supports, in fen: a share of its yearly revenue by tax or statements.
     pub supported_amount_fen: Option<u64>,
+    /// The model's input; empty in entries of before it was kept.
+    #[serde(default, skip_serializing_if = "FeatureRow::is_empty")]
+    pub features: FeatureRow,
+    /// What a model that is being tried out says of the same firm. No decision reads it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenger: Option<ChallengerScore>,
+}
+
+/// The score of a model that scores in shadow.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ChallengerScore {
+    /// Version of the model, as its manifest names it.
+    pub model: String,
+    pub default_probability: f64,
+    pub points: i32,
 }
 
 /// What one dimension of the firm's portrait says.

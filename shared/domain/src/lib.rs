@@ -7,6 +7,7 @@ pub mod application;
 pub mod calendar;
 pub mod checks;
 pub mod decision;
+pub mod feature_row;
 pub mod firm;
 pub mod ids;
 pub mod journey;
@@ -19,6 +20,7 @@ pub mod product;
 pub mod reason;
 
 pub use application::{Application, Channel, Consents};
+pub use feature_row::FeatureRow;
 pub use firm::{FirmCode, FirmRecord};
 pub use ids::{ApplicationId, PayoutId, Subject};
 pub use label::Label;

@@ -30,6 +30,10 @@ pub struct Product {
     pub max_rate_bp: BasisPoints,
     /// How much the bank lets this product have paid or reserved at once.
     pub limit_fen: Fen,
+    /// Version of the model that scores its applications, a folder of the model registry.
+    pub model: String,
+    /// Name of the strategy document that decides on them, without its ending.
+    pub strategy: String,
 }
 
 /// All products, checked when read.
@@ -74,6 +78,11 @@ fn problem(p: &Product) -> Option<&'static str> {
         (1..=40).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
     };
+    let versioned = |text: &str| {
+        (1..=64).contains(&text.len())
+            && !text.starts_with(['.', '-'])
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+    };
     match p {
         _ if !slug(&p.id) => Some("the id must be 1 to 40 of a-z, 0-9 and -"),
         _ if !slug(&p.bank) => Some("the bank must be 1 to 40 of a-z, 0-9 and -"),
@@ -84,6 +93,9 @@ fn problem(p: &Product) -> Option<&'static str> {
         _ if p.min_rate_bp > p.max_rate_bp || p.max_rate_bp > MAX_ANNUAL_RATE => {
             Some("rates must be in order and at most 24 % a year")
         }
+        _ if !versioned(&p.model) || !versioned(&p.strategy) => Some(
+            "model and strategy must be 1 to 64 of a-z, 0-9, . and -, and begin with a letter or a digit",
+        ),
         _ if p.limit_fen < p.max_amount_fen => Some("the limit must cover one loan of the largest amount"),
         _ => None,
     }
@@ -97,7 +109,8 @@ mod tests {
         let mut product = serde_json::json!({
             "id": "steady", "name_zh": "稳", "name_en": "Steady", "bank": "river-bank", "approval": "delegated",
             "min_amount_fen": 100, "max_amount_fen": 1000, "terms_months": [12],
-            "min_rate_bp": 400, "max_rate_bp": 2400, "limit_fen": 5000
+            "min_rate_bp": 400, "max_rate_bp": 2400, "limit_fen": 5000,
+            "model": "2026.11.2", "strategy": "standard-2026.11.2"
         });
         change(&mut product);
         Catalogue::from_json(&serde_json::json!([product]).to_string())
@@ -108,6 +121,14 @@ mod tests {
         let error = catalogue(|p| p["max_rate_bp"] = 2401.into()).unwrap_err().to_string();
         assert!(error.contains("steady") && error.contains("24 %"), "{error}");
         assert!(catalogue(|_| {}).is_ok());
+    }
+
+    #[test]
+    fn the_names_of_model_and_strategy_cannot_leave_their_folders() {
+        for name in ["", "../other", ".hidden", "a/b", "A", &"a".repeat(65)] {
+            assert!(catalogue(|p| p["model"] = name.into()).is_err(), "{name}");
+            assert!(catalogue(|p| p["strategy"] = name.into()).is_err(), "{name}");
+        }
     }
 
     #[test]

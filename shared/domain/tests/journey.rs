@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use domain::{
-    Application, ApplicationId, BasisPoints, Channel, Consents, Fen, Reason, Subject,
+    Application, ApplicationId, BasisPoints, Channel, Consents, FeatureRow, Fen, Reason, Subject,
     application::Traces,
     checks::{CheckAnswer, ElementsAnswer, GraphFeatures, RingNotice, Score},
     decision::{Decision, Offer},
@@ -64,6 +64,8 @@ fn scored() -> Event {
         reasons: vec![],
         firm_age_days: Some(900),
         supported_amount_fen: None,
+        features: FeatureRow::default(),
+        challenger: None,
     };
     Event::Scored { score }
 }

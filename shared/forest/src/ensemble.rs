@@ -7,12 +7,12 @@ use std::{
 };
 
 use aws_lc_rs::digest;
+use model::{Manifest, ManifestError};
 use tract_onnx::{pb, prelude::*, tract_core::internal::TypedSimpleState};
 
 use crate::{
     explain::Explainer,
     graph::{self, Output},
-    manifest::{Manifest, ManifestError},
     trees::TreeError,
 };
 

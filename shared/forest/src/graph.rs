@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use model::Manifest;
 use tract_onnx::{pb, prelude::*};
 
-use crate::{Explainer, ensemble::LoadError, manifest::Manifest, operator, trees::TreeError};
+use crate::{Explainer, ensemble::LoadError, operator, trees::TreeError};
 
 /// What a graph may be made of. A model is data from outside: it gets no other operator, no loop and no file.
 const OPERATORS: [&str; 5] = ["TreeEnsembleRegressor", "Gemm", "Mul", "Add", "Sigmoid"];

@@ -4,8 +4,7 @@
 //! after that nothing; it writes and emits nothing, keeps no state between rows and never retries: a model that does
 //! not load never will, and a row that cannot be scored never can.
 //!
-//! - [`Manifest`] says what the inputs are, as data: dimensions, features and how each is worked out from the archive.
-//! - [`extract`] works them out. Missing is NaN, never zero.
+//! - [`model::Manifest`] says what the inputs are, as data, and [`model::extract`] works them out. Missing is NaN, never zero.
 //! - [`Ensemble::score`] gives the chance to default, the points and what each dimension adds; [`Ensemble::explain`] also
 //!   where it comes from, feature by feature, and [`Explanation::reasons`] what to tell a borrower.
 //! - [`trees`] holds flat trees; [`operator`] puts them into tract, whose own tree operators refuse
@@ -14,15 +13,11 @@
 
 mod ensemble;
 mod explain;
-mod extract;
 mod graph;
-mod manifest;
 pub mod operator;
 mod reasons;
 pub mod trees;
 
 pub use ensemble::{Ensemble, Explanation, LoadError, ScoreError, Scored};
 pub use explain::Explainer;
-pub use extract::{Sources, extract};
-pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Place, Scale, Text};
 pub use reasons::Reason;

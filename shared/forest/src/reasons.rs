@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Explanation, Manifest};
+use model::Manifest;
+
+use crate::Explanation;
 
 /// One reason that costs a firm points, with its code in [`Manifest::reasons`].
 #[derive(Clone, Debug, PartialEq)]

@@ -10,7 +10,8 @@ use std::{
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
-use forest::{Ensemble, Sources, extract};
+use forest::Ensemble;
+use model::{Sources, extract};
 use serde_json::{Map, Value};
 use tract_onnx::prelude::*;
 

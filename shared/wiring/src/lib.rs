@@ -57,6 +57,16 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
     /// A simulated network; `None` for the real one.
     pub network: Option<Arc<dyn Transport>>,
+    /// What is offered in place of the packaged products; `None` for these.
+    pub offering: Option<Arc<Offering>>,
+}
+
+/// Products, and the strategies that they name.
+#[derive(Clone, Debug)]
+pub struct Offering {
+    pub products: Catalogue,
+    /// Name of a strategy document, without its ending, to its text.
+    pub strategies: BTreeMap<String, String>,
 }
 
 impl Outside {
@@ -67,7 +77,15 @@ impl Outside {
 
     /// A given clock and the real network.
     pub fn at(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, network: None }
+        Self { clock, network: None, offering: None }
+    }
+
+    /// The products and their banks.
+    pub fn products(&self) -> Result<Catalogue, WireError> {
+        match &self.offering {
+            Some(offering) => Ok(offering.products.clone()),
+            None => products(),
+        }
     }
 
     /// The sender of signed HTTP, with its time-out in milliseconds where a setting holds one.
@@ -135,7 +153,7 @@ pub fn journeys(
     Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, by })
 }
 
-/// The products and their banks.
+/// The products that are packaged with the functions.
 pub fn products() -> Result<Catalogue, WireError> {
     Ok(Catalogue::from_json(PRODUCTS)?)
 }

@@ -150,7 +150,7 @@ pub fn strategy(bytes: &[u8]) {
 
 /// A model's manifest.
 pub fn manifest(bytes: &[u8]) {
-    if let Ok(manifest) = forest::Manifest::parse(bytes) {
+    if let Ok(manifest) = model::Manifest::parse(bytes) {
         assert!(!manifest.features.is_empty());
         for pd in [0.0, 0.01, 0.5, 1.0] {
             let _ = manifest.scale.points(pd);

@@ -3,7 +3,8 @@
 use super::{application, at};
 use crate::journal::{AppendError, Entry, Journal};
 use domain::{
-    checks::{DimensionScore, Score},
+    FeatureRow,
+    checks::{ChallengerScore, DimensionScore, Score},
     journey::{Command, Event},
 };
 use futures::future::{join, join_all};
@@ -12,6 +13,7 @@ use futures::future::{join, join_all};
 fn entry(number: u32, by: &str) -> Entry {
     let margins = [Some(0.1 + 0.2), Some(f64::MIN_POSITIVE), Some(-1.0 / 3.0), None];
     let dimensions = margins.map(|margin| DimensionScore { dimension: "tax".to_owned(), margin, points: -7 });
+    let challenger = ChallengerScore { model: "next".to_owned(), default_probability: 1.0 / 3.0, points: 0 };
     let score = Score {
         model: "2026-11-02".to_owned(),
         default_probability: 0.012_345_678_901_234_567,
@@ -20,6 +22,8 @@ fn entry(number: u32, by: &str) -> Entry {
         reasons: Vec::new(),
         firm_age_days: Some(-1),
         supported_amount_fen: Some(u64::MAX),
+        features: FeatureRow::new(vec![f32::NAN, -0.0, f32::MIN_POSITIVE]),
+        challenger: Some(challenger),
     };
     let commands = vec![Command::StartPhoneCheck { attempt: 2 }, Command::Decide];
     let events = vec![Event::Scored { score }, Event::Expired];

@@ -196,7 +196,7 @@ impl Manifest {
     }
 
     /// Place of a dimension; every name in a checked manifest has one.
-    pub(crate) fn dimension(&self, name: &str) -> usize {
+    pub fn dimension(&self, name: &str) -> usize {
         self.dimensions.iter().position(|dimension| dimension == name).unwrap_or_default()
     }
 }

@@ -1,0 +1,10 @@
+//! A model as a set of files: what its manifest says, and how its inputs are worked out from the firm archive.
+//!
+//! Pure, and without the runtime that computes scores, so that what watches a model or plays rows to it need not link
+//! one. `shared/forest` runs the graph. Reads, writes and emits nothing; what it refuses once it always refuses.
+
+mod extract;
+mod manifest;
+
+pub use extract::{Sources, extract};
+pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Place, Scale, Text};
