@@ -237,6 +237,8 @@ const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutIte
 
 const LIST_RESOLVED: PortMethod = ("Payouts.Arn}/index/resolved", &["dynamodb:Query"]);
 const READ_STATEMENT: PortMethod = ("Statements.Arn}/statements/*", &["s3:GetObject"]);
+const READ_MODELS: [PortMethod; 2] =
+    [("Models.Arn}/*", &["s3:GetObject"]), ("Models.Arn", &["s3:ListBucket"])];
 const WRITE_REPORT: PortMethod = ("Statements.Arn}/reports/*", &["s3:PutObject"]);
 
 const GET_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:GetItem"]);
@@ -269,7 +271,7 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
         ),
         "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "Decisions", "NoticeRequests"]),
         "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions", "NoticeRequests"]),
-        "score" => (&[GET_FIRM], &["Decisions"]),
+        "score" => (&[GET_FIRM, READ_MODELS[0], READ_MODELS[1]], &["Decisions"]),
         "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
         "decide" => (&[], &["RiverBankPayouts", "LakeBankPayouts", "NoticeRequests"]),
         "payout" => {

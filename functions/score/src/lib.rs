@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of scores, command `score` |
-//! | reads | `journeys`, `firms`; the products and the model are packaged with the function |
+//! | reads | `journeys`, `firms`; the bucket of models, where another than the packaged one scores |
 //! | writes | `journeys`: *scored* |
 //! | emits | `decide`, when this was the last fact |
 //! | retries | a record that failed comes again; scoring twice gives the same score and records it once |
@@ -12,7 +12,7 @@ mod models;
 mod revenue;
 mod wire;
 
-pub use models::Models;
+pub use models::{ASSIGNMENT, Models, SIGNATURE, SignedAssignment, folder};
 pub use revenue::{age_days, supported_amount};
 pub use wire::{ensemble, wire, wire_in};
 
@@ -21,7 +21,7 @@ use contract::queue::CommandMessage;
 use domain::{
     ApplicationId, FeatureRow, FirmRecord,
     calendar::day_in_china,
-    checks::{DimensionScore, Score, ScoreReason},
+    checks::{ChallengerScore, DimensionScore, Score, ScoreReason},
     journey::Event,
     product::Catalogue,
 };
@@ -43,7 +43,7 @@ pub struct Scorer {
     journeys: Journeys,
     firms: Arc<dyn FirmArchive>,
     products: Arc<Catalogue>,
-    models: Models,
+    models: Arc<Models>,
 }
 
 #[async_trait]
@@ -77,12 +77,12 @@ impl Scorer {
             .products
             .get(&application.product)
             .ok_or(RecordError::Handler("the product of a received application is no longer offered"))?;
-        let ensemble = self
-            .models
-            .get(&product.model)
-            .ok_or(RecordError::Handler("the model of the application's product is not here"))?;
+        let chosen = self.models.choose(product, id).await;
+        let chosen = chosen.map_err(|e| RecordError::other("choosing a model", e))?;
         let today = day_in_china(loaded.journey.received_at);
-        let score = assess(&ensemble, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        let mut score =
+            assess(&chosen.model, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
+        score.challenger = chosen.challenger.and_then(|challenger| in_shadow(&challenger, &firm, today));
         self.record(id, loaded, score).await
     }
 
@@ -98,6 +98,26 @@ impl Scorer {
             // The journey ended while the firm was being scored.
             Err(AdvanceError::Transition(_)) => Ok(()),
             Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// What a challenger says. Nothing depends on it, so it may fail.
+fn in_shadow(ensemble: &Ensemble, firm: &FirmRecord, today: Date) -> Option<ChallengerScore> {
+    let manifest = ensemble.manifest();
+    match ensemble.score(&model::extract(manifest, &firm.sources, today)) {
+        Ok(scored) => Some(ChallengerScore {
+            model: manifest.version.clone(),
+            default_probability: scored.pd,
+            points: scored.points,
+        }),
+        Err(error) => {
+            tracing::warn!(
+                model = manifest.version,
+                error = lambda_kit::chain(&error),
+                "a challenger failed"
+            );
+            None
         }
     }
 }

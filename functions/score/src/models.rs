@@ -1,22 +1,266 @@
-//! The models that products name, by version.
+//! Which model scores an application, and the models in memory: the one that is packaged, and those of the bucket.
+//!
+//! | in the bucket | |
+//! |---|---|
+//! | `assignment.json` | which product is scored by which version, and what is tried out beside it; signed |
+//! | `registry/<version>/` | a model: manifest, its signature `manifest.sig`, the graph that the manifest names |
+//!
+//! The assignment is looked at again every minute, so that a model is changed without a cold start. Which model scores is
+//! never guessed: where the bucket cannot be read or what lies in it is not signed by a key that we trust, an instance
+//! goes on with what it has read before, and one that has read nothing yet fails its records, which come again.
 
-use forest::Ensemble;
+mod files;
+
+use domain::{ApplicationId, product::Product};
+use files::{Change, Files};
+use forest::{Ensemble, LoadError};
+use jiff::{SignedDuration, Timestamp};
+use model::{Assigned, Assignment, AssignmentError, Manifest, ManifestError};
+use object_store::ObjectStore;
+use ports::Clock;
+use serde::{Deserialize, Serialize};
+use signing::{ArtifactVerifier, NotSigned};
 use std::{collections::BTreeMap, sync::Arc};
+use tokio::sync::Mutex;
 
-/// Models in memory, shared by all records of a batch.
+/// How long an assignment is believed before it is looked at again.
+const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(60);
+/// Largest files that are read, in bytes.
+const MOST_ASSIGNMENT: u64 = 1 << 20;
+const MOST_MANIFEST: u64 = 8 << 20;
+const MOST_GRAPH: u64 = 64 << 20;
+const MOST_SIGNATURE: u64 = 1 << 10;
+
+/// Place of the assignment in the bucket, and the name that it is signed under.
+pub const ASSIGNMENT: &str = "assignment.json";
+
+/// Folder of a model in the bucket, and the name that its manifest is signed under.
+pub fn folder(version: &str) -> String {
+    format!("registry/{version}")
+}
+
+/// Name of the file beside a manifest that holds its signature.
+pub const SIGNATURE: &str = "manifest.sig";
+
+/// The assignment as it lies in the bucket: the text that was signed, and the signature, in one file, so that both change
+/// at once.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SignedAssignment {
+    pub assignment: String,
+    pub signature: String,
+}
+
+/// Why a model is not to be had. The record fails and comes again.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error("{place} cannot be read")]
+    Read {
+        place: String,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("{place} is not there")]
+    Absent { place: String },
+    #[error("{place} is larger than {most} bytes")]
+    Size { place: String, most: u64 },
+    #[error("{place} is not signed as it should be")]
+    Signature {
+        place: String,
+        #[source]
+        source: NotSigned,
+    },
+    #[error("{ASSIGNMENT} is not the text of an assignment and its signature")]
+    Form(#[source] serde_json::Error),
+    #[error(transparent)]
+    Assignment(#[from] AssignmentError),
+    #[error(
+        "{ASSIGNMENT} was there before: to go back to the catalogue, assign nothing under a higher serial"
+    )]
+    Gone,
+    #[error("assignment {found} is older than {held}, which was in force before")]
+    Older { held: u64, found: u64 },
+    #[error("the folder of version {folder} holds version {found}")]
+    OtherVersion { folder: String, found: String },
+    #[error("the manifest of version {version} is refused")]
+    Manifest {
+        version: String,
+        #[source]
+        source: ManifestError,
+    },
+    #[error("version {version} is refused")]
+    Load {
+        version: String,
+        #[source]
+        source: LoadError,
+    },
+}
+
+/// The models of one application.
 #[derive(Clone, Debug)]
+pub struct Chosen {
+    pub model: Arc<Ensemble>,
+    /// Scores in shadow; `None` where none is tried out on this application, or it is not to be had.
+    pub challenger: Option<Arc<Ensemble>>,
+}
+
+/// The models in memory, and where others are.
 pub struct Models {
-    by_version: BTreeMap<String, Arc<Ensemble>>,
+    bucket: Files,
+    signers: ArtifactVerifier,
+    clock: Arc<dyn Clock>,
+    packaged: Arc<Ensemble>,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// `None` until the assignment was read, or was seen not to be there.
+    looked_at: Option<Timestamp>,
+    tag: Option<String>,
+    assignment: Assignment,
+    loaded: BTreeMap<String, Arc<Ensemble>>,
 }
 
 impl Models {
-    pub fn new(ensembles: impl IntoIterator<Item = Arc<Ensemble>>) -> Self {
-        let versioned = |ensemble: Arc<Ensemble>| (ensemble.manifest().version.clone(), ensemble);
-        Self { by_version: ensembles.into_iter().map(versioned).collect() }
+    pub fn new(
+        packaged: Arc<Ensemble>,
+        bucket: Arc<dyn ObjectStore>,
+        signers: ArtifactVerifier,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self { bucket: Files(bucket), signers, clock, packaged, held: Mutex::default() }
     }
 
-    /// The model of a version; `None` when it is not here.
-    pub fn get(&self, version: &str) -> Option<Arc<Ensemble>> {
-        self.by_version.get(version).cloned()
+    /// The models for an application of a product. Calls the bucket where the assignment was last looked at a minute ago,
+    /// and where a version is not in memory yet.
+    ///
+    /// # Errors
+    /// [`ModelError`] when the model that should score cannot be had. A challenger that cannot be had is passed over.
+    pub async fn choose(&self, product: &Product, application: ApplicationId) -> Result<Chosen, ModelError> {
+        let mut held = self.held.lock().await;
+        self.look(&mut held).await?;
+        let catalogue = || Assigned { model: product.model.clone(), challenger: None };
+        let assigned = held.assignment.products.get(&product.id).cloned().unwrap_or_else(catalogue);
+        let model = self.version(&mut held, &assigned.model).await?;
+        let tried = assigned.challenger.filter(|challenger| challenger.scores(application.spread()));
+        let challenger = match tried {
+            None => None,
+            Some(challenger) => match self.version(&mut held, &challenger.model).await {
+                Ok(model) => Some(model),
+                Err(error) => {
+                    tracing::warn!(error = lambda_kit::chain(&error), "a challenger cannot score");
+                    None
+                }
+            },
+        };
+        Ok(Chosen { model, challenger })
+    }
+
+    /// The assignment in force; an empty one where there is none.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it cannot be read or is not signed.
+    pub async fn assignment(&self) -> Result<Assignment, ModelError> {
+        let mut held = self.held.lock().await;
+        self.look(&mut held).await?;
+        Ok(held.assignment.clone())
+    }
+
+    /// A version, packaged or from the bucket.
+    ///
+    /// # Errors
+    /// [`ModelError`] when it cannot be had.
+    pub async fn get(&self, version: &str) -> Result<Arc<Ensemble>, ModelError> {
+        self.version(&mut *self.held.lock().await, version).await
+    }
+
+    /// Looks at the assignment where that is due.
+    async fn look(&self, held: &mut Held) -> Result<(), ModelError> {
+        let now = self.clock.now();
+        if held.looked_at.is_some_and(|at| now.duration_since(at) < BELIEVED_FOR) {
+            return Ok(());
+        }
+        let found = self.read_assignment(held).await;
+        match (found, held.looked_at) {
+            (Ok(()), _) => {}
+            (Err(error), None) => return Err(error),
+            (Err(error), Some(_)) => {
+                tracing::error!(
+                    error = lambda_kit::chain(&error),
+                    "the assignment of models stays as it was"
+                );
+            }
+        }
+        held.looked_at = Some(now);
+        Ok(())
+    }
+
+    async fn read_assignment(&self, held: &mut Held) -> Result<(), ModelError> {
+        let change = self.bucket.changed(ASSIGNMENT, MOST_ASSIGNMENT, held.tag.as_deref()).await?;
+        let (assignment, tag) = match change {
+            Change::Unchanged => return Ok(()),
+            Change::Absent if held.tag.is_some() || held.assignment.serial > 0 => {
+                return Err(ModelError::Gone);
+            }
+            Change::Absent => return Ok(()),
+            Change::Changed { bytes, tag } => (self.verified(&bytes)?, tag),
+        };
+        if assignment.serial < held.assignment.serial {
+            return Err(ModelError::Older { held: held.assignment.serial, found: assignment.serial });
+        }
+        tracing::info!(serial = assignment.serial, "an assignment of models is in force");
+        let named: Vec<&str> = assignment.versions().collect();
+        held.loaded.retain(|version, _| named.contains(&version.as_str()));
+        (held.assignment, held.tag) = (assignment, tag);
+        Ok(())
+    }
+
+    fn verified(&self, bytes: &[u8]) -> Result<Assignment, ModelError> {
+        let signed: SignedAssignment = serde_json::from_slice(bytes).map_err(ModelError::Form)?;
+        let text = signed.assignment.as_bytes();
+        self.verify(ASSIGNMENT, text, &signed.signature)?;
+        Ok(Assignment::parse(text)?)
+    }
+
+    fn verify(&self, name: &str, bytes: &[u8], signature: &str) -> Result<(), ModelError> {
+        let place = || name.to_owned();
+        self.signers
+            .verify(name, bytes, signature)
+            .map_err(|source| ModelError::Signature { place: place(), source })
+    }
+
+    async fn version(&self, held: &mut Held, version: &str) -> Result<Arc<Ensemble>, ModelError> {
+        if self.packaged.manifest().version == version {
+            return Ok(self.packaged.clone());
+        }
+        if let Some(loaded) = held.loaded.get(version) {
+            return Ok(loaded.clone());
+        }
+        let loaded = Arc::new(self.load(version).await?);
+        held.loaded.insert(version.to_owned(), loaded.clone());
+        Ok(loaded)
+    }
+
+    /// Reads a version and checks it: signature, hashes, version, and that it scores.
+    async fn load(&self, version: &str) -> Result<Ensemble, ModelError> {
+        let folder = folder(version);
+        let manifest = self.bucket.read(&format!("{folder}/manifest.json"), MOST_MANIFEST).await?;
+        let signature = self.bucket.read(&format!("{folder}/{SIGNATURE}"), MOST_SIGNATURE).await?;
+        self.verify(&folder, &manifest, &String::from_utf8_lossy(&signature))?;
+        let versioned = || version.to_owned();
+        let parsed = Manifest::parse(&manifest)
+            .map_err(|source| ModelError::Manifest { version: versioned(), source })?;
+        if parsed.version != version {
+            return Err(ModelError::OtherVersion { folder: versioned(), found: parsed.version });
+        }
+        let graph = self.bucket.read(&format!("{folder}/{}", parsed.model), MOST_GRAPH).await?;
+        let ensemble = Ensemble::from_bytes(&manifest, &graph)
+            .map_err(|source| ModelError::Load { version: versioned(), source })?;
+        tracing::info!(model = version, "a model is in memory");
+        Ok(ensemble)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ use aws::{Aws, DynamoFirms};
 use contract::names::setting;
 use forest::Ensemble;
 use lambda_kit::Environment;
+use signing::ArtifactVerifier;
 use std::sync::{Arc, OnceLock};
 use wiring::{Outside, WireError};
 
@@ -25,8 +26,16 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Scorer
         journeys: wiring::journeys(env, aws, outside, BY)?,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
         products: Arc::new(outside.products()?),
-        models: Models::new([ensemble()?]),
+        models: Arc::new(models(env, outside)?),
     })
+}
+
+fn models(env: &Environment, outside: &Outside) -> Result<Models, WireError> {
+    let bucket =
+        buckets::open(env.get(setting::MODELS_URL)?).map_err(WireError::other(setting::MODELS_URL))?;
+    let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?)
+        .map_err(WireError::key(setting::MODEL_SIGNERS))?;
+    Ok(Models::new(ensemble()?, bucket, signers, outside.clock.clone()))
 }
 
 /// The packaged ensemble, loaded and checked once per process.

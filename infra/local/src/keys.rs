@@ -4,7 +4,7 @@
 //! A real bank or provider takes the place of a simulated one when its secret stands in this file.
 
 use serde::{Deserialize, Serialize};
-use signing::KeyError;
+use signing::{ArtifactSigner, KeyError};
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
 
 /// All secrets. Each webhook secret may be several, separated by spaces, while one is being rotated.
@@ -17,6 +17,9 @@ pub struct Keys {
     pub phone_provider: String,
     pub channels: String,
     pub banks: BTreeMap<String, String>,
+    /// Signs models, and the word on which of them scores which product. A file of before there was one gets one.
+    #[serde(default)]
+    pub models: String,
 }
 
 /// The key file cannot be used. Never carries a secret.
@@ -49,6 +52,7 @@ impl Keys {
             phone_provider: secret()?,
             channels: secret()?,
             banks,
+            models: signing::artifact::artifact_key()?,
         })
     }
 
@@ -61,17 +65,31 @@ impl Keys {
         let file = |source| KeysError::File { path: shown(), source };
         if path.exists() {
             let text = fs::read_to_string(path).map_err(file)?;
-            return serde_json::from_str(&text)
-                .map_err(|e| KeysError::Form { path: shown(), line: e.line() });
+            let mut keys: Self =
+                serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
+            if keys.models.is_empty() {
+                keys.models = signing::artifact::artifact_key()?;
+                fs::write(path, keys.to_json(path)?).map_err(file)?;
+            }
+            return Ok(keys);
         }
         let keys = Self::generate(banks)?;
-        let text = serde_json::to_string_pretty(&keys)
-            .map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let text = keys.to_json(path)?;
         options.open(path).and_then(|mut f| f.write_all(text.as_bytes())).map_err(file)?;
         Ok(keys)
+    }
+
+    fn to_json(&self, path: &Path) -> Result<String, KeysError> {
+        let path = path.display().to_string();
+        serde_json::to_string_pretty(self).map_err(|e| KeysError::Form { path, line: e.line() })
+    }
+
+    /// The public half of the key of models.
+    pub fn model_signer(&self) -> Result<String, KeysError> {
+        Ok(ArtifactSigner::parse(&self.models)?.public())
     }
 }

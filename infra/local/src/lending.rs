@@ -95,20 +95,21 @@ pub struct Lending {
     pub aws: Aws,
     pub keys: Keys,
     pub products: Catalogue,
-    /// Stands for the bucket of statements.
+    /// Stands for the buckets of statements and of models.
     pub files: Files,
     address: SocketAddr,
     firms_table: String,
 }
 
-/// The folder that stands for the bucket of statements; a passing one while nothing else is kept.
+/// The folder that stands for the buckets of statements and of models; a passing one while nothing else is kept.
 pub enum Files {
     Kept(PathBuf),
     Passing(tempfile::TempDir),
 }
 
 impl Files {
-    fn at(state: Option<&Path>) -> std::io::Result<Self> {
+    /// The files of a state folder, or passing ones.
+    pub fn at(state: Option<&Path>) -> std::io::Result<Self> {
         let Some(state) = state else { return Ok(Files::Passing(tempfile::tempdir()?)) };
         let folder = state.join("files");
         std::fs::create_dir_all(&folder)?;
@@ -121,6 +122,11 @@ impl Files {
             Files::Kept(folder) => folder,
             Files::Passing(folder) => folder.path(),
         }
+    }
+
+    /// The bucket of models, beside the statements.
+    pub fn models_url(&self) -> String {
+        format!("file://{}/models", self.path().display())
     }
 
     /// Puts a file into it, as somebody would upload it.
@@ -154,7 +160,7 @@ impl Lending {
         outside.books = outside.books.or_else(|| options.state.clone());
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
-        let stack_options = stack_options(&options, &keys, &counterparties, &files, address);
+        let stack_options = stack_options(&options, &keys, &counterparties, &files, address)?;
         let stack = Stack::start(
             &template,
             &engines,
@@ -222,7 +228,7 @@ fn stack_options(
     outside: &Counterparties,
     files: &Files,
     address: SocketAddr,
-) -> StackOptions {
+) -> Result<StackOptions, KeysError> {
     let url = format!("http://{address}");
     let bank_urls = json!(outside.bank_urls).to_string();
     let parameters = BTreeMap::from([
@@ -231,6 +237,7 @@ fn stack_options(
         ("PhoneProviderUrl".to_owned(), outside.provider_url.clone()),
         ("ChannelUrl".to_owned(), outside.channel_url.clone()),
         ("BankUrls".to_owned(), bank_urls),
+        ("ModelSigners".to_owned(), keys.model_signer()?),
     ]);
     let settings = [
         (setting::FACE_PROVIDER_SECRETS, keys.face_provider.clone()),
@@ -240,15 +247,16 @@ fn stack_options(
         (setting::HASH_KEY, keys.hash_key.clone()),
         (setting::TOKEN_KEY, keys.token_key.clone()),
         (setting::STATEMENTS_URL, format!("file://{}", files.path().display())),
+        (setting::MODELS_URL, files.models_url()),
         (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];
-    StackOptions {
+    Ok(StackOptions {
         parameters,
         settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
         schedule_every: Some(options.sweep_every),
         redelivery: Some(Duration::from_secs(1)),
         sdk_retries: options.sdk_retries,
         clock: options.clock.clone(),
-    }
+    })
 }

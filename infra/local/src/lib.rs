@@ -19,6 +19,7 @@ pub mod invoke;
 pub mod keys;
 pub mod lending;
 pub mod load;
+pub mod models;
 pub mod people;
 pub mod poller;
 pub mod prices;

@@ -68,6 +68,8 @@ enum Command {
     Simulate(local::simulation::command::SimulateArgs),
     /// Compare a bank's daily file with the ledger, and fail unless everything agrees.
     Reconcile(local::reconcile::ReconcileArgs),
+    /// Look after the bucket of models: put one into it, and say which of them scores a product.
+    Models(local::models::ModelsArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -108,6 +110,10 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             true => Ok(()),
             false => Err("the bank's file and the ledger differ".into()),
         },
+        Some(Command::Models(args)) => {
+            let RunArgs { state, keys, .. } = &cli.run;
+            Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?)
+        }
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

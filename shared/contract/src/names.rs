@@ -19,6 +19,10 @@ pub mod setting {
 
     /// URL of the bucket that banks' statements are put into.
     pub const STATEMENTS_URL: &str = "STATEMENTS_URL";
+    /// URL of the bucket of models, and of which of them scores which product.
+    pub const MODELS_URL: &str = "MODELS_URL";
+    /// Public keys of those whose models are trusted, `artpk_…`, space-separated.
+    pub const MODEL_SIGNERS: &str = "MODEL_SIGNERS";
 
     /// Queue URLs, one per kind of command.
     pub const FACE_CHECKS_QUEUE: &str = "FACE_CHECKS_QUEUE";

@@ -16,6 +16,11 @@ impl ApplicationId {
         Self(uuid::Builder::from_custom_bytes(bytes).into_uuid())
     }
 
+    /// A number that is spread evenly over applications and always the same for one: for shares of all of them.
+    pub fn spread(self) -> u64 {
+        self.0.as_u64_pair().1
+    }
+
     /// The payout of this application. There is exactly one, so the id is the same id.
     pub fn payout_id(self) -> PayoutId {
         PayoutId(self.0)

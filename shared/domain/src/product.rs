@@ -73,15 +73,18 @@ impl Catalogue {
     }
 }
 
+/// Whether a text can be the version of a model or of a strategy, and so a file's or folder's name: it cannot leave its
+/// place, or hide in it.
+pub fn is_version(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && !text.starts_with(['.', '-'])
+        && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
+}
+
 fn problem(p: &Product) -> Option<&'static str> {
     let slug = |text: &str| {
         (1..=40).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-    };
-    let versioned = |text: &str| {
-        (1..=64).contains(&text.len())
-            && !text.starts_with(['.', '-'])
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.')
     };
     match p {
         _ if !slug(&p.id) => Some("the id must be 1 to 40 of a-z, 0-9 and -"),
@@ -93,7 +96,7 @@ fn problem(p: &Product) -> Option<&'static str> {
         _ if p.min_rate_bp > p.max_rate_bp || p.max_rate_bp > MAX_ANNUAL_RATE => {
             Some("rates must be in order and at most 24 % a year")
         }
-        _ if !versioned(&p.model) || !versioned(&p.strategy) => Some(
+        _ if !is_version(&p.model) || !is_version(&p.strategy) => Some(
             "model and strategy must be 1 to 64 of a-z, 0-9, . and -, and begin with a letter or a digit",
         ),
         _ if p.limit_fen < p.max_amount_fen => Some("the limit must cover one loan of the largest amount"),

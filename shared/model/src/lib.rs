@@ -3,8 +3,10 @@
 //! Pure, and without the runtime that computes scores, so that what watches a model or plays rows to it need not link
 //! one. `shared/forest` runs the graph. Reads, writes and emits nothing; what it refuses once it always refuses.
 
+mod assignment;
 mod extract;
 mod manifest;
 
+pub use assignment::{Assigned, Assignment, AssignmentError, Challenger};
 pub use extract::{Sources, extract};
 pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Place, Scale, Text};

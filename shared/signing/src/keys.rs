@@ -66,13 +66,18 @@ pub fn webhook_secret() -> Result<String, KeyError> {
 
 /// A new Ed25519 webhook key pair, as `(whsk_<base64 of seed and public key>, whpk_<base64 of public key>)`.
 pub fn webhook_key_pair() -> Result<(String, String), KeyError> {
+    let (seed, public) = seed_and_public()?;
+    let private = [seed, public.clone()].concat();
+    Ok((format!("whsk_{}", STANDARD.encode(private)), format!("whpk_{}", STANDARD.encode(public))))
+}
+
+/// Both halves of a new Ed25519 key, 32 bytes each.
+pub(crate) fn seed_and_public() -> Result<(Vec<u8>, Vec<u8>), KeyError> {
     let pair = Ed25519KeyPair::generate().map_err(|_| KeyError::NoRandomness)?;
     let seed = pair.seed().map_err(|_| KeyError::NotEd25519)?;
     let seed: aws_lc_rs::encoding::Curve25519SeedBin<'_> =
         aws_lc_rs::encoding::AsBigEndian::as_be_bytes(&seed).map_err(|_| KeyError::NotEd25519)?;
-    let public = pair.public_key().as_ref();
-    let private = [seed.as_ref(), public].concat();
-    Ok((format!("whsk_{}", STANDARD.encode(private)), format!("whpk_{}", STANDARD.encode(public))))
+    Ok((seed.as_ref().to_vec(), pair.public_key().as_ref().to_vec()))
 }
 
 /// A new SM2 webhook key pair, as `(whsm2sk_<base64 of the scalar>, whsm2pk_<base64 of the uncompressed point>)`.

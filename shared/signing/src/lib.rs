@@ -7,6 +7,7 @@
 //! | module | proves | to whom |
 //! |---|---|---|
 //! | [`webhook`] | this body left the holder of a key less than five minutes ago (Standard Webhooks) | banks, providers, us |
+//! | [`artifact`] | this file was released by the holder of a key, whenever that was | `score` |
 //! | [`sealing`] | nothing, but keeps a body secret between us and a bank that asks for it (JWE) | banks |
 //! | [`token`] | this borrower signed in through a channel less than fifteen minutes ago (JWT, Ed25519) | our own routes |
 //! | [`keyed_hash`] | two records hold the same value, without saying which | relations, journal keys |
@@ -15,6 +16,7 @@
 //! Two guards are the caller's, because they need a store: a verified [`webhook::MessageId`] is acted on once, and
 //! a body is acted on only for the application and person that it was asked for.
 
+pub mod artifact;
 mod identity;
 pub mod keyed_hash;
 pub mod keys;
@@ -23,6 +25,7 @@ pub mod sealing;
 pub mod token;
 pub mod webhook;
 
+pub use artifact::{ArtifactSigner, ArtifactVerifier, NotSigned};
 pub use keyed_hash::{KeyedHash, KeyedHasher};
 pub use keys::KeyError;
 pub use sealing::{SealError, Sealer};

@@ -1,0 +1,57 @@
+//! Opens the buckets that functions read and write files in, by the URL in a setting.
+//!
+//! Opening makes no call; what the store answers, and how often it is asked again, is `object_store`'s.
+
+use object_store::{
+    ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, parse_url, prefix::PrefixStore,
+};
+use std::{sync::Arc, time::Duration};
+use url::Url;
+
+/// The URL names no bucket that can be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum BucketError {
+    #[error("the URL of a bucket is not one")]
+    Url(#[from] url::ParseError),
+    #[error("the bucket cannot be opened")]
+    Open(#[from] object_store::Error),
+}
+
+/// `s3://bucket`, with region and credentials from the process's environment; `file:///folder` or `memory:///` locally.
+///
+/// # Errors
+/// [`BucketError`] for a URL of another kind.
+pub fn open(url: &str) -> Result<Arc<dyn ObjectStore>, BucketError> {
+    let url: Url = url.parse()?;
+    if url.scheme() != "s3" {
+        let (store, folder) = parse_url(&url)?;
+        return Ok(Arc::new(PrefixStore::new(store, folder)));
+    }
+    let client = ClientOptions::new()
+        // Only where AWS_ENDPOINT_URL names an emulator; the other services' clients do the same.
+        .with_allow_http(true)
+        .with_connect_timeout(Duration::from_secs(2))
+        .with_timeout(Duration::from_secs(30))
+        .with_content_type_for_suffix("json", "application/json")
+        .with_content_type_for_suffix("html", "text/html; charset=utf-8");
+    let retries =
+        RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+    let bucket = AmazonS3Builder::from_env().with_url(url).with_client_options(client).with_retry(retries);
+    Ok(Arc::new(bucket.build()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::{ObjectStoreExt as _, path::Path};
+
+    #[tokio::test]
+    async fn a_bucket_and_a_folder_are_both_understood_and_anything_else_is_refused() {
+        assert_eq!(open("s3://statements-of-ours").unwrap().to_string(), "AmazonS3(statements-of-ours)");
+        let memory = open("memory:///").unwrap();
+        memory.put(&Path::from("statements/x"), "y".into()).await.unwrap();
+        for refused in ["statements", "ftp://statements", ""] {
+            assert!(open(refused).is_err(), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Models in their bucket: put there by the command, assigned to a product, and scoring applications.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
+use domain::{checks::Score, journey::Event};
+use jiff::SignedDuration;
+use local::models::{self, ModelsArgs};
+use ports::journal::Journal as _;
+use std::path::{Path, PathBuf};
+use tests::{TestApp, quick, sound_owners};
+
+#[derive(clap::Parser)]
+struct Line {
+    #[command(flatten)]
+    models: ModelsArgs,
+}
+
+/// Runs `models` as from a command line, on the bucket and the keys of the application under test.
+async fn command(app: &TestApp, line: &[&str]) -> Result<String, String> {
+    let url = app.lending.files.models_url();
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys.json");
+    std::fs::write(&keys, serde_json::to_vec(&app.lending.keys).unwrap()).unwrap();
+    let line = [&["models", "--models-url", &url], line].concat();
+    let args = <Line as clap::Parser>::try_parse_from(line).map_err(|e| e.to_string())?;
+    let mut out = Vec::new();
+    let done = models::run(&args.models, folder.path(), Some(&keys), &mut out).await;
+    done.map_err(|e| lambda_kit::chain(e.as_ref()))?;
+    Ok(String::from_utf8(out).unwrap())
+}
+
+fn packaged() -> PathBuf {
+    let version = score::ensemble().unwrap().manifest().version.clone();
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/registry").join(version)
+}
+
+/// The packaged model under another version, with ten points more for everybody.
+fn another_model(version: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for file in std::fs::read_dir(packaged()).unwrap() {
+        let file = file.unwrap();
+        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
+    }
+    let path = folder.path().join("manifest.json");
+    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    manifest["version"] = version.into();
+    manifest["scale"]["points_at_odds"] = 610.into();
+    std::fs::write(&path, manifest.to_string()).unwrap();
+    folder
+}
+
+/// Applies, and gives the score that the journal holds.
+async fn score_of_an_application(app: &TestApp, serial: u32) -> Score {
+    let owner = app.firm(sound_owners().nth(serial as usize).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(serial, 1000)).await;
+    let id = borrower.apply(&quick(), &format!("models-{serial}")).await.unwrap();
+    app.settle().await;
+    let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");
+    let entries = journal.load(id.parse().unwrap()).await.unwrap();
+    let events = entries.into_iter().flat_map(|entry| entry.events);
+    let scores = events.filter_map(|event| match event {
+        Event::Scored { score } => Some(score),
+        _ => None,
+    });
+    scores.last().unwrap()
+}
+
+#[tokio::test]
+async fn an_assigned_model_scores_and_the_one_before_it_scores_in_shadow_without_an_effect() {
+    let app = TestApp::start().await;
+    let before = score_of_an_application(&app, 1).await;
+    let packaged = before.model.clone();
+    assert_eq!(before.challenger, None);
+
+    let model = another_model("2099.1.1");
+    let put = command(&app, &["put", model.path().to_str().unwrap()]).await.unwrap();
+    assert!(put.contains("2099.1.1") && put.contains("golden rows"), "{put}");
+    let line = ["assign", "river-quick", "2099.1.1", "--challenger", &packaged, "--share", "100"];
+    command(&app, &line).await.unwrap();
+    let listed = command(&app, &["list"]).await.unwrap();
+    assert!(listed.contains("100.00 %"), "{listed}");
+
+    app.clock.advance(SignedDuration::from_secs(61));
+    let after = score_of_an_application(&app, 2).await;
+    assert_eq!(after.model, "2099.1.1");
+    let shadow = after.challenger.unwrap();
+    assert_eq!((shadow.model, shadow.points), (packaged, after.points - 10));
+    assert_eq!(shadow.default_probability, after.default_probability);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_score_is_worked_out_again_bit_for_bit_from_the_journal() {
+    let app = TestApp::start().await;
+    let score = score_of_an_application(&app, 1).await;
+    let again = score::ensemble().unwrap().score(score.features.as_slice()).unwrap();
+    assert_eq!(again.pd.to_bits(), score.default_probability.to_bits());
+    assert_eq!(again.points, score.points);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_model_that_does_not_agree_with_its_golden_rows_is_not_let_in() {
+    let app = TestApp::start().await;
+    let model = another_model("2099.1.1");
+    let path = model.path().join("golden.csv");
+    let golden = std::fs::read_to_string(&path).unwrap();
+    let (header, first) = golden.split_once('\n').unwrap();
+    let row = first.lines().next().unwrap();
+    let (front, _) = row.rsplit_once(',').unwrap();
+    std::fs::write(&path, format!("{header}\n{front},0.5\n")).unwrap();
+    let refused = command(&app, &["put", model.path().to_str().unwrap()]).await.unwrap_err();
+    assert!(refused.contains("line 2 of golden.csv"), "{refused}");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_not_there_cannot_be_assigned() {
+    let app = TestApp::start().await;
+    let unknown = command(&app, &["assign", "ocean-loan", "2099.1.1"]).await.unwrap_err();
+    assert!(unknown.contains("river-quick"), "the message names what there is: {unknown}");
+    let absent = command(&app, &["assign", "river-quick", "2099.1.1"]).await.unwrap_err();
+    assert!(absent.contains("registry/2099.1.1/manifest.json is not there"), "{absent}");
+    let share = ["assign", "river-quick", "2099.1.1", "--challenger", "x", "--share", "100.5"];
+    assert!(command(&app, &share).await.unwrap_err().contains("0.01 to 100 per cent"));
+    app.stop().await;
+}
