@@ -1,6 +1,6 @@
 use super::*;
 use domain::product::Catalogue;
-use object_store::{ObjectStoreExt as _, memory::InMemory};
+use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use ports::FixedClock;
 use signing::{ArtifactSigner, artifact::artifact_key};
 use std::path::PathBuf;
