@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+import distribution
 import export
 import golden
 import measure
@@ -37,9 +38,9 @@ def write(path: Path, data: bytes):
     print(f"{path.relative_to(ROOT)}: {len(data)} bytes, sha256 {hashlib.sha256(data).hexdigest()}")
 
 
-def publish(facts: Facts, ensemble: Ensemble, trained_on: np.ndarray, held_out: tuple, card: str, extra: dict) -> dict:
-    """`held_out` are features and labels that training never saw; `extra` are further files by name. `card` is a text
-    with places for the figures. Returns the metrics."""
+def publish(facts: Facts, ensemble: Ensemble, trained_on: tuple, held_out: tuple, card: str, extra: dict) -> dict:
+    """`trained_on` are features and labels of training, `held_out` those that it never saw; `extra` are further files
+    by name. The figures are put after the text of `card`. Returns the metrics."""
     folder = ROOT / "models/registry" / facts.version
     features, labels = held_out
     model = export.to_onnx(ensemble, facts.version)
@@ -108,12 +109,13 @@ def measure_all(ensemble: Ensemble, features: np.ndarray, labels: np.ndarray) ->
     return metrics
 
 
-def manifest(facts: Facts, ensemble: Ensemble, trained_on: np.ndarray, metrics: dict, files: dict) -> bytes:
-    spec = ensemble.spec
+def manifest(facts: Facts, ensemble: Ensemble, trained_on: tuple, metrics: dict, files: dict) -> bytes:
+    spec, (rows, labels) = ensemble.spec, trained_on
     number = lambda x: None if np.isnan(x) else float(x)
     with np.errstate(all="ignore"):
-        low, high = np.nanmin(trained_on, axis=0), np.nanmax(trained_on, axis=0)
-    features = [{**f, "range": [number(low[at]), number(high[at])], "reason": facts.reason_of[f["name"]]}
+        low, high = np.nanmin(rows, axis=0), np.nanmax(rows, axis=0)
+    features = [{**f, "range": [number(low[at]), number(high[at])], "reason": facts.reason_of[f["name"]],
+                 "distribution": distribution.of(rows[:, at])}
                 for at, f in enumerate(spec.features)]
     used = {f["reason"] for f in features}
     texts = {code: text for code, text in facts.texts.items() if code in used} | {reasons.MISSING: reasons.MISSING_TEXT}
@@ -129,10 +131,19 @@ def manifest(facts: Facts, ensemble: Ensemble, trained_on: np.ndarray, metrics: 
         "reasons": {code: {"zh": zh, "en": en} for code, (zh, en) in texts.items()},
         "reason_missing": reasons.MISSING,
         "scale": SCALE,
+        "score_distribution": distribution.of(points(ensemble.probability(rows))),
+        "base_rate": round(float(labels.mean()), 6),
         "metrics": metrics,
         "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in sorted(files.items())},
     }
     return (json.dumps(content, ensure_ascii=False, indent=1) + "\n").encode()
+
+
+def points(chance: np.ndarray) -> np.ndarray:
+    """Points as `shared/forest` gives them: whole, within the ends of the scale."""
+    doublings = np.log2((1 - chance) / chance / SCALE["odds"])
+    return np.clip(np.rint(SCALE["points_at_odds"] + SCALE["points_to_double_odds"] * doublings),
+                   SCALE["lowest"], SCALE["highest"])
 
 
 def table(ensemble: Ensemble, metrics: dict, differences: dict, rows: int) -> str:

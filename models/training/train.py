@@ -39,7 +39,7 @@ def main():
     card = CARD.format(version=VERSION, firms=FIRMS, rate=100 * labels[:FIRMS].mean(), observed=OBSERVED_ON,
                        until=OUTCOMES_UNTIL, features=len(spec.features), learners=len(spec.learners) - 1,
                        trees=spec.trees, leaves=spec.leaves, all_trees=spec.overall_trees)
-    metrics = registry.publish(facts, ensemble, features[:FIRMS], (features[FIRMS:], labels[FIRMS:]), card,
+    metrics = registry.publish(facts, ensemble, (features[:FIRMS], labels[:FIRMS]), (features[FIRMS:], labels[FIRMS:]), card,
                                {"parity.json": parity(city, codes)})
     print(json.dumps(metrics, indent=1))
 
