@@ -5,6 +5,8 @@ Area code 330190 is assigned to no county, so none of the codes can belong to a 
 
 from datetime import date, timedelta
 
+import numpy as np
+
 AREA = "330190"
 CODE_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 RESIDENT_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -76,3 +78,43 @@ def unique(make, taken: set) -> str:
         if value not in taken:
             taken.add(value)
             return value
+
+
+FIELDS = ("firm_code", "name", "legal_representative_name", "legal_representative_resident_id", "address", "industry",
+          "established_on", "status", "banned")
+
+
+def register(seed: int, city) -> dict:
+    """Basic information of each firm of a `simulation.City`: `field -> list of texts`. Not a model input. The firms of
+    a ring share legal representative and address, and nothing says that they are one."""
+    rng = np.random.default_rng(seed)
+    codes, names, people, rings = set(), set(), [], {}
+    rows = {field: [] for field in FIELDS}
+    industries = tuple(INDUSTRIES)
+    for firm in range(len(city)):
+        industry = industries[city.industry[firm]]
+        person, place = leader(rng, people, city.as_of), address(rng)
+        if city.ring[firm]:
+            person, place = rings.setdefault(int(city.ring[firm]), (person, place))
+        registered = city.sources["business_registration"]["registered_on"].values[firm]
+        row = (
+            unique(lambda: firm_code(rng), codes), unique(lambda: firm_name(rng, industry), names), *person, place,
+            industry, established_on(rng, int(registered)), "revoked" if rng.random() < 0.01 else "active",
+            1 if rng.random() < 0.005 else 0)
+        for field, cell in zip(FIELDS, row):
+            rows[field].append(cell)
+    return rows
+
+
+def leader(rng, people: list, as_of: date) -> tuple:
+    """A name and a resident id; a few people lead more than one firm."""
+    if people and rng.random() < 0.03:
+        return people[rng.integers(len(people))]
+    people.append((person_name(rng), resident_id(rng, as_of)))
+    return people[-1]
+
+
+def established_on(rng, registered: int) -> str:
+    """The day of registration; now and then the two sources name different days."""
+    day = date(1970, 1, 1) + timedelta(days=registered)
+    return (day - timedelta(days=int(rng.integers(1, 60)))).isoformat() if rng.random() < 0.02 else day.isoformat()

@@ -102,7 +102,8 @@ def wilson(defaults: np.ndarray, rows: np.ndarray) -> tuple:
 
 
 def calibration(path: Path, curves: dict, bins=10, title="Calibration"):
-    """`curves`: name -> (chance, labels). Bins of as many rows each; the bars are 95 % intervals of what was seen."""
+    """`curves`: name -> (chance, labels). Bins of as many rows each; the bars are 95 % intervals of what was seen,
+    a triangle is the upper end where nothing was."""
     drawing, axes = figure(5.4, 4.4)
     lowest, highest = 1.0, 0.0
     for (name, (chance, labels)), colour in zip(curves.items(), COLOURS):
@@ -110,8 +111,12 @@ def calibration(path: Path, curves: dict, bins=10, title="Calibration"):
         sizes = np.array([len(part) for part in np.array_split(chance, bins)])
         low, high = wilson(seen * sizes, sizes)
         text = f"{name}: error {100 * error:.2f} %, mean {100 * chance.mean():.2f} % for {100 * labels.mean():.2f} %"
-        axes.errorbar(100 * said, 100 * np.maximum(seen, 1e-9), yerr=100 * np.stack([seen - low, high - seen]).clip(0),
-                      color=colour, marker="o", markersize=4, capsize=2, linewidth=1, label=text)
+        some = seen > 0
+        reach = 100 * np.stack([seen - low, high - seen]).clip(0)
+        axes.errorbar(100 * said[some], 100 * seen[some], yerr=reach[:, some], color=colour, marker="o", markersize=4,
+                      capsize=2, linewidth=1, label=text)
+        # A bin without any default is at most as bad as the end of its interval.
+        axes.plot(100 * said[~some], 100 * high[~some], color=colour, marker="v", markersize=5, linestyle="none")
         shown = np.concatenate([said, low[low > 0], high])
         lowest, highest = min(lowest, shown.min(), seen[seen > 0].min()), max(highest, shown.max())
     span = 100 * max(lowest * 0.8, 1e-4), 100 * min(highest * 1.25, 1)
@@ -148,6 +153,10 @@ class Band:
             return f"< {self.high:g}"
         return f"≥ {self.low:g}" if np.isinf(self.high) else f"{self.low:g} to {self.high:g}"
 
+    @property
+    def tick(self) -> str:
+        return "\n".join(filter(None, (self.name, self.text if self.name else self.text.replace(" to ", "\nto "))))
+
 
 def banded(points: np.ndarray, labels: np.ndarray, edges: tuple, names: tuple = ()) -> list:
     """Bands between ascending `edges`, one more below and one above; `names` from the lowest."""
@@ -168,8 +177,7 @@ def bands(path: Path, found: list, title="Score bands"):
     places = np.arange(len(found))
     axes.bar(places, [100 * b.share for b in found], color="#b9cde4", width=0.75)
     axes.set_ylabel("share of rows, %", color=BLUE)
-    axes.set_xticks(places, [f"{b.name}\n{b.text}" if b.name else b.text for b in found],
-                    fontsize=9 if len(found) < 9 else 7)
+    axes.set_xticks(places, [b.tick for b in found])
     axes.grid(axis="x", visible=False)
     axes.margins(y=0.18)
     rates = axes.twinx()
@@ -237,7 +245,8 @@ def drift(path: Path, psi: dict, top=18, title="Drift"):
         axes.annotate(f"{value:.3f}", (value, at), xytext=(3, 0), textcoords="offset points", va="center", fontsize=7)
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.12)
-    axes.set(title=title, xlabel="population stability index", ylim=(-0.7, len(largest) - 0.3))
+    axes.set_title(title, pad=16)
+    axes.set(xlabel="population stability index", ylim=(-0.7, len(largest) - 0.3))
     save(drawing, path)
 
 

@@ -9,10 +9,10 @@ def value(name, dimension, source, field, unit, direction, missing):
     return feature(name, dimension, unit, direction, missing, {"kind": "value", "source": source, "field": field})
 
 
-def ratio(name, dimension, over, under, direction, missing):
+def ratio(name, dimension, over, under, direction, missing, unit="ratio"):
     part = lambda p: {"source": p[0], "field": p[1]}
     extract = {"kind": "ratio", "numerator": part(over), "denominator": part(under)}
-    return feature(name, dimension, "ratio", direction, missing, extract)
+    return feature(name, dimension, unit, direction, missing, extract)
 
 
 def age_days(name, dimension, source, field, direction, missing):
