@@ -12,8 +12,8 @@ use wiring::{Outside, WireError};
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 
 /// The model, as packaged with the function.
-const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.2/manifest.json");
-const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.2/ensemble.onnx");
+const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.3/manifest.json");
+const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.3/ensemble.onnx");
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {

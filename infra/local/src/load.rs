@@ -83,6 +83,7 @@ const FILES: [(&str, Columns); 8] = [
             ("zero_declarations_12m", Int),
             ("late_declarations_24m", Int),
             ("credit_grade", Text),
+            ("declared_until", Day),
         ],
     ),
     (
@@ -102,6 +103,7 @@ const FILES: [(&str, Columns); 8] = [
             ("cash_fen", Int),
             ("receivables_fen", Int),
             ("operating_cash_flow_fen", Int),
+            ("period_ended_on", Day),
         ],
     ),
     (
@@ -112,11 +114,18 @@ const FILES: [(&str, Columns); 8] = [
             ("due_12m_fen", Int),
             ("paid_12m_fen", Int),
             ("overdue_months_24m", Int),
+            ("paid_until", Day),
         ],
     ),
     (
         "housing_fund",
-        &[("employees", Int), ("due_12m_fen", Int), ("paid_12m_fen", Int), ("overdue_months_24m", Int)],
+        &[
+            ("employees", Int),
+            ("due_12m_fen", Int),
+            ("paid_12m_fen", Int),
+            ("overdue_months_24m", Int),
+            ("paid_until", Day),
+        ],
     ),
 ];
 

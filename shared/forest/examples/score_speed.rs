@@ -6,7 +6,7 @@ use forest::Ensemble;
 
 #[allow(clippy::print_stdout, clippy::disallowed_methods)]
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/registry/2026.11.2");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/registry/2026.11.3");
     let started = Instant::now();
     let ensemble = Ensemble::load(&folder)?;
     println!("load {} µs", started.elapsed().as_micros());

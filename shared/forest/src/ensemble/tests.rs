@@ -1,7 +1,7 @@
 use super::*;
 use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.2");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.3");
 
 fn file(name: &str) -> Vec<u8> {
     std::fs::read(Path::new(FOLDER).join(name)).unwrap()
@@ -183,7 +183,7 @@ fn fuser_weights_of_the_wrong_shape_are_refused() {
 
 #[test]
 fn a_model_prints_its_version_and_not_its_trees() {
-    assert_eq!(format!("{:?}", ensemble()), "Ensemble { version: \"2026.11.2\", .. }");
+    assert_eq!(format!("{:?}", ensemble()), "Ensemble { version: \"2026.11.3\", .. }");
 }
 
 #[test]
