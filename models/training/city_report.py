@@ -18,7 +18,7 @@ from studies import ENSEMBLE, SCORECARD, SINGLE
 
 FOLDER = registry.ROOT / "models/reports"
 STRATEGIES = registry.ROOT / "models/strategies"
-EXPLAINED = 1_200
+EXPLAINED = 2_000
 # The same city a year after the training population was observed, and once more a year later.
 LATER = (date(2026, 10, 31), date(2027, 10, 31))
 # What the ensemble may lose to a single model while everything is there.
@@ -79,7 +79,7 @@ def opening(report: Report, version: str, city, trained: int):
         f"for 365 days; {percent(city.defaulted[:trained].mean())} and {percent(city.defaulted[held].mean())} defaulted. Of "
         f"the held out {percent(city.faking[held].mean(), 1)} fake figures and {percent((city.ring[held] > 0).mean(), 1)} "
         f"are shell firms in rings. Rows that are a quarter or more behind: {late}. Intervals are 95 %, after DeLong for "
-        "the AUC and after Wilson for shares. Nothing of the model was tuned on the held-out firms.")
+        "the AUC and after Wilson for shares. Nothing was tuned on the held-out firms.")
 
 
 def percent(share: float, digits=2) -> str:

@@ -47,7 +47,7 @@ INDUSTRIES = (
 )
 # State of the economy, 0 even: set for the quarters of these days and linear between.
 ECONOMY = ((date(2021, 1, 1), 0.2), (date(2023, 1, 1), -0.3), (date(2024, 7, 1), 0.0), (date(2026, 10, 1), 0.0),
-           (date(2027, 10, 1), -1.4), (date(2028, 12, 31), -0.7))
+           (date(2027, 10, 1), -1.5), (date(2028, 12, 31), -0.8))
 
 
 def day_number(day: date) -> int:
