@@ -11,9 +11,9 @@ use wiring::{Outside, WireError};
 
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 
-/// The model, as packaged with the function.
+/// The model, as packaged with the function. The graph is in its packed form, which a test holds to the ONNX file.
 const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.3/manifest.json");
-const GRAPH: &[u8] = include_bytes!("../../../models/registry/2026.11.3/ensemble.onnx");
+const PACKED: &[u8] = include_bytes!("../../../models/registry/2026.11.3/ensemble.packed");
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {
@@ -44,6 +44,6 @@ pub fn ensemble() -> Result<Arc<Ensemble>, WireError> {
     if let Some(ensemble) = LOADED.get() {
         return Ok(ensemble.clone());
     }
-    let ensemble = Ensemble::from_bytes(MANIFEST, GRAPH).map_err(WireError::other("the packaged model"))?;
+    let ensemble = Ensemble::from_packed(MANIFEST, PACKED).map_err(WireError::other("the packaged model"))?;
     Ok(LOADED.get_or_init(|| Arc::new(ensemble)).clone())
 }

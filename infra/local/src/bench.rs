@@ -2,6 +2,7 @@
 //! what that would cost. Counterparties answer at once, so that what is left is ours.
 
 mod hanging_bank;
+pub mod models;
 mod webhooks;
 
 use crate::{

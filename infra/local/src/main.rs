@@ -61,6 +61,8 @@ enum Command {
         /// Applications per number of borrowers.
         #[arg(long, default_value_t = 400)]
         applications: u32,
+        #[command(subcommand)]
+        part: Option<BenchPart>,
     },
     /// Play our side against a bank's endpoint, and print which rules of BANKS.md it meets.
     BankCheck(Box<local::bank_check::command::BankCheckArgs>),
@@ -72,6 +74,12 @@ enum Command {
     Models(local::models::ModelsArgs),
     /// Print the OpenAPI document.
     Openapi,
+}
+
+#[derive(Subcommand)]
+enum BenchPart {
+    /// Time the ensemble against other runtimes, single rows, batches and explanations.
+    Models(local::bench::models::ModelsArgs),
 }
 
 fn bank_url(text: &str) -> Result<(String, String), String> {
@@ -96,7 +104,12 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
     match cli.command {
         Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
         Some(Command::Demo) => run_demo(&cli.run, &mut out).await,
-        Some(Command::Bench { applications }) => Ok(local::bench::run(applications, &mut out).await?),
+        Some(Command::Bench { part: Some(BenchPart::Models(args)), .. }) => {
+            Ok(local::bench::models::run(&args, &mut out)?)
+        }
+        Some(Command::Bench { applications, part: None }) => {
+            Ok(local::bench::run(applications, &mut out).await?)
+        }
         Some(Command::BankCheck(args)) => Ok(local::bank_check::command::run(&args, &mut out).await?),
         Some(Command::Simulate(args)) => {
             let simulated = move || {

@@ -16,7 +16,7 @@
 
 use std::sync::LazyLock;
 
-use crate::trees::{Attributes, Shape, Test, TreeError};
+use crate::trees::{Aggregate, Attributes, Split, Tree, TreeError, Trees};
 
 /// Most different features on one path.
 const MAX_FEATURES_ON_PATH: usize = 64;
@@ -28,6 +28,14 @@ pub struct Explainer {
     classes: [Paths; 6],
     expected: Vec<f64>,
     width: usize,
+}
+
+/// What is to be done on the way through a tree.
+enum Step {
+    /// Go to a node, by the side of its parent's test that is passed or not, as that share of the training rows did.
+    Down { place: u32, by: Option<(Split, bool, f64)> },
+    /// Leave a node: put back what stood in the path, or take its last feature away.
+    Up(Option<(usize, OnPath)>),
 }
 
 /// The leaves that need the same number of points, and behind one another the features on their paths.
@@ -69,63 +77,79 @@ impl Explainer {
     /// each node.
     ///
     /// # Errors
-    /// [`TreeError`]: what [`crate::trees::Trees::build`] refuses, an aggregate other than the sum, tests for equality,
-    /// nodes that no training row reached, and paths with more than 64 features.
+    /// [`TreeError`]: what [`Trees::build`] refuses, an aggregate other than the sum, tests for equality, nodes that no
+    /// training row reached, and paths with more than 64 features.
     pub fn build(a: &Attributes) -> Result<Self, TreeError> {
+        let trees = Trees::build(a)?;
+        check_hit_rates(a)?;
+        Self::of(&trees)
+    }
+
+    /// The same for trees whose hit rates were found to be above zero.
+    pub(crate) fn of(trees: &Trees) -> Result<Self, TreeError> {
         let unsupported = |name, value: &str| Err(TreeError::Unsupported { name, value: value.to_owned() });
-        if a.aggregate != crate::trees::Aggregate::Sum {
+        if trees.aggregate != Aggregate::Sum {
             return unsupported("aggregate_function", "anything but SUM, in an explanation");
         }
-        if a.hit_rates.is_empty() {
+        if trees.layout.equality {
+            return unsupported("nodes_modes", "a test for equality, in an explanation");
+        }
+        if trees.layout.reached.is_empty() {
             return unsupported("nodes_hitrates", "none, in an explanation");
         }
-        let shape = Shape::check(a)?;
-        let mut expected: Vec<f64> = a.base_values.iter().map(|value| f64::from(*value)).collect();
-        expected.resize(usize::try_from(a.targets).unwrap_or_default(), 0.0);
-        let mut explainer = Self { classes: Default::default(), expected, width: 0 };
-        for root in &shape.roots {
-            explainer.add_tree(*root, a, &shape)?;
+        let mut explainer =
+            Self { classes: Default::default(), expected: trees.base.clone(), width: trees.width() };
+        for tree in &trees.layout.trees {
+            explainer.add_tree(trees, tree)?;
         }
         Ok(explainer)
     }
 
-    fn add_tree(&mut self, root: usize, a: &Attributes, shape: &Shape) -> Result<(), TreeError> {
-        let mut pending: Vec<(usize, Vec<OnPath>)> = vec![(root, Vec::new())];
-        while let Some((at, path)) = pending.pop() {
-            let Some([yes, no]) = shape.children(at) else {
-                self.add_leaf(shape.weights(at), &path);
-                continue;
+    /// Follows every path, with a list of what is to be done: a tree may be deeper than the stack.
+    fn add_tree(&mut self, trees: &Trees, tree: &Tree) -> Result<(), TreeError> {
+        let mut path = Vec::new();
+        let mut pending = vec![Step::Down { place: tree.root, by: None }];
+        while let Some(step) = pending.pop() {
+            let (place, by) = match step {
+                Step::Down { place, by } => (place, by),
+                Step::Up(Some((at, on_path))) => {
+                    path[at] = on_path;
+                    continue;
+                }
+                Step::Up(None) => {
+                    path.pop();
+                    continue;
+                }
             };
-            let test = Test::read(at, a)?;
-            if test.equal {
-                let value = a.modes[at].to_owned();
-                return Err(TreeError::Unsupported { name: "nodes_modes in an explanation", value });
-            }
-            self.width = self.width.max(test.feature as usize + 1);
-            for (child, true_side) in [(yes, true), (no, false)] {
-                let share = f64::from(hit_rate(child, a)?) / f64::from(hit_rate(at, a)?);
-                let mut path = path.clone();
-                extend(&mut path, &test, true_side, share);
+            if let Some((test, passes, share)) = by {
+                pending.push(Step::Up(extend(&mut path, &test, passes, share)));
                 if path.len() > MAX_FEATURES_ON_PATH {
                     let value = format!("more than {MAX_FEATURES_ON_PATH} features");
                     return Err(TreeError::Unsupported { name: "a path, in an explanation,", value });
                 }
-                pending.push((child, path));
+            }
+            let Some((test, [passed, failed])) = trees.layout.test(place) else {
+                let reached: f64 = path.iter().map(|on_path| on_path.share).product();
+                trees.layout.leaf_weights(tree, place, |target, weight| {
+                    self.expected[target as usize] += f64::from(weight) * reached;
+                    self.add_leaf(target, weight, &path);
+                });
+                continue;
+            };
+            let rate = |place: u32| f64::from(trees.layout.reached[place as usize]);
+            for (child, passes) in [(failed, false), (passed, true)] {
+                let by = Some((test, passes, rate(child) / rate(place)));
+                pending.push(Step::Down { place: child, by });
             }
         }
         Ok(())
     }
 
-    fn add_leaf(&mut self, weights: &[(u32, f32)], path: &[OnPath]) {
-        let reached: f64 = path.iter().map(|on_path| on_path.share).product();
+    fn add_leaf(&mut self, target: u32, weight: f32, path: &[OnPath]) {
         let points = path.len().div_ceil(2).max(1).next_power_of_two();
         let class = &mut self.classes[points.trailing_zeros() as usize];
-        for (target, weight) in weights {
-            self.expected[*target as usize] += f64::from(*weight) * reached;
-            let leaf = Leaf { weight: *weight, target: *target as u16, features: path.len() as u16 };
-            class.leaves.push(leaf);
-            class.features.extend_from_slice(path);
-        }
+        class.leaves.push(Leaf { weight, target: target as u16, features: path.len() as u16 });
+        class.features.extend_from_slice(path);
     }
 
     /// How many targets the ensemble has.
@@ -165,31 +189,42 @@ impl Explainer {
     }
 }
 
-fn hit_rate(at: usize, a: &Attributes) -> Result<f32, TreeError> {
-    let rate = a.hit_rates[at];
-    let error = TreeError::HitRate { tree: a.tree_ids[at], node: a.node_ids[at] };
-    if rate.is_finite() && rate > 0.0 { Ok(rate) } else { Err(error) }
+/// Refuses nodes that no training row reached.
+pub(crate) fn check_hit_rates(a: &Attributes) -> Result<(), TreeError> {
+    let ids = a.tree_ids.iter().zip(a.node_ids);
+    match a.hit_rates.iter().zip(ids).find(|(rate, _)| !is_reached(**rate)) {
+        Some((_, (tree, node))) => Err(TreeError::HitRate { tree: *tree, node: *node }),
+        None => Ok(()),
+    }
 }
 
-/// One more test on a path: narrows what its feature may be.
-fn extend(path: &mut Vec<OnPath>, test: &Test, true_side: bool, share: f64) {
+/// Shares are quotients of hit rates.
+pub(crate) fn is_reached(rate: f32) -> bool {
+    rate.is_finite() && rate > 0.0
+}
+
+/// One more test on a path: narrows what its feature may be. Gives what stood there before; `None` when the feature is
+/// new, and last.
+fn extend(path: &mut Vec<OnPath>, test: &Split, passes: bool, share: f64) -> Option<(usize, OnPath)> {
     let feature = test.feature as u16;
-    let at = path.iter().position(|on_path| on_path.feature == feature).unwrap_or_else(|| {
+    let found = path.iter().position(|on_path| on_path.feature == feature);
+    let before = found.map(|at| (at, path[at]));
+    let at = found.unwrap_or_else(|| {
         path.push(OnPath { low: f32::NAN, high: f32::INFINITY, feature, missing: true, share: 1.0 });
         path.len() - 1
     });
     let on_path = &mut path[at];
     on_path.share *= share;
-    on_path.missing &= test.missing_true == true_side;
-    if true_side == test.swapped {
-        // Not `x <= threshold`. `max` takes the number where one side is NaN; a threshold that nothing reaches bounds
-        // nothing.
+    on_path.missing &= test.missing == passes;
+    if !passes {
+        // `max` takes the number where one side is NaN; a threshold that nothing passes bounds nothing.
         on_path.low = on_path.low.max(test.threshold);
     } else if test.threshold.is_nan() {
         on_path.high = f32::NAN;
     } else if !on_path.high.is_nan() {
         on_path.high = on_path.high.min(test.threshold);
     }
+    before
 }
 
 /// Gauss-Legendre on 0 to 1: `POINTS` points integrate every polynomial of degree `2 * POINTS - 1` exactly.

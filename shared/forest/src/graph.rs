@@ -1,11 +1,20 @@
-//! What a model's ONNX graph may be, and how it is prepared to run.
+//! What a model's ONNX graph may be, and how it becomes a [`Program`].
 
-use std::sync::Arc;
+use std::collections::HashMap;
 
 use model::Manifest;
-use tract_onnx::{pb, prelude::*};
+use tract_onnx::{pb, prelude::TractError};
 
-use crate::{Explainer, ensemble::LoadError, operator, trees::TreeError};
+use crate::{
+    ensemble::LoadError,
+    explain::check_hit_rates,
+    operator,
+    program::{Program, Step, Unsound},
+    trees::{TreeError, Trees},
+};
+
+/// The graph's only input: a row for each firm, a column for each feature.
+const FEATURES: &str = "features";
 
 /// What a graph may be made of. A model is data from outside: it gets no other operator, no loop and no file.
 const OPERATORS: [&str; 5] = ["TreeEnsembleRegressor", "Gemm", "Mul", "Add", "Sigmoid"];
@@ -50,40 +59,99 @@ impl Output {
     }
 }
 
-/// The graph, ready to run on rows one at a time.
-pub(crate) fn plan(manifest: &Manifest, proto: &pb::ModelProto) -> TractResult<Arc<TypedRunnableModel>> {
-    let mut onnx = tract_onnx::onnx();
-    operator::register(&mut onnx);
-    let row = f32::fact([1, manifest.features.len()]);
-    onnx.model_for_proto_model(proto)?.with_input_fact(0, row.into())?.into_optimized()?.into_runnable()
+/// The graph as a program. `check` has been through it.
+pub(crate) fn program(manifest: &Manifest, graph: &pb::GraphProto) -> Result<Program, LoadError> {
+    let reader = Reader { graph };
+    let mut steps = Vec::with_capacity(graph.node.len());
+    let mut values = HashMap::new();
+    for (at, node) in graph.node.iter().enumerate() {
+        steps.push(reader.step(node, &values)?);
+        let [name] = node.output.as_slice() else {
+            return Err(LoadError::Graph(format!("operator {at} must have one output")));
+        };
+        if values.insert(name.as_str(), at).is_some() {
+            return Err(LoadError::Graph(format!("{name:?} is made twice")));
+        }
+    }
+    let mut outputs = [0; Output::ALL.len()];
+    for (output, name) in Output::ALL {
+        let made = values.get(name).copied();
+        outputs[output as usize] =
+            made.ok_or_else(|| LoadError::Graph(format!("nothing produces {name:?}")))?;
+    }
+    Ok(Program::new(manifest.features.len(), manifest.learners.len(), steps, outputs)?)
 }
 
-/// The trees behind the margins, for explanations.
-pub(crate) fn explainer(manifest: &Manifest, proto: &pb::ModelProto) -> Result<Explainer, LoadError> {
-    let nodes = proto.graph.iter().flat_map(|graph| &graph.node);
-    let trees = nodes.into_iter().find(|node| node.output.iter().eq([Output::Margins.name()]));
-    let Some(trees) = trees.filter(|node| node.op_type == "TreeEnsembleRegressor") else {
-        return Err(LoadError::Graph("the margins do not come from trees".to_owned()));
-    };
-    let transform = trees.attribute.iter().find(|a| a.name == "post_transform");
-    if let Some(transform) = transform.filter(|a| a.s != b"NONE") {
-        let value = String::from_utf8_lossy(&transform.s).into_owned();
-        return Err(TreeError::Unsupported { name: "post_transform", value }.into());
-    }
-    let explainer = Explainer::build(&operator::regressor_attributes(trees).map_err(refusal)?)?;
-    if explainer.targets() != manifest.learners.len() {
-        return Err(LoadError::Graph(format!(
-            "{} margins for {} learners",
-            explainer.targets(),
-            manifest.learners.len()
-        )));
-    }
-    Ok(explainer)
+struct Reader<'a> {
+    graph: &'a pb::GraphProto,
 }
 
-/// Refuses what tract would trust: unknown operators, tensors in other files, outputs that nothing produces, and a
+impl Reader<'_> {
+    fn step(&self, node: &pb::NodeProto, values: &HashMap<&str, usize>) -> Result<Step, LoadError> {
+        let value = |name: &String| {
+            let made = values.get(name.as_str()).copied();
+            made.ok_or_else(|| {
+                LoadError::Graph(format!("{} reads {name:?}, which is not made yet", node.op_type))
+            })
+        };
+        match (node.op_type.as_str(), node.input.as_slice()) {
+            ("TreeEnsembleRegressor", [features]) if features == FEATURES => self.trees(node),
+            ("Gemm", [from, weights, bias]) if node.attribute.is_empty() => Ok(Step::Gemm {
+                value: value(from)?,
+                weights: self.constant(weights, None)?,
+                bias: self.constant(bias, Some(weights))?,
+            }),
+            ("Mul", [one, other]) => Ok(Step::Mul(value(one)?, value(other)?)),
+            ("Add", [one, other]) => Ok(Step::Add(value(one)?, value(other)?)),
+            ("Sigmoid", [from]) => Ok(Step::Sigmoid(value(from)?)),
+            (operator, _) => {
+                Err(LoadError::Graph(format!("{operator} has other inputs or attributes than expected")))
+            }
+        }
+    }
+
+    fn trees(&self, node: &pb::NodeProto) -> Result<Step, LoadError> {
+        let transform = node.attribute.iter().find(|a| a.name == "post_transform");
+        if let Some(transform) = transform.filter(|a| a.s != b"NONE") {
+            let value = String::from_utf8_lossy(&transform.s).into_owned();
+            return Err(TreeError::Unsupported { name: "post_transform", value }.into());
+        }
+        let attributes = operator::regressor_attributes(node).map_err(refusal)?;
+        if node.output.first().is_some_and(|name| name == Output::Margins.name()) {
+            check_hit_rates(&attributes)?;
+        }
+        Ok(Step::Trees(Trees::build(&attributes)?))
+    }
+
+    /// A table of weights; or with `columns_of` the name of a table, a number for each of its columns.
+    fn constant(&self, name: &str, columns_of: Option<&str>) -> Result<Vec<f32>, LoadError> {
+        let find = |name: &str| self.graph.initializer.iter().find(|tensor| tensor.name == name);
+        let refuse = || LoadError::Graph(format!("the constant {name:?} is not there or has another shape"));
+        let tensor = find(name).ok_or_else(refuse)?;
+        let values = if tensor.raw_data.is_empty() {
+            tensor.float_data.clone()
+        } else {
+            let (numbers, _) = tensor.raw_data.as_chunks::<4>();
+            numbers.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect()
+        };
+        let expected = match (tensor.dims.as_slice(), columns_of.and_then(find)) {
+            ([rows, columns], None) => rows.checked_mul(*columns),
+            ([columns] | [1, columns], Some(table)) => {
+                table.dims.get(1).copied().filter(|expected| expected == columns)
+            }
+            _ => None,
+        };
+        let fits = expected.is_some_and(|expected| usize::try_from(expected) == Ok(values.len()));
+        if fits { Ok(values) } else { Err(refuse()) }
+    }
+}
+
+/// Refuses what nothing else would notice: unknown operators, tensors in other files, outputs that nothing produces, and a
 /// graph that was trained on other features or in another order than the manifest lists.
-pub(crate) fn check(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), LoadError> {
+pub(crate) fn check<'a>(
+    manifest: &Manifest,
+    proto: &'a pb::ModelProto,
+) -> Result<&'a pb::GraphProto, LoadError> {
     let refuse = |why: String| Err(LoadError::Graph(why));
     let Some(graph) = &proto.graph else { return refuse("there is no graph".to_owned()) };
     if let Some(node) = graph.node.iter().find(|n| !OPERATORS.contains(&n.op_type.as_str())) {
@@ -100,7 +168,7 @@ pub(crate) fn check(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), L
     if !factors.into_iter().all(f32::is_finite) {
         return refuse("an attribute is not finite".to_owned());
     }
-    if !graph.input.iter().map(|i| i.name.as_str()).eq(["features"]) {
+    if !graph.input.iter().map(|i| i.name.as_str()).eq([FEATURES]) {
         return refuse("the only input must be features".to_owned());
     }
     let names = Output::ALL.map(|(_, name)| name);
@@ -119,10 +187,10 @@ pub(crate) fn check(manifest: &Manifest, proto: &pb::ModelProto) -> Result<(), L
             return refuse(format!("the manifest lists other {key}, or in another order"));
         }
     }
-    Ok(())
+    Ok(graph)
 }
 
-/// tract's sigmoid turns NaN into a probability, so a NaN among the fuser's weights has to be caught at the door.
+/// A sum with an infinity in it fits some rows only, so it is caught at the door.
 fn is_finite(tensor: &pb::TensorProto) -> bool {
     let float = tensor.data_type == pb::tensor_proto::DataType::Float as i32;
     let (raw, rest) = tensor.raw_data.as_chunks::<4>();
@@ -135,5 +203,14 @@ pub(crate) fn refusal(error: TractError) -> LoadError {
     match error.chain().find_map(|cause| cause.downcast_ref::<TreeError>()) {
         Some(tree) => LoadError::Tree(tree.clone()),
         None => LoadError::Graph(format!("{error:#}")),
+    }
+}
+
+impl From<Unsound> for LoadError {
+    fn from(unsound: Unsound) -> Self {
+        match unsound {
+            Unsound::Tree(tree) => tree.into(),
+            Unsound::Graph(why) => Self::Graph(why),
+        }
     }
 }

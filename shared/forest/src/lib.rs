@@ -1,4 +1,4 @@
-//! The scoring ensemble: one ONNX graph of tree sub-models and a fuser, run by tract with a tree operator of our own.
+//! The scoring ensemble: one ONNX graph of tree sub-models and a fuser, checked, and run as a list of steps.
 //!
 //! Called by `functions/score`. Reads a model folder (or the same bytes built into the binary) once at start-up, and
 //! after that nothing; it writes and emits nothing, keeps no state between rows and never retries: a model that does
@@ -7,17 +7,25 @@
 //! - [`model::Manifest`] says what the inputs are, as data, and [`model::extract`] works them out. Missing is NaN, never zero.
 //! - [`Ensemble::score`] gives the chance to default, the points and what each dimension adds; [`Ensemble::explain`] also
 //!   where it comes from, feature by feature, and [`Explanation::reasons`] what to tell a borrower.
+//! - [`Ensemble::pack`] is the graph in the form that is loaded fastest.
 //! - [`trees`] holds flat trees; [`operator`] puts them into tract, whose own tree operators refuse
 //!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9);
 //!   [`Explainer`] takes them apart into exact Shapley values.
+//!
+//! tract reads the ONNX file, and runs it in the tests, which hold our steps to it. It does not score: its optimizer takes
+//! longer to load a graph than a thousand rows take, each run costs a third of a row, and its kernels differ between
+//! processors in the last bit, where a decision must be the same when it is replayed.
 
 mod ensemble;
 mod explain;
 mod graph;
 pub mod operator;
+mod packed;
+mod program;
 mod reasons;
 pub mod trees;
 
 pub use ensemble::{Ensemble, Explanation, LoadError, ScoreError, Scored};
 pub use explain::Explainer;
+pub use packed::PackedError;
 pub use reasons::Reason;

@@ -1,9 +1,25 @@
 //! [`Trees`] as operators in tract: `TreeEnsembleRegressor` and `TreeEnsembleClassifier` of `ai.onnx.ml`, opset 1 and 3.
 //!
-//! Read from the ONNX node, checked, and run in batches. Inputs are f32. What the standard allows and no exporter of
-//! LightGBM, XGBoost, CatBoost or scikit-learn writes is refused by name: `PROBIT`, and the f64 tensors `…_as_tensor`.
-//! A missing value takes the side that `missing_value_tracks_true` names under every mode, as the standard says;
-//! onnxruntime lets NaN satisfy `BRANCH_NEQ`.
+//! [`register`] puts both in the place of tract's own (0.23.9), which refuse regressors, invert the labels of binary
+//! exports and read a `BRANCH_GTE` node as a leaf. Input is a table of f32, a row for each example; output are the
+//! scores, and before them the labels of a classifier. Any number of rows goes through in one call.
+//!
+//! # Semantics
+//!
+//! What a tree says is told in [`crate::trees`]. Then, row by row: a classifier whose leaves all speak for one of two
+//! classes gives the second class the sum `s` and the first `1 - s` when no weight is negative, else `s` and `-s`, and
+//! chooses the second when `s` is above 0.5 or 0; otherwise there is a score for each class, and the first of the highest
+//! is chosen. `LOGISTIC`, `SOFTMAX` and `SOFTMAX_ZERO` are applied after that. Where the standard is silent this follows
+//! onnxruntime, with one exception: onnxruntime lets NaN satisfy `BRANCH_NEQ`, whatever the track says.
+//!
+//! # What is refused
+//!
+//! Everything that [`Trees::build`] refuses, when the model is loaded; rows that are too narrow, when their width is
+//! known; and by name what the standard allows and no exporter of LightGBM, XGBoost, CatBoost or scikit-learn writes:
+//! `PROBIT`, the f64 tensors `…_as_tensor`, two base values for one-sided weights.
+//!
+//! `TreeEnsemble`, which takes the place of both in opset 5, is left to come: onnxmltools 1.16, skl2onnx 1.20 and CatBoost
+//! 1.2.10 write the two operators here, and so does XGBoost 3.2 through onnxmltools.
 
 use std::{iter::repeat_n, sync::Arc};
 
@@ -14,7 +30,7 @@ use tract_onnx::{
     tract_hir::{internal::*, tract_core::internal::TypedOp},
 };
 
-use crate::trees::{Aggregate, Attributes, TreeError, Trees};
+use crate::trees::{Aggregate, Attributes, Keys, TreeError, Trees};
 
 /// Attributes that are read here or cannot change a result.
 const KNOWN: [&str; 23] = [
@@ -305,7 +321,7 @@ impl EvalOp for TreeEnsemble {
         let features = input.try_as_plain_ram()?.as_slice::<f32>()?;
         let targets = self.inner.trees.targets();
         let mut numbers: TVec<f64> = repeat_n(0.0, rows * targets).collect();
-        self.inner.trees.aggregate(features, width, &mut numbers)?;
+        self.inner.trees.aggregate(features, width, &mut Keys::default(), &mut numbers)?;
         let mut scores = Tensor::zero::<f32>(&[rows, self.inner.width()])?;
         let mut view = scores.try_as_plain_ram_mut()?;
         let rows = numbers

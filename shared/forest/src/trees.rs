@@ -1,16 +1,42 @@
 //! Tree ensembles as ONNX writes them: checked once, laid out flat, and walked eight at a time.
 //!
-//! Every kind of test becomes `x <= threshold` or `x == threshold` when the ensemble is built, so a walk has no branch
-//! on the mode; leaves lead to themselves, so it has none on the depth either. One row is walked by eight trees in
-//! step, a batch by eight rows in step: eight independent chains of loads keep the processor busy.
+//! # What a tree says
+//!
+//! The first node of each tree is its root. A test compares one feature with a threshold (`BRANCH_LEQ`, `LT`, `GT`,
+//! `GTE`, `EQ`, `NEQ`) and leads to its true or its false child; a missing value, which is NaN, goes to the true one
+//! where `nodes_missing_value_tracks_true` is 1 and else to the false one, under every mode. Both zeros are the same
+//! number. The leaf at the end adds weights to targets, which are aggregated over the trees; the base value is added
+//! last.
+//!
+//! # What is refused
+//!
+//! [`Trees::build`] guesses and repairs nothing. Lists of unequal length, a node that is there twice, a child that is
+//! not, a second parent, a cycle, a node that no root leads to, an unknown mode, a threshold of NaN, a track that is
+//! neither 0 nor 1, a leaf without a weight, a weight on a test, a target out of range, a weight that is not finite: each
+//! is a [`TreeError`] that names the node. There are limits to nodes, targets, features and the size of one tree, so a
+//! damaged count allocates nothing.
+//!
+//! # How a row is walked
+//!
+//! Every test becomes `key <= threshold` between two i32 when the ensemble is built, of keys that sort as the floats do.
+//! `<` is `<=` of the next float down, and the opposites have their children swapped. A missing value has two keys, the
+//! lowest and the highest number there is, and each test reads the one that takes it to its side. Leaves lead to
+//! themselves. So a step is one load of eight bytes, one of a key, a comparison and an addition, without a branch on
+//! mode, missing or depth; and eight walks go in step (eight trees of one row, or eight rows of a batch), so that the
+//! processor waits for eight loads at once.
+//!
+//! A row costs a step for each tree times its depth, where trees of like depth are walked together; a tree of `n` leaves
+//! takes `8 * (2n - 1)` bytes. Building takes time and room in proportion to the nodes. No call allocates for a row.
 
 mod layout;
+mod packed;
 mod shape;
 
-use std::{array, iter::repeat_n};
+use std::array;
 
-use layout::{Layout, Tree};
-pub(crate) use {layout::Test, shape::Shape};
+use layout::Layout;
+pub(crate) use layout::{Split, Tree};
+use shape::Shape;
 
 /// Walks that go in step.
 const LANES: usize = 8;
@@ -100,13 +126,17 @@ pub enum Aggregate {
     Max,
 }
 
+/// Rows as the walk reads them. Kept between calls, so that a call need not allocate.
+#[derive(Clone, Debug, Default)]
+pub struct Keys(Vec<i32>);
+
 /// A checked ensemble. Sums are kept in f64 and rounded once, in one order: a row alone and the same row in a batch
 /// give the same bits.
 #[derive(Clone, Debug)]
 pub struct Trees {
-    layout: Layout,
-    base: Vec<f64>,
-    aggregate: Aggregate,
+    pub(crate) layout: Layout,
+    pub(crate) base: Vec<f64>,
+    pub(crate) aggregate: Aggregate,
 }
 
 impl Trees {
@@ -133,12 +163,18 @@ impl Trees {
 
     /// Aggregates rows of `width` values each into `results`, [`Trees::targets`] numbers a row. NaN is a missing value.
     ///
-    /// Allocates twice a call and never per row.
+    /// Allocates nothing but `keys`, and those only until they have been as long as a block of rows needs.
     ///
     /// # Errors
     /// [`TreeError::Width`] when rows are too short for the features that the trees read, and
     /// [`TreeError::Length`] when `features` or `results` do not hold the same number of whole rows.
-    pub fn aggregate(&self, features: &[f32], width: usize, results: &mut [f64]) -> Result<(), TreeError> {
+    pub fn aggregate(
+        &self,
+        features: &[f32],
+        width: usize,
+        keys: &mut Keys,
+        results: &mut [f64],
+    ) -> Result<(), TreeError> {
         let needed = self.layout.width;
         if width < needed || width == 0 {
             return Err(TreeError::Width { found: width, needed: needed.max(1) - 1 });
@@ -157,10 +193,14 @@ impl Trees {
             Aggregate::Min | Aggregate::Max => f64::NAN,
         };
         results.fill(start);
-        if self.layout.equality {
-            self.walk::<true>(features, width, results);
-        } else {
-            self.walk::<false>(features, width, results);
+        let blocks = features.chunks(BLOCK * width).zip(results.chunks_mut(BLOCK * self.targets()));
+        for (features, results) in blocks {
+            let keys = self.layout.keys(features, width, keys);
+            if self.layout.equality {
+                self.walk::<true>(keys, results);
+            } else {
+                self.walk::<false>(keys, results);
+            }
         }
         for row in results.chunks_exact_mut(self.targets()) {
             for (result, base) in row.iter_mut().zip(&self.base) {
@@ -184,38 +224,30 @@ impl Trees {
         }
     }
 
-    fn walk<const EQUALITY: bool>(&self, features: &[f32], width: usize, results: &mut [f64]) {
-        let (needed, targets) = (self.layout.width, self.targets());
-        // Each row is followed by a missing value, which leaves read.
-        let mut padded: Vec<f32> =
-            repeat_n(f32::NAN, BLOCK.min(features.len() / width) * (needed + 1)).collect();
-        let blocks = features.chunks(BLOCK * width).zip(results.chunks_mut(BLOCK * targets));
-        for (features, results) in blocks {
-            for (row, copy) in features.chunks_exact(width).zip(padded.chunks_exact_mut(needed + 1)) {
-                copy[..needed].copy_from_slice(&row[..needed]);
-            }
-            let rows = features.len() / width;
-            let together = rows - rows % LANES;
-            let (block, rest) = results.split_at_mut(together * targets);
-            if !block.is_empty() {
-                self.walk_block::<EQUALITY>(&padded[..together * (needed + 1)], block);
-            }
-            let alone = padded[together * (needed + 1)..rows * (needed + 1)].chunks_exact(needed + 1);
-            for (row, result) in alone.zip(rest.chunks_exact_mut(targets)) {
-                self.walk_row::<EQUALITY>(row, result);
-            }
+    /// A block of rows: eight in step as long as there are eight, the others alone.
+    fn walk<const EQUALITY: bool>(&self, keys: &[i32], results: &mut [f64]) {
+        let (stride, targets) = (self.layout.stride(), self.targets());
+        let rows = keys.len() / stride;
+        let together = rows - rows % LANES;
+        let (block, rest) = results.split_at_mut(together * targets);
+        if !block.is_empty() {
+            self.walk_block::<EQUALITY>(&keys[..together * stride], block);
+        }
+        let alone = keys[together * stride..].chunks_exact(stride);
+        for (row, result) in alone.zip(rest.chunks_exact_mut(targets)) {
+            self.walk_row::<EQUALITY>(row, result);
         }
     }
 
     /// One row, eight trees in step.
-    fn walk_row<const EQUALITY: bool>(&self, row: &[f32], result: &mut [f64]) {
+    fn walk_row<const EQUALITY: bool>(&self, row: &[i32], result: &mut [f64]) {
+        let nodes = self.layout.nodes.as_slice();
         for trees in self.layout.trees.chunks(LANES) {
             // The last lanes of the last chunk walk along and are not counted.
             let mut at: [u32; LANES] = array::from_fn(|lane| trees[lane.min(trees.len() - 1)].root);
-            let steps = trees[trees.len() - 1].depth;
-            for _ in 0..steps {
+            for _ in 0..trees[trees.len() - 1].depth {
                 for place in &mut at {
-                    *place += self.layout.nodes[*place as usize].next::<EQUALITY>(row);
+                    *place += nodes[*place as usize].next::<EQUALITY>(row);
                 }
             }
             for (tree, place) in trees.iter().zip(at) {
@@ -225,15 +257,16 @@ impl Trees {
     }
 
     /// Rows in multiples of eight; every tree sees all of them before the next one does.
-    fn walk_block<const EQUALITY: bool>(&self, padded: &[f32], results: &mut [f64]) {
-        let (stride, targets) = (self.layout.width + 1, self.targets());
+    fn walk_block<const EQUALITY: bool>(&self, keys: &[i32], results: &mut [f64]) {
+        let (stride, targets) = (self.layout.stride(), self.targets());
+        let nodes = self.layout.nodes.as_slice();
         for tree in &self.layout.trees {
-            let groups = padded.chunks_exact(LANES * stride).zip(results.chunks_exact_mut(LANES * targets));
+            let groups = keys.chunks_exact(LANES * stride).zip(results.chunks_exact_mut(LANES * targets));
             for (group, results) in groups {
                 let mut at = [tree.root; LANES];
                 for _ in 0..tree.depth {
                     for (place, row) in at.iter_mut().zip(group.chunks_exact(stride)) {
-                        *place += self.layout.nodes[*place as usize].next::<EQUALITY>(row);
+                        *place += nodes[*place as usize].next::<EQUALITY>(row);
                     }
                 }
                 for (place, result) in at.into_iter().zip(results.chunks_exact_mut(targets)) {

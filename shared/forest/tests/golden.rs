@@ -36,8 +36,8 @@ struct Row {
     answers: BTreeMap<String, Option<f64>>,
 }
 
-/// What each learner says of the rows, straight from the graph.
-fn margins(model: &Path, rows: &[Row]) -> Vec<Vec<f32>> {
+/// The outputs of the graph over all rows, by tract: chance to default, its log odds, margins, known, weights, parts.
+fn by_tract(model: &Path, rows: &[Row]) -> Vec<Vec<Vec<f32>>> {
     let mut onnx = tract_onnx::onnx();
     forest::operator::register(&mut onnx);
     let shape = [rows.len(), rows[0].features.len()];
@@ -46,8 +46,11 @@ fn margins(model: &Path, rows: &[Row]) -> Vec<Vec<f32>> {
     let features: Vec<f32> = rows.iter().flat_map(|row| row.features.iter().copied()).collect();
     let input = Tensor::from_shape(&shape, &features).unwrap();
     let outputs = graph.into_runnable().unwrap().run(tvec!(input.into_tvalue())).unwrap();
-    let values = outputs[2].try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec();
-    values.chunks(values.len() / rows.len()).map(<[f32]>::to_vec).collect()
+    let table = |output: &TValue| {
+        let values = output.try_as_plain_ram().unwrap().as_slice::<f32>().unwrap().to_vec();
+        values.chunks(values.len() / rows.len()).map(<[f32]>::to_vec).collect()
+    };
+    outputs.iter().map(table).collect()
 }
 
 fn golden(model: &Path, ensemble: &Ensemble) -> Vec<Row> {
@@ -75,7 +78,7 @@ fn scores_agree_with_onnxruntime_and_lightgbm() {
         assert!(rows.len() >= 2000 && holed >= 500, "{} rows, {holed} with missing values", rows.len());
         let mut largest = BTreeMap::<String, f64>::new();
         let learners: Vec<&str> = ensemble.manifest().learners.iter().map(|l| l.name.as_str()).collect();
-        for (row, margins) in rows.iter().zip(margins(&model, &rows)) {
+        for (row, margins) in rows.iter().zip(by_tract(&model, &rows).swap_remove(2)) {
             let scored = ensemble.score(&row.features).unwrap();
             let margins = learners.iter().copied().zip(margins.into_iter().map(f64::from));
             for (name, found) in margins.chain([("pd", scored.pd)]) {
@@ -89,6 +92,60 @@ fn scores_agree_with_onnxruntime_and_lightgbm() {
         }
         println!("{}: largest differences over {} rows: {largest:#?}", model.display(), rows.len());
         assert!(largest.values().all(|difference| *difference <= TOLERANCE), "{largest:?}");
+    }
+}
+
+#[test]
+fn tract_says_the_same_of_the_graph() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let rows = golden(&model, &ensemble);
+        let [pd, _, _, known, _, parts] = by_tract(&model, &rows).try_into().unwrap();
+        let manifest = ensemble.manifest();
+        let mut largest = 0.0_f64;
+        for (at, row) in rows.iter().enumerate() {
+            let scored = ensemble.score(&row.features).unwrap();
+            largest = largest.max((scored.pd - f64::from(pd[at][0])).abs());
+            for (dimension, found) in manifest.dimensions.iter().zip(&scored.dimensions) {
+                let mut expected = None;
+                for (place, learner) in manifest.learners.iter().enumerate() {
+                    if learner.dimension.as_ref() == Some(dimension) && known[at][place] != 0.0 {
+                        *expected.get_or_insert(0.0) += f64::from(parts[at][place]);
+                    }
+                }
+                assert_eq!(found.is_some(), expected.is_some(), "row {at}, {dimension}");
+                largest = largest.max((found.unwrap_or(0.0) - expected.unwrap_or(0.0)).abs());
+            }
+        }
+        println!("{}: tract differs by at most {largest:.1e} over {} rows", model.display(), rows.len());
+        assert!(largest <= TOLERANCE, "{largest}");
+    }
+}
+
+#[test]
+fn the_packed_form_is_that_of_the_graph_and_gives_the_same_bits() {
+    for model in models() {
+        let read = |name: &str| std::fs::read(model.join(name)).unwrap();
+        let (manifest, packed) = (read("manifest.json"), read("ensemble.packed"));
+        let (ensemble, again) =
+            (Ensemble::load(&model).unwrap(), Ensemble::from_packed(&manifest, &packed).unwrap());
+        let how = format!("cargo run --release -p forest --example pack -- {}", model.display());
+        assert!(ensemble.pack() == packed, "pack it again: {how}");
+        for row in golden(&model, &ensemble) {
+            assert_eq!(ensemble.explain(&row.features), again.explain(&row.features));
+        }
+    }
+}
+
+#[test]
+fn rows_together_give_the_same_bits_as_each_alone() {
+    for model in models() {
+        let ensemble = Ensemble::load(&model).unwrap();
+        let rows = golden(&model, &ensemble);
+        let alone: Vec<_> = rows.iter().map(|row| ensemble.score(&row.features).unwrap()).collect();
+        let features: Vec<f32> = rows.iter().flat_map(|row| row.features.iter().copied()).collect();
+        assert_eq!(ensemble.score_all(&features).unwrap(), alone);
+        assert!(ensemble.score_all(&features[1..]).is_err());
     }
 }
 

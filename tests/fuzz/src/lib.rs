@@ -1,6 +1,10 @@
 //! What is done with bytes from outside: one function per parser, which panics when something does not hold. The fuzzer
 //! calls them with bytes of its own, and the test `corpus` with those that it has found worth keeping.
 
+mod forest_bytes;
+
+pub use forest_bytes::{graph, trees};
+
 use contract::{
     http::{ApplicationRequest, Problem},
     provider::CheckCallback,
@@ -162,11 +166,13 @@ pub fn manifest(bytes: &[u8]) {
 pub type Target = fn(&[u8]);
 
 /// Every target by name.
-pub const TARGETS: [(&str, Target); 6] = [
+pub const TARGETS: [(&str, Target); 8] = [
     ("bank_callback", bank_callback),
     ("check_callback", check_callback),
+    ("graph", graph),
     ("intake", intake),
     ("manifest", manifest),
     ("statement", statement),
     ("strategy", strategy),
+    ("trees", trees),
 ];

@@ -1,5 +1,5 @@
 use super::*;
-use crate::trees::Trees;
+use crate::trees::Keys;
 use proptest::prelude::*;
 
 /// A random tree over `FEATURES` features, as the attributes have it.
@@ -153,7 +153,7 @@ proptest! {
         let attributes = grown.attributes(&leaf_trees);
         let explainer = Explainer::build(&attributes).unwrap();
         let mut targets = [0.0; TARGETS];
-        Trees::build(&attributes).unwrap().aggregate(&row, FEATURES, &mut targets).unwrap();
+        Trees::build(&attributes).unwrap().aggregate(&row, FEATURES, &mut Keys::default(), &mut targets).unwrap();
         for (target, said) in targets.into_iter().enumerate() {
             let mut weights = [0.0; TARGETS];
             weights[target] = 1.0;

@@ -10,7 +10,7 @@ const MAX_NODES: usize = 4_000_000;
 const MAX_TARGETS: i64 = 256;
 
 /// The trees as positions in the attributes. Every node is reached from exactly one root by exactly one path.
-pub(crate) struct Shape {
+pub(super) struct Shape {
     /// One per tree, in the order of the attributes.
     pub roots: Vec<usize>,
     /// Where each test leads, true first; `None` for a leaf.

@@ -24,7 +24,7 @@ impl Stump {
 
 fn only(trees: &Trees, row: &[f32]) -> f64 {
     let mut sums = [f64::NAN];
-    trees.aggregate(row, row.len(), &mut sums).unwrap();
+    trees.aggregate(row, row.len(), &mut Keys::default(), &mut sums).unwrap();
     sums[0]
 }
 
@@ -157,7 +157,7 @@ fn more_trees_than_lanes_and_different_depths_are_all_counted() {
     };
     let ensemble = Trees::build(&attributes).unwrap();
     let mut sums = vec![0.0; trees as usize];
-    ensemble.aggregate(&[3.0], 1, &mut sums).unwrap();
+    ensemble.aggregate(&[3.0], 1, &mut Keys::default(), &mut sums).unwrap();
     // Trees 0, 1 and 2 end in their last leaf; all others stop at the test against 3.
     let mut expected = vec![0.0; trees as usize];
     (expected[0], expected[1], expected[2], expected[3]) = (1.0, 1.0, 1.0, 18.0);
@@ -173,7 +173,7 @@ fn a_base_value_is_added_once() {
 #[test]
 fn a_row_that_is_too_short_is_refused() {
     let ensemble = Trees::build(&Attributes { feature_ids: &[3, 0, 0], ..stump() }).unwrap();
-    let answer = ensemble.aggregate(&[0.0; 3], 3, &mut [0.0]);
+    let answer = ensemble.aggregate(&[0.0; 3], 3, &mut Keys::default(), &mut [0.0]);
     assert_eq!(answer, Err(TreeError::Width { found: 3, needed: 3 }));
 }
 
