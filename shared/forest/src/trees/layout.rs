@@ -187,7 +187,7 @@ pub(crate) struct Layout {
 }
 
 impl Layout {
-    pub fn new(a: &Attributes, shape: &Shape) -> Result<Self, TreeError> {
+    pub(super) fn new(a: &Attributes, shape: &Shape) -> Result<Self, TreeError> {
         let mut layout = Self::default();
         let targets: Vec<_> = shape.roots.iter().map(|root| only_target(*root, shape)).collect();
         let wide = targets.iter().any(Option::is_none);
