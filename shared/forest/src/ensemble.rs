@@ -3,7 +3,7 @@
 use std::{
     fmt, io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, OnceLock, PoisonError},
 };
 
 use aws_lc_rs::digest;
@@ -79,7 +79,8 @@ pub struct Explanation {
 pub struct Ensemble {
     manifest: Manifest,
     program: Program,
-    explainer: Explainer,
+    /// The paths of the trees, read when the first firm is explained: that takes longer than all else that loading does.
+    explainer: OnceLock<Explainer>,
     /// States between calls, so that none allocates one.
     spare: Mutex<Vec<State>>,
 }
@@ -146,8 +147,8 @@ impl Ensemble {
     }
 
     fn from_program(manifest: Manifest, program: Program) -> Result<Self, LoadError> {
-        let explainer = Explainer::of(program.margins()?)?;
-        let ensemble = Self { manifest, program, explainer, spare: Mutex::new(Vec::new()) };
+        Explainer::check(program.margins()?)?;
+        let ensemble = Self { manifest, program, explainer: OnceLock::new(), spare: Mutex::new(Vec::new()) };
         // Sums that no number can hold show on any row, so they are refused here and not in the night.
         let nothing = vec![f32::NAN; ensemble.manifest.features.len()];
         ensemble.score(&nothing).map_err(|error| LoadError::Graph(error.to_string()))?;
@@ -206,15 +207,13 @@ impl Ensemble {
     fn explained(&self, features: &[f32], said: &Said) -> Result<Explanation, ScoreError> {
         let weights: Vec<f64> = said.weights.iter().map(|weight| f64::from(*weight)).collect();
         let mut contributions = vec![0.0; features.len()];
-        self.explainer
+        let explainer = self.explainer()?;
+        explainer
             .explain(features, &weights, &mut contributions)
             .map_err(|error| ScoreError::Run(error.to_string()))?;
         let mut base = f64::from(said.log_odds) - said.parts.iter().map(|part| f64::from(*part)).sum::<f64>();
-        base += weights
-            .iter()
-            .zip(self.explainer.expected())
-            .map(|(weight, expected)| weight * expected)
-            .sum::<f64>();
+        base +=
+            weights.iter().zip(explainer.expected()).map(|(weight, expected)| weight * expected).sum::<f64>();
         let mut missing = vec![0.0; self.manifest.dimensions.len()];
         for (at, learner) in
             self.manifest.learners.iter().enumerate().filter(|(at, _)| said.known[*at] == 0.0)
@@ -226,6 +225,15 @@ impl Ensemble {
             }
         }
         Ok(Explanation { base, contributions, missing })
+    }
+
+    fn explainer(&self) -> Result<&Explainer, ScoreError> {
+        if let Some(explainer) = self.explainer.get() {
+            return Ok(explainer);
+        }
+        let trees = self.program.margins().map_err(|error| ScoreError::Run(format!("{error:?}")))?;
+        let explainer = Explainer::of(trees).map_err(|error| ScoreError::Run(error.to_string()))?;
+        Ok(self.explainer.get_or_init(|| explainer))
     }
 
     fn check_length(&self, features: &[f32]) -> Result<(), ScoreError> {

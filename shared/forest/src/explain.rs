@@ -87,22 +87,19 @@ impl Explainer {
 
     /// The same for trees whose hit rates were found to be above zero.
     pub(crate) fn of(trees: &Trees) -> Result<Self, TreeError> {
-        let unsupported = |name, value: &str| Err(TreeError::Unsupported { name, value: value.to_owned() });
-        if trees.aggregate != Aggregate::Sum {
-            return unsupported("aggregate_function", "anything but SUM, in an explanation");
-        }
-        if trees.layout.equality {
-            return unsupported("nodes_modes", "a test for equality, in an explanation");
-        }
-        if trees.layout.reached.is_empty() {
-            return unsupported("nodes_hitrates", "none, in an explanation");
-        }
+        check_sums(trees)?;
         let mut explainer =
             Self { classes: Default::default(), expected: trees.base.clone(), width: trees.width() };
         for tree in &trees.layout.trees {
             explainer.add_tree(trees, tree)?;
         }
         Ok(explainer)
+    }
+
+    /// Whether [`Explainer::of`] will succeed: without reading the paths, unless there may be one that is too long.
+    pub(crate) fn check(trees: &Trees) -> Result<(), TreeError> {
+        let deep = trees.layout.trees.iter().any(|tree| tree.depth as usize > MAX_FEATURES_ON_PATH);
+        if deep { Self::of(trees).map(drop) } else { check_sums(trees) }
     }
 
     /// Follows every path, with a list of what is to be done: a tree may be deeper than the stack.
@@ -187,6 +184,21 @@ impl Explainer {
         rules.thirty_two.explain(thirty_two, row, weights, contributions);
         Ok(())
     }
+}
+
+/// Refuses what has no paths to be read.
+fn check_sums(trees: &Trees) -> Result<(), TreeError> {
+    let unsupported = |name, value: &str| Err(TreeError::Unsupported { name, value: value.to_owned() });
+    if trees.aggregate != Aggregate::Sum {
+        return unsupported("aggregate_function", "anything but SUM, in an explanation");
+    }
+    if trees.layout.equality {
+        return unsupported("nodes_modes", "a test for equality, in an explanation");
+    }
+    if trees.layout.reached.is_empty() {
+        return unsupported("nodes_hitrates", "none, in an explanation");
+    }
+    Ok(())
 }
 
 /// Refuses nodes that no training row reached.

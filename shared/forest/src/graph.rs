@@ -116,9 +116,12 @@ impl Reader<'_> {
             let value = String::from_utf8_lossy(&transform.s).into_owned();
             return Err(TreeError::Unsupported { name: "post_transform", value }.into());
         }
-        let attributes = operator::regressor_attributes(node).map_err(refusal)?;
+        let mut attributes = operator::regressor_attributes(node).map_err(refusal)?;
         if node.output.first().is_some_and(|name| name == Output::Margins.name()) {
             check_hit_rates(&attributes)?;
+        } else {
+            // Only margins are explained.
+            attributes.hit_rates = &[];
         }
         Ok(Step::Trees(Trees::build(&attributes)?))
     }

@@ -172,6 +172,18 @@ impl<'a> Reader<'a> {
         Ok(numbers.iter().map(|bytes| u32::from_le_bytes(*bytes)))
     }
 
+    /// So many pairs of numbers.
+    pub fn pairs(
+        &mut self,
+        count: usize,
+    ) -> Result<impl ExactSizeIterator<Item = [u32; 2]> + use<'a>, PackedError> {
+        let length = count.checked_mul(8).ok_or(PackedError::Damaged("a length"))?;
+        let (pairs, _) = self.bytes(length).ok_or(PackedError::Damaged("a length"))?.as_chunks::<8>();
+        Ok(pairs.iter().map(|[a, b, c, d, e, f, g, h]| {
+            [u32::from_le_bytes([*a, *b, *c, *d]), u32::from_le_bytes([*e, *f, *g, *h])]
+        }))
+    }
+
     fn text(&mut self) -> Result<&'a [u8], PackedError> {
         let length = self.number()?;
         self.bytes(length).ok_or(PackedError::Damaged("a name"))

@@ -39,7 +39,14 @@ impl Bytes<'_> {
 }
 
 const MODES: [&str; 8] = [
-    "LEAF", "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GT", "BRANCH_GTE", "BRANCH_EQ", "BRANCH_NEQ", "BRANCH_MEMBER",
+    "LEAF",
+    "BRANCH_LEQ",
+    "BRANCH_LT",
+    "BRANCH_GT",
+    "BRANCH_GTE",
+    "BRANCH_EQ",
+    "BRANCH_NEQ",
+    "BRANCH_MEMBER",
 ];
 
 #[derive(Default)]
@@ -112,7 +119,9 @@ impl Lists {
 
     fn find(&self, tree: i64, node: i64) -> usize {
         let ids = self.numbers[0].iter().zip(&self.numbers[1]);
-        ids.into_iter().position(|ids| ids == (&tree, &node)).expect("an accepted tree has the nodes that it names")
+        ids.into_iter()
+            .position(|ids| ids == (&tree, &node))
+            .expect("an accepted tree has the nodes that it names")
     }
 
     /// What the standard says of a row, word for word.
@@ -175,7 +184,10 @@ pub fn trees(bytes: &[u8]) {
         assert_eq!(alone, together, "a row alone and in a batch");
         for (found, expected) in alone.iter().zip(lists.expected(row)) {
             // Sums are made in another order.
-            assert!((found - expected).abs() <= 1e-9 * expected.abs().max(1e39), "{found} instead of {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-9 * expected.abs().max(1e39),
+                "{found} instead of {expected}"
+            );
         }
     }
     let Ok(explainer) = Explainer::build(&attributes) else { return };

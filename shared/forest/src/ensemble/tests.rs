@@ -216,6 +216,18 @@ fn fault_27_a_firm_of_which_nothing_is_known_still_gets_a_score() {
 }
 
 #[test]
+fn hit_rates_of_trees_that_are_not_explained_are_not_looked_at() {
+    let mut proto = committed();
+    let nodes = &mut proto.graph.as_mut().unwrap().node;
+    let known = nodes.iter_mut().find(|n| n.output[0] == "known").unwrap();
+    known.attribute.iter_mut().find(|a| a.name == "nodes_hitrates").unwrap().floats[0] = f32::NAN;
+    let ensemble = Ensemble::from_proto(manifest(), &proto).unwrap();
+    let again = Ensemble::from_packed(&file("manifest.json"), &ensemble.pack()).unwrap();
+    let row = vec![1.0; ensemble.manifest().features.len()];
+    assert_eq!(ensemble.explain(&row), again.explain(&row));
+}
+
+#[test]
 fn a_graph_whose_margins_cannot_be_explained_is_refused() {
     let elsewhere = graph_error(refused(|p| {
         let nodes = &mut p.graph.as_mut().unwrap().node;

@@ -46,16 +46,16 @@ impl Trees {
         }
         let [targets, trees, nodes, reached, ranges, weights] = lengths;
         let base =
-            pairs(from, targets)?.map(|[low, high]| f64::from_bits(u64::from(high) << 32 | u64::from(low)));
+            from.pairs(targets)?.map(|[low, high]| f64::from_bits(u64::from(high) << 32 | u64::from(low)));
         let base: Vec<f64> = base.collect();
         let tree =
             |[root, target]: [u32; 2]| Tree { root, depth: 0, target: (target != WIDE).then_some(target) };
         let mut layout = Layout {
-            trees: pairs(from, trees)?.map(tree).collect(),
-            nodes: pairs(from, nodes)?.map(Node::from_bits).collect(),
+            trees: from.pairs(trees)?.map(tree).collect(),
+            nodes: from.pairs(nodes)?.map(Node::from_bits).collect(),
             reached: from.list(reached)?.map(f32::from_bits).collect(),
-            ranges: pairs(from, ranges)?.map(|[from, to]| (from, to)).collect(),
-            weights: pairs(from, weights)?.map(|[target, weight]| (target, f32::from_bits(weight))).collect(),
+            ranges: from.pairs(ranges)?.map(|[from, to]| (from, to)).collect(),
+            weights: from.pairs(weights)?.map(|[target, weight]| (target, f32::from_bits(weight))).collect(),
             ..Layout::default()
         };
         if base.is_empty() || !base.iter().all(|base| base.is_finite()) {
@@ -69,14 +69,6 @@ impl Trees {
         check_leaves(&layout, base.len() as u32)?;
         Ok(Self { layout, base, aggregate })
     }
-}
-
-fn pairs<'a>(
-    from: &mut Reader<'a>,
-    count: usize,
-) -> Result<impl Iterator<Item = [u32; 2]> + use<'a>, PackedError> {
-    let mut numbers = from.list(count.checked_mul(2).ok_or(NODES)?)?;
-    Ok(std::iter::from_fn(move || Some([numbers.next()?, numbers.next()?])))
 }
 
 /// Finds how deep the trees are and what they read. Every node has one parent, which stands before it, or is a root.
