@@ -2,7 +2,7 @@ use super::*;
 use crate::{Ensemble, LoadError};
 use std::path::Path;
 
-const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.2");
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.3");
 
 fn manifest() -> Vec<u8> {
     std::fs::read(Path::new(FOLDER).join("manifest.json")).unwrap()
