@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use serde_json::{Map, Value};
 
-use crate::manifest::{Extract, Manifest};
+use crate::manifest::{Extract, Manifest, Part, SEPARATOR};
 
 /// The archive's rows about one firm: source → field → value. A source that never delivered is absent.
 pub type Sources = BTreeMap<String, Map<String, Value>>;
@@ -34,6 +34,32 @@ fn value(extract: &Extract, sources: &Sources, as_of: Date) -> Option<f64> {
         }
         Extract::Category { source, field, codes } => {
             codes.get(cell(source, field)?.as_str()?.trim()).copied()
+        }
+        Extract::Joint { of, codes } => {
+            let (mut joined, mut longest) = (String::new(), None);
+            for (at, part) in of.iter().enumerate() {
+                let Some(text) = text(part, sources, as_of) else { break };
+                if at > 0 {
+                    joined.push(SEPARATOR);
+                }
+                joined.push_str(&text);
+                longest = codes.get(&joined).copied().or(longest);
+            }
+            longest
+        }
+    }
+}
+
+/// What a part says; `None` ends the joint text before it.
+fn text(part: &Part, sources: &Sources, as_of: Date) -> Option<String> {
+    match part {
+        Part::Text(place) => {
+            let text = sources.get(&place.source)?.get(&place.field)?.as_str()?.trim();
+            (!text.is_empty() && !text.contains(SEPARATOR)).then(|| text.to_owned())
+        }
+        Part::Band { number, edges } => {
+            let number = value(number, sources, as_of)?;
+            Some(edges.partition_point(|edge| *edge <= number).to_string())
         }
     }
 }
@@ -106,5 +132,30 @@ mod tests {
         assert_eq!(one(grade.clone(), json!({ "g": "B" })), Some(1.0));
         assert_eq!(one(grade.clone(), json!({ "g": "Ａ" })), None);
         assert_eq!(one(grade, json!({ "g": 1 })), None);
+    }
+
+    fn joint() -> Value {
+        let amount = json!({ "kind": "value", "source": "s", "field": "amount" });
+        json!({ "kind": "joint", "of": [{ "source": "s", "field": "lender" }, { "number": amount, "edges": [10, 20] }],
+                "codes": { "A": 0.5, "A|0": 0.1, "A|2": 0.3, "B|1": 0.7 } })
+    }
+
+    #[test]
+    fn a_joint_text_has_the_number_of_its_longest_listed_beginning() {
+        assert_eq!(one(joint(), json!({ "lender": "A", "amount": 9 })), Some(0.1));
+        assert_eq!(one(joint(), json!({ "lender": " A ", "amount": "20" })), Some(0.3));
+        assert_eq!(one(joint(), json!({ "lender": "A", "amount": 10 })), Some(0.5));
+        assert_eq!(one(joint(), json!({ "lender": "A", "amount": "n/a" })), Some(0.5));
+        assert_eq!(one(joint(), json!({ "lender": "A" })), Some(0.5));
+        assert_eq!(one(joint(), json!({ "lender": "B", "amount": 15 })), Some(0.7));
+    }
+
+    #[test]
+    fn a_joint_text_without_a_listed_beginning_is_missing() {
+        assert_eq!(one(joint(), json!({ "lender": "B", "amount": 9 })), None);
+        assert_eq!(one(joint(), json!({ "lender": "C", "amount": 9 })), None);
+        assert_eq!(one(joint(), json!({ "lender": "", "amount": 9 })), None);
+        assert_eq!(one(joint(), json!({ "amount": 9 })), None);
+        assert_eq!(one(joint(), json!({ "lender": "A|0", "amount": 9 })), None);
     }
 }

@@ -9,4 +9,4 @@ mod manifest;
 
 pub use assignment::{Assigned, Assignment, AssignmentError, Challenger};
 pub use extract::{Sources, extract};
-pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Place, Scale, Text};
+pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Part, Place, SEPARATOR, Scale, Text};

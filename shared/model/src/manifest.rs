@@ -10,6 +10,9 @@ const MAX_FEATURES: usize = 4095;
 const MAX_LEARNERS: usize = 128;
 /// Most dimensions a model may have.
 const MAX_DIMENSIONS: usize = 32;
+/// Most parts of a joint text, and most edges between the bands of a number.
+const MAX_PARTS: usize = 4;
+const MAX_EDGES: usize = 32;
 
 /// `manifest.json`. Dimensions and features are data: nothing here or in the functions knows how many there are.
 #[derive(Clone, Debug, Deserialize)]
@@ -83,6 +86,20 @@ pub enum Extract {
     AgeDays { source: String, field: String },
     /// A number for each listed text; any other text is missing.
     Category { source: String, field: String, codes: BTreeMap<String, f64> },
+    /// A number for what several parts say together, joined by [`SEPARATOR`]. Where the whole is not listed its longest
+    /// listed beginning counts, so that a lender without loans of this size still has the lender's own number.
+    Joint { of: Vec<Part>, codes: BTreeMap<String, f64> },
+}
+
+/// Between the parts of a joint text. A text that contains it counts as missing.
+pub const SEPARATOR: char = '|';
+
+/// One part of a joint text: a text as it stands, or the band of a number, counted from 0: how many edges it reaches.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub enum Part {
+    Text(Place),
+    Band { number: Box<Extract>, edges: Vec<f64> },
 }
 
 /// One field of one source.
@@ -121,6 +138,11 @@ pub enum ManifestError {
     Reason { of: String, reason: String },
     #[error("feature {0:?} has a range that ends before it starts")]
     Range(String),
+    #[error(
+        "feature {0:?} must join 1 to {MAX_PARTS} parts: texts, or bands of a plain number between at most {MAX_EDGES} \
+         ascending edges"
+    )]
+    Joint(String),
     #[error("dimension {0:?} has no feature")]
     NoFeature(String),
     #[error("the score scale is out of range")]
@@ -191,6 +213,9 @@ impl Manifest {
             {
                 return Err(ManifestError::Range(feature.name.clone()));
             }
+            if !feature.extract.is_sound() {
+                return Err(ManifestError::Joint(feature.name.clone()));
+            }
         }
         Ok(())
     }
@@ -198,6 +223,21 @@ impl Manifest {
     /// Place of a dimension; every name in a checked manifest has one.
     pub fn dimension(&self, name: &str) -> usize {
         self.dimensions.iter().position(|dimension| dimension == name).unwrap_or_default()
+    }
+}
+
+impl Extract {
+    fn is_sound(&self) -> bool {
+        let Self::Joint { of, .. } = self else { return true };
+        (1..=MAX_PARTS).contains(&of.len()) && of.iter().all(Part::is_sound)
+    }
+}
+
+impl Part {
+    fn is_sound(&self) -> bool {
+        let Self::Band { number, edges } = self else { return true };
+        let plain = !matches!(**number, Extract::Category { .. } | Extract::Joint { .. });
+        plain && edges.len() <= MAX_EDGES && edges.is_sorted_by(|low, high| low < high)
     }
 }
 
@@ -292,5 +332,26 @@ mod tests {
         assert!(matches!(refused("/scale/odds", 0.into()), ManifestError::Scale));
         assert!(matches!(refused("/scale/highest", 10.into()), ManifestError::Scale));
         assert!(matches!(refused("/features/0/extract/kind", "sum".into()), ManifestError::Json(_)));
+    }
+
+    #[test]
+    fn a_joint_text_that_nothing_could_be_joined_for_is_refused() {
+        let joint = |of: serde_json::Value| {
+            refused("/features/0/extract", serde_json::json!({ "kind": "joint", "of": of, "codes": {} }))
+        };
+        let plain = serde_json::json!({ "kind": "value", "source": "s", "field": "f" });
+        let grade = serde_json::json!({ "kind": "category", "source": "s", "field": "f", "codes": {} });
+        let text = serde_json::json!({ "source": "s", "field": "f" });
+        for of in [
+            serde_json::json!([]),
+            serde_json::json!([text, text, text, text, text]),
+            serde_json::json!([{ "number": grade, "edges": [1] }]),
+            serde_json::json!([{ "number": plain, "edges": [1, 1] }]),
+            serde_json::json!([{ "number": plain, "edges": [2, 1] }]),
+            serde_json::json!([{ "number": plain, "edges": vec![0; 33] }]),
+        ] {
+            assert!(matches!(joint(of.clone()), ManifestError::Joint(_)), "{of}");
+        }
+        assert!(matches!(joint(serde_json::json!([{ "number": plain }])), ManifestError::Json(_)));
     }
 }
