@@ -8,8 +8,8 @@ import fit
 from spec import Spec
 
 BINS = 10
-# Good and bad rows that are added to every bin, so that an empty one has a finite weight of evidence.
-PRIOR = 0.5
+# Rows of the usual mix that are added to every bin, so that an empty one says nothing.
+PRIOR = 1.0
 
 
 class Scorecard:
@@ -27,8 +27,9 @@ class Scorecard:
         return np.where(np.isnan(column), len(self.edges[at]) + 1, np.searchsorted(self.edges[at], column, "left"))
 
     def learn(self, at: int, column: np.ndarray, labels: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        usual = lambda rows: PRIOR * weights[rows].sum() / weights.sum()
         count = lambda rows: np.bincount(self.bins(at, column)[rows], weights=weights[rows],
-                                         minlength=len(self.edges[at]) + 2) + PRIOR
+                                         minlength=len(self.edges[at]) + 2) + usual(rows)
         labels = labels.astype(bool)
         bad, good = count(labels), count(~labels)
         return np.log(bad / bad.sum()) - np.log(good / good.sum())
@@ -45,7 +46,7 @@ class Single:
 
     def __init__(self, spec: Spec, features: np.ndarray, labels: np.ndarray, weights: np.ndarray, seed: int):
         params = {**fit.PARAMS, "seed": seed, "num_leaves": spec.overall_leaves, "min_data_in_leaf": spec.least_rows,
-                  "learning_rate": spec.learning_rate,
+                  "learning_rate": spec.learning_rate, "feature_fraction": spec.feature_fraction,
                   "monotone_constraints": [f["direction"] for f in spec.features]}
         self.booster = lgb.train(params, lgb.Dataset(features, labels, weight=weights), spec.overall_trees)
 

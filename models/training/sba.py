@@ -4,9 +4,13 @@ Left out because it leaks the outcome: the term (a loan that is charged off keep
 that do not divide by twelve default at 58.6 % and others at 2.5 %), what was disbursed and when, the balance, everything
 about charge-offs, and the approval year. Loans approved before 1989 are a biased selection; training starts in 1997.
 
-A lender, an industry, a place or an answer in text becomes a number: the share of its loans in the training window that
-were charged off, newer loans counting more, drawn towards the share of all where it had few. Training rows see the
-share that the other folds give, or their own outcome would be in it.
+A lender, an industry, a place or an answer in text becomes a number in one of two ways:
+
+- the *share* of its loans in the training window that were charged off, newer loans counting more, drawn towards the
+  share of what it belongs to (a lender's small loans to the lender, the lender to its state) where it had few;
+- what is *usual* for the lender: size, guarantee and make of its loans. No outcome is in it, so it holds longer.
+
+Training rows see the share that the other folds give, or their own outcome would be in it.
 """
 
 from dataclasses import dataclass
@@ -14,16 +18,21 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+import book
 import datasets
 import fit
-from spec import Learner, Spec, category, ratio, value
+from spec import Spec, band, category, joint, ratio, text, value
 
 VERSION, SEED = "sba-2026.11.1", 20261102
 TRAINED_ON, TESTED_ON = (1997, 2004), (2005, 2006, 2007)
 # A loan counts for half of one that was approved this many days later, in the shares and in training.
 HALF_LIFE_DAYS = 365.25
-# Loans at the usual share that are added to each text's own, and how many it needs to have a number at all.
+# The same in what is usual for a lender.
+USUAL_HALF_LIFE_DAYS = 730.5
+# Loans at the share of what a text belongs to that are added to its own, and how many it needs to have a number at all.
 PRIOR, LEAST_LOANS = 50.0, 20
+# Loans at the usual of all lenders that are added to each lender's own.
+USUAL_PRIOR = 20.0
 FOLDS = 5
 
 NOT_TOLD = "not told"
@@ -37,34 +46,54 @@ class Loans:
 
     sources: dict
     defaulted: np.ndarray
+    # Fiscal year and day of the approval; day of the charge-off, far in the future where there was none. Days since 1970.
     year: np.ndarray
     day: np.ndarray
+    charged_off: np.ndarray
 
     def where(self, rows: np.ndarray) -> "Loans":
         sources = {s: {f: column[rows] for f, column in fields.items()} for s, fields in self.sources.items()}
-        return Loans(sources, self.defaulted[rows], self.year[rows], self.day[rows])
+        return Loans(sources, self.defaulted[rows], self.year[rows], self.day[rows], self.charged_off[rows])
+
+    def as_known_on(self, day: int) -> "Loans":
+        """With the outcomes that were known on this day: what is charged off later looks good."""
+        return Loans(self.sources, self.defaulted & (self.charged_off <= day), self.year, self.day, self.charged_off)
 
 
-# Features whose numbers are shares by text: name, dimension, source, field.
+LENDER = text("lender", "state"), text("lender", "name")
+# Loans of up to 10,000 dollars, up to 25,000, and so on; in cents.
+SIZE = band("loan", "approved_cents", [100 * k * 1000 + 1 for k in (10, 25, 50, 100, 150, 350)])
+# Features whose numbers are shares by text: name, dimension, the parts of the text. Each part belongs to those before it.
 SHARES = (
-    ("revolving_share", "loan", "loan", "revolving"),
-    ("low_documentation_share", "loan", "loan", "low_documentation"),
-    ("sector_share", "industry", "industry", "sector"),
-    ("industry_share", "industry", "industry", "naics"),
-    ("state_share", "place", "place", "state"),
-    ("area_share", "place", "place", "area"),
-    ("setting_share", "place", "place", "setting"),
-    ("lender_share", "lender", "lender", "name"),
-    ("lender_state_share", "lender", "lender", "state"),
+    ("revolving_share", "loan", (text("loan", "revolving"),)),
+    ("low_documentation_share", "loan", (text("loan", "low_documentation"),)),
+    ("sector_share", "industry", (text("industry", "sector"),)),
+    ("industry_share", "industry", (text("industry", "sector"), text("industry", "naics"))),
+    ("state_share", "place", (text("place", "state"),)),
+    ("area_share", "place", (text("place", "state"), text("place", "area"))),
+    ("setting_share", "place", (text("place", "setting"),)),
+    ("lender_state_share", "lender", (text("lender", "state"),)),
+    ("lender_share", "lender", LENDER),
+    ("lender_size_share", "lender", (*LENDER, SIZE)),
+)
+# Features whose numbers are what is usual for a lender: name, unit, the number of a loan.
+USUAL = (
+    ("lender_usual_amount", "log of US cents", lambda s: np.log(np.maximum(s["loan"]["approved_cents"], 100_000))),
+    ("lender_usual_guarantee", "ratio", lambda s: s["loan"]["guaranteed_cents"] / s["loan"]["approved_cents"]),
+    ("lender_usual_revolving", "share", lambda s: (s["loan"]["revolving"] == "Y").astype(float)),
+    ("lender_usual_unanswered", "share", lambda s: (s["loan"]["revolving"] == "0").astype(float)),
+    ("lender_usual_in_state", "share", lambda s: s["lender"]["in_state"]),
+    ("lender_usual_new", "share", lambda s: s["firm"]["new"]),
+    ("lender_usual_employees", "log of count + 1", lambda s: np.log1p(s["firm"]["employees"])),
 )
 # More charge-offs in an industry or a place never speak for a loan.
 RISING = {"sector_share", "industry_share", "state_share", "area_share"}
 
 
 def features(codes: dict) -> tuple:
-    """`codes`: of each field of `SHARES`, text to share."""
-    shares = {name: category(name, dimension, source, field, codes[source, field], int(name in RISING), RARE, "share")
-              for name, dimension, source, field in SHARES}
+    """`codes`: of each feature of `SHARES` and `USUAL`, text to number."""
+    shares = tuple(coded(name, dimension, parts, codes[name], int(name in RISING)) for name, dimension, parts in SHARES)
+    usual = tuple(category(name, "lender", "lender", "name", codes[name], 0, RARE, unit) for name, unit, _ in USUAL)
     own = (
         value("employees", "firm", "firm", "employees", "count", 0, NOT_TOLD),
         value("new_business", "firm", "firm", "new", "yes is 1", 0, NOT_TOLD),
@@ -78,17 +107,18 @@ def features(codes: dict) -> tuple:
         value("lender_in_state", "lender", "lender", "in_state", "yes is 1", 0, "state of firm or lender not told"),
     )
     groups = ("firm", "loan", "industry", "place", "lender")
-    return tuple(f for group in groups for f in (*own, *shares.values()) if f["dimension"] == group)
+    return tuple(f for group in groups for f in (*own, *shares, *usual) if f["dimension"] == group)
+
+
+def coded(name: str, dimension: str, parts: tuple, codes: dict, direction: int) -> dict:
+    if len(parts) > 1:
+        return joint(name, dimension, parts, codes, direction, RARE, "share")
+    return category(name, dimension, parts[0]["source"], parts[0]["field"], codes, direction, RARE, "share")
 
 
 def spec(codes: dict) -> Spec:
-    listed = features(codes)
-    groups = tuple(dict.fromkeys(f["dimension"] for f in listed))
-    of = lambda group: tuple(f["name"] for f in listed if f["dimension"] == group)
-    learners = tuple(Learner(group, group, of(group)) for group in groups)
-    everything = Learner("overall", None, tuple(f["name"] for f in listed))
-    return Spec(listed, (*learners, everything), trees=120, leaves=31, overall_trees=300, overall_leaves=31,
-                least_rows=200, learning_rate=0.05)
+    return book.by_group(features(codes), trees=100, leaves=15, overall_trees=250, overall_leaves=31, least_rows=200,
+                         learning_rate=0.05, feature_fraction=0.6)
 
 
 REASONS = {
@@ -121,10 +151,12 @@ def loans(first_year: int, last_year: int) -> Loans:
     frame = frame.apply(lambda column: column.str.strip().str.upper())
     frame["year"] = number(frame["ApprovalFY"].str.extract(r"(\d{4})")[0])
     frame["day"] = days(frame["ApprovalDate"].str.title())
-    kept = frame["MIS_Status"].isin(("P I F", "CHGOFF")) & frame["year"].between(first_year, last_year) & (frame["day"] > 0)
-    frame = frame[kept].sort_values("day", kind="stable")
-    return Loans(sources(frame), (frame["MIS_Status"] == "CHGOFF").to_numpy(), frame["year"].to_numpy(int),
-                 frame["day"].to_numpy())
+    ended, dated = frame["MIS_Status"].isin(("P I F", "CHGOFF")), frame["day"] > 0
+    frame = frame[ended & dated & frame["year"].between(first_year, last_year)].sort_values("day", kind="stable")
+    defaulted, when = (frame["MIS_Status"] == "CHGOFF").to_numpy(), days(frame["ChgOffDate"].str.title())
+    # A few charge-offs have no date: they count as late ones.
+    charged_off = np.where(defaulted & (when > 0), when, np.iinfo(np.int64).max)
+    return Loans(sources(frame), defaulted, frame["year"].to_numpy(int), frame["day"].to_numpy(), charged_off)
 
 
 def sources(frame: pd.DataFrame) -> dict:
@@ -160,73 +192,79 @@ def sources(frame: pd.DataFrame) -> dict:
     }
 
 
-def recency(loans: Loans) -> np.ndarray:
+def recency(loans: Loans, half_life: float = HALF_LIFE_DAYS) -> np.ndarray:
     """What each loan counts: 1 on the last day."""
-    return 0.5 ** ((loans.day.max() - loans.day) / HALF_LIFE_DAYS)
+    return 0.5 ** ((loans.day.max() - loans.day) / half_life)
 
 
-def shares(texts: np.ndarray, defaulted: np.ndarray, weights: np.ndarray) -> dict:
-    """Share of each text's loans that were charged off, drawn towards the share of all."""
-    places, found = pd.factorize(texts)
+def share_codes(levels: list, defaulted: np.ndarray, weights: np.ndarray) -> dict:
+    """Share of each text's loans that were charged off, drawn towards the share of the text that it belongs to."""
+    above, codes = np.full(len(defaulted), (defaulted * weights).sum() / weights.sum()), {}
+    for texts in levels:
+        places, found = pd.factorize(texts)
+        sums = lambda of: np.bincount(places, weights=of, minlength=len(found))
+        # What it belongs to is the same for all loans of a text, but for those without one.
+        usual = sums(above * weights) / sums(weights)
+        share = (sums(defaulted * weights) + PRIOR * usual) / (sums(weights) + PRIOR)
+        often = np.bincount(places, minlength=len(found)) >= LEAST_LOANS
+        codes |= {t: round(float(share[at]), 5) for at, t in enumerate(found) if t and often[at]}
+        above = np.where((texts != "") & often[places], share[places], above)
+    return codes
+
+
+def usual_codes(names: np.ndarray, numbers: np.ndarray, weights: np.ndarray) -> dict:
+    """Mean of each lender's numbers, drawn towards that of all."""
+    places, found = pd.factorize(names)
+    weights, numbers = weights * ~np.isnan(numbers), np.nan_to_num(numbers)
     sums = lambda of: np.bincount(places, weights=of, minlength=len(found))
-    usual = (defaulted * weights).sum() / weights.sum()
-    share = (sums(defaulted * weights) + PRIOR * usual) / (sums(weights) + PRIOR)
+    of_all = (numbers * weights).sum() / weights.sum()
+    mean = (sums(numbers * weights) + USUAL_PRIOR * of_all) / (sums(weights) + USUAL_PRIOR)
     often = np.bincount(places, minlength=len(found)) >= LEAST_LOANS
-    return {text: round(float(share[at]), 5) for at, text in enumerate(found) if text and often[at]}
+    return {t: round(float(mean[at]), 4) for at, t in enumerate(found) if t and often[at]}
 
 
 def codes(loans: Loans) -> dict:
-    weights = recency(loans)
-    return {(source, field): dict(sorted(shares(loans.sources[source][field], loans.defaulted, weights).items()))
-            for _, _, source, field in SHARES}
-
-
-def matrix(listed: tuple, loans: Loans) -> np.ndarray:
-    """Features of every loan as `shared/forest` works them out: in float64, rounded once to float32."""
-    return np.stack([column(loans, f["extract"]).astype(np.float32) for f in listed], axis=1)
-
-
-def column(loans: Loans, extract: dict) -> np.ndarray:
-    at = lambda place: loans.sources[place["source"]][place["field"]]
-    if extract["kind"] == "value":
-        return at(extract)
-    if extract["kind"] == "category":
-        return pd.Series(at(extract)).map(extract["codes"]).to_numpy(float)
-    under = at(extract["denominator"])
-    return at(extract["numerator"]) / np.where(under == 0, np.nan, under)
+    """The numbers of all texts, by feature."""
+    weights, slow = recency(loans), recency(loans, USUAL_HALF_LIFE_DAYS)
+    found = {name: share_codes(book.joined(parts, loans.sources), loans.defaulted, weights) for name, _, parts in SHARES}
+    names = loans.sources["lender"]["name"]
+    with np.errstate(all="ignore"):
+        found |= {name: usual_codes(names, number(loans.sources), slow) for name, _, number in USUAL}
+    return {name: dict(sorted(numbers.items())) for name, numbers in found.items()}
 
 
 def training_matrix(listed: tuple, loans: Loans) -> np.ndarray:
-    """The same, with the shares of each fold's rows from the other folds."""
-    found = matrix(listed, loans)
+    """Features of the window's loans, with the shares of each fold's rows from the other folds."""
+    found = book.matrix(listed, loans.sources)
     weights, fold = recency(loans), np.random.default_rng(SEED).integers(0, FOLDS, len(loans.day))
-    for at, feature in enumerate(listed):
-        if feature["extract"]["kind"] != "category":
-            continue
-        texts = loans.sources[feature["extract"]["source"]][feature["extract"]["field"]]
+    places = {f["name"]: at for at, f in enumerate(listed)}
+    for name, _, parts in SHARES:
+        levels = book.joined(parts, loans.sources)
         for held in range(FOLDS):
             rest = fold != held
-            others = shares(texts[rest], loans.defaulted[rest], weights[rest])
-            found[~rest, at] = pd.Series(texts[~rest]).map(others).to_numpy(np.float32)
+            others = share_codes([t[rest] for t in levels], loans.defaulted[rest], weights[rest])
+            found[~rest, places[name]] = book.coded([t[~rest] for t in levels], others).astype(np.float32)
     return found
 
 
+def drawn(loans: Loans) -> np.ndarray:
+    """Rows to train on: each loan of the window with the chance of what it counts, so that none needs a weight."""
+    return np.flatnonzero(np.random.default_rng(SEED + 1).random(len(loans.day)) < recency(loans))
+
+
 @dataclass
-class Trained:
-    ensemble: fit.Ensemble
-    # Features of the training rows as training saw them, their outcomes, and what each counts.
+class Window:
+    """What training sees of a window: the specification with its codes, and the rows that were drawn."""
+
+    spec: Spec
     features: np.ndarray
     defaulted: np.ndarray
-    weights: np.ndarray
-    # Loans that were approved after the training window, and their features.
-    later: Loans
-    later_features: np.ndarray
 
 
-def train() -> Trained:
-    every = loans(TRAINED_ON[0], max(TESTED_ON))
-    window, later = every.where(every.year <= TRAINED_ON[1]), every.where(every.year > TRAINED_ON[1])
-    made_of = spec(codes(window))
-    rows, weights = training_matrix(made_of.features, window), recency(window)
-    ensemble = fit.train(made_of, rows, window.defaulted, SEED, weights)
-    return Trained(ensemble, rows, window.defaulted, weights, later, matrix(made_of.features, later))
+def window(loans: Loans) -> Window:
+    made_of, rows = spec(codes(loans)), drawn(loans)
+    return Window(made_of, training_matrix(made_of.features, loans)[rows], loans.defaulted[rows])
+
+
+def train(window: Window) -> fit.Ensemble:
+    return fit.train(window.spec, window.features, window.defaulted, SEED)

@@ -24,6 +24,22 @@ def category(name, dimension, source, field, codes, direction, missing, unit="ra
     return feature(name, dimension, unit, direction, missing, extract)
 
 
+def joint(name, dimension, of, codes, direction, missing, unit="rank"):
+    """`of`: parts as `text` and `band` make them. A joint text that is not listed has the number of its longest listed
+    beginning."""
+    extract = {"kind": "joint", "of": list(of), "codes": codes}
+    return feature(name, dimension, unit, direction, missing, extract)
+
+
+def text(source, field):
+    return {"source": source, "field": field}
+
+
+def band(source, field, edges):
+    """How many of the ascending edges the number reaches."""
+    return {"number": {"kind": "value", "source": source, "field": field}, "edges": list(edges)}
+
+
 def feature(name, dimension, unit, direction, missing, extract):
     return {"name": name, "dimension": dimension, "unit": unit, "direction": direction, "missing": missing,
             "extract": extract}
@@ -54,6 +70,8 @@ class Spec:
     overall_leaves: int = 15
     least_rows: int = 120
     learning_rate: float = 0.06
+    # Share of its features that each tree of a learner may use.
+    feature_fraction: float = 0.9
 
     @property
     def names(self) -> tuple:
