@@ -254,16 +254,19 @@ def drawn(loans: Loans) -> np.ndarray:
 
 @dataclass
 class Window:
-    """What training sees of a window: the specification with its codes, and the rows that were drawn."""
+    """What training sees of a window: the specification with its codes, and the rows that were drawn, with the shares
+    that the other folds give; `as_scored` are the same rows with the shares that later rows get, to compare those with."""
 
     spec: Spec
     features: np.ndarray
     defaulted: np.ndarray
+    as_scored: np.ndarray
 
 
 def window(loans: Loans) -> Window:
     made_of, rows = spec(codes(loans)), drawn(loans)
-    return Window(made_of, training_matrix(made_of.features, loans)[rows], loans.defaulted[rows])
+    return Window(made_of, training_matrix(made_of.features, loans)[rows], loans.defaulted[rows],
+                  book.matrix(made_of.features, loans.where(rows).sources))
 
 
 def train(window: Window) -> fit.Ensemble:

@@ -17,8 +17,10 @@ import sba
 
 # The same recipe on an earlier window, so that it is also seen on years that nobody looked at while it was made.
 EARLIER_WINDOW, EARLIER_TESTS = (1994, 2001), (2002, 2003, 2004)
-BANDS = tuple(range(480, 660, 20))
+BANDS = tuple(range(500, 620, 20))
 SHOWN = 2_000
+# Age from which a loan's outcome so far stands for its outcome.
+GROWN_DAYS = 3 * 365
 
 
 @dataclass
@@ -95,23 +97,26 @@ def points(study: Study, rows: np.ndarray) -> np.ndarray:
 
 
 def points_psi(study: Study) -> dict:
-    window = distribution.of(registry.points(study.ensemble.probability(study.window.features)))
+    window = distribution.of(registry.points(study.ensemble.probability(study.window.as_scored)))
     return {str(y): distribution.psi(window, points(study, study.later.year == y)) for y in sba.TESTED_ON}
 
 
 def feature_psi(study: Study) -> dict:
     """Of the last tested year."""
     rows = study.later.year == max(sba.TESTED_ON)
-    return {f["name"]: distribution.psi(distribution.of(study.window.features[:, at]), study.features[rows, at])
+    return {f["name"]: distribution.psi(distribution.of(study.window.as_scored[:, at]), study.features[rows, at])
             for at, f in enumerate(study.window.spec.features)}
 
 
 def known_then(study: Study) -> dict:
-    """The single model when shares and training see only the charge-offs that were known on the window's last day."""
+    """The single model when shares and training see only the charge-offs that were known on the window's last day: of
+    all loans, and of those alone that were old enough to have shown what they are."""
     inside = between(study.every, *sba.TRAINED_ON)
     known = inside.as_known_on(inside.day.max())
+    grown = known.where(known.day <= inside.day.max() - GROWN_DAYS)
     return {"known_share": float(known.defaulted.sum() / inside.defaulted.sum()),
-            "years": single_by_year(known, study.later, sba.TESTED_ON)}
+            "years": single_by_year(known, study.later, sba.TESTED_ON),
+            "grown": single_by_year(grown, study.later, sba.TESTED_ON)}
 
 
 def earlier(study: Study) -> list:
