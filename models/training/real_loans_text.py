@@ -43,10 +43,12 @@ def sba_by_year(figures: dict) -> str:
         auc=table(("approved in", "loans", "charged off", *folds.MODELS, "reference", "KS"), aucs),
         ahead=table(("ensemble less …", *folds.MODELS[1:]), ahead),
         known=percent(figures["known_then"]["known_share"]),
-        then=table(("approved in", "single, final outcomes", "as known on 30 September 2004",
-                    "the same, of loans at least three years old"),
-                   [(f["year"], spread(f["auc"][folds.SINGLE]), spread(t["auc"]), spread(g["auc"]))
-                    for f, t, g in zip(years, figures["known_then"]["years"], figures["known_then"]["grown"])]),
+        then=table(("approved in", "single, final outcomes", *figures["known_then"]["single"]),
+                   [(f["year"], spread(f["auc"][folds.SINGLE]), *(spread(t["auc"]) for t in then))
+                    for f, *then in zip(years, *figures["known_then"]["single"].values())]),
+        partly=table(("approved in", "guaranteed in full", "of them charged off", "ensemble, all other loans"),
+                     [(f["year"], f"{p['fully_guaranteed']:,}", p["charged_off"], spread(p["auc"]))
+                      for f in years for p in [f["partly_guaranteed"]]]),
         earlier=table(("approved in", "single, trained on 1994 to 2001"),
                       [(t["year"], spread(t["auc"])) for t in figures["earlier"]]))
 
@@ -137,9 +139,12 @@ only {known} of the window's charge-offs had happened. A lender that trained on 
 {then}
 So most of what the first table shows comes from knowing how loans of 2003 and 2004 ended, which nobody knew then: it
 measures how well a model orders loans whose kind it has seen to the end, not what it would have earned. With outcomes
-known at the time the newest loans teach little, since they had no time to fail; older ones teach more. Nothing was tuned
-for that case.
-"""
+known at the time the newest loans teach little, since they had no time to fail. Nothing was tuned for that case.
+
+Loans that are guaranteed in full are never charged off in this file; whatever the reason, any model learns it from the
+guaranteed share. Without them:
+
+{partly}"""
 
 SBA_PICTURES = """### Curves, level and drift
 

@@ -79,8 +79,8 @@ Real loans: the U.S. Small Business Administration's file of guaranteed loans (7
   and 2004 were charged off after the window ended. The report has the figure without this.
 - **The level is that of the window.** Loans of 2007 were charged off {times:.1f} times as often as it says: the order of
   the loans held, the chance did not. Calibrate again before a chance is used.
-- Loans that the SBA guarantees in full (504 debentures) are hardly ever charged off in this file; the guaranteed share
-  says so, and a part of the AUC is theirs.
+- Loans that the SBA guarantees in full are never charged off in this file (none of 10,708 in the tested years). The
+  guaranteed share gives them away, and a part of the AUC is theirs; the report has the figure without them.
 - Loans still running, or paid out and never reported, are not in the file.
 - A lender's own history is a strong feature: a new lender has none, and a lender that changes its ways is judged by the
   old ones.

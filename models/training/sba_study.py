@@ -79,7 +79,11 @@ def of_year(study: Study, y: int) -> dict:
     labels = study.later.defaulted[rows]
     said = {model: z[rows] for model, z in study.said[None].items()}
     chance = study.ensemble.probability(study.features[rows])
-    return {"year": y, "loans": int(rows.sum()), "default_rate": float(labels.mean()), "mean_pd": float(chance.mean()),
+    partly = study.features[rows, study.window.spec.names.index("guaranteed_share")] < 1
+    return {"partly_guaranteed": {
+                "fully_guaranteed": int((~partly).sum()), "charged_off": int(labels[~partly].sum()),
+                "auc": measure.interval(measure.placements(said[folds.ENSEMBLE][partly], labels[partly]))},
+            "year": y, "loans": int(rows.sum()), "default_rate": float(labels.mean()), "mean_pd": float(chance.mean()),
             "ks": measure.ks(chance, labels), "calibration_error": measure.calibration(chance, labels)[2],
             **folds.figures({m: [z] for m, z in said.items()}, labels)}
 
@@ -115,8 +119,8 @@ def known_then(study: Study) -> dict:
     known = inside.as_known_on(inside.day.max())
     grown = known.where(known.day <= inside.day.max() - GROWN_DAYS)
     return {"known_share": float(known.defaulted.sum() / inside.defaulted.sum()),
-            "years": single_by_year(known, study.later, sba.TESTED_ON),
-            "grown": single_by_year(grown, study.later, sba.TESTED_ON)}
+            "single": {"as known on 30 September 2004": single_by_year(known, study.later, sba.TESTED_ON),
+                       "the same, of loans at least three years old": single_by_year(grown, study.later, sba.TESTED_ON)}}
 
 
 def earlier(study: Study) -> list:
