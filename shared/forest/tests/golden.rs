@@ -124,7 +124,10 @@ fn tract_says_the_same_of_the_graph() {
 
 #[test]
 fn the_packed_form_is_that_of_the_graph_and_gives_the_same_bits() {
-    for model in models() {
+    let packed: Vec<_> =
+        models().into_iter().filter(|model| model.join("ensemble.packed").exists()).collect();
+    assert!(!packed.is_empty(), "the model that score carries is packed");
+    for model in packed {
         let read = |name: &str| std::fs::read(model.join(name)).unwrap();
         let (manifest, packed) = (read("manifest.json"), read("ensemble.packed"));
         let (ensemble, again) =
