@@ -4,9 +4,11 @@
 //! one. `shared/forest` runs the graph. Reads, writes and emits nothing; what it refuses once it always refuses.
 
 mod assignment;
+mod distribution;
 mod extract;
 mod manifest;
 
 pub use assignment::{Assigned, Assignment, AssignmentError, Challenger};
+pub use distribution::{Distribution, MAX_BINS};
 pub use extract::{Sources, extract};
 pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Part, Place, SEPARATOR, Scale, Text};

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use crate::Distribution;
+
 /// Most features a model may read; a row is a few kilobytes at most.
 const MAX_FEATURES: usize = 4095;
 /// Most sub-models.
@@ -34,6 +36,12 @@ pub struct Manifest {
     /// The reason that is told when a value is missing.
     pub reason_missing: String,
     pub scale: Scale,
+    /// The points of the training rows; absent in models of before it was kept.
+    #[serde(default)]
+    pub score_distribution: Option<Distribution>,
+    /// Share of the training rows with the target; absent in models of before it was kept.
+    #[serde(default)]
+    pub base_rate: Option<f64>,
     /// File name → SHA-256, lower-case hexadecimal.
     pub sha256: BTreeMap<String, String>,
     /// Figures on held-out firms, kept for display.
@@ -72,6 +80,9 @@ pub struct Feature {
     /// Code of the reason that is told when the value speaks against a firm.
     pub reason: String,
     pub extract: Extract,
+    /// Its values in training; absent in models of before it was kept.
+    #[serde(default)]
+    pub distribution: Option<Distribution>,
 }
 
 /// How a feature is worked out from the firm archive.
@@ -143,6 +154,10 @@ pub enum ManifestError {
          ascending edges"
     )]
     Joint(String),
+    #[error("the training distribution of {0:?} is not one")]
+    Distribution(String),
+    #[error("the base rate is not a share")]
+    BaseRate,
     #[error("dimension {0:?} has no feature")]
     NoFeature(String),
     #[error("the score scale is out of range")]
@@ -185,6 +200,7 @@ impl Manifest {
             }
         }
         self.check_features()?;
+        self.check_training()?;
         if let Some(empty) = self.dimensions.iter().find(|d| self.features.iter().all(|f| f.dimension != **d))
         {
             return Err(ManifestError::NoFeature(empty.clone()));
@@ -218,6 +234,19 @@ impl Manifest {
             }
         }
         Ok(())
+    }
+
+    fn check_training(&self) -> Result<(), ManifestError> {
+        let of_features = self.features.iter().map(|f| (f.name.as_str(), &f.distribution));
+        for (of, distribution) in of_features.chain([("score_distribution", &self.score_distribution)]) {
+            if distribution.as_ref().is_some_and(|d| !d.is_sound()) {
+                return Err(ManifestError::Distribution(of.to_owned()));
+            }
+        }
+        match self.base_rate {
+            Some(rate) if !(0.0..=1.0).contains(&rate) => Err(ManifestError::BaseRate),
+            _ => Ok(()),
+        }
     }
 
     /// Place of a dimension; every name in a checked manifest has one.
@@ -353,5 +382,27 @@ mod tests {
             assert!(matches!(joint(of.clone()), ManifestError::Joint(_)), "{of}");
         }
         assert!(matches!(joint(serde_json::json!([{ "number": plain }])), ManifestError::Json(_)));
+    }
+
+    #[test]
+    fn training_distributions_may_be_absent_and_are_checked_where_they_are_there() {
+        assert!(Manifest::parse(manifest().to_string().as_bytes()).unwrap().score_distribution.is_none());
+        let sound = serde_json::json!({ "edges": [1.0], "shares": [0.5, 0.4], "missing": 0.1 });
+        let unsound = serde_json::json!({ "edges": [1.0], "shares": [0.5, 0.4], "missing": 0.2 });
+        let mut json = manifest();
+        json["features"][0]["distribution"] = sound.clone();
+        json["score_distribution"] = sound;
+        json["base_rate"] = 0.03.into();
+        let read = Manifest::parse(json.to_string().as_bytes()).unwrap();
+        assert_eq!(read.features[0].distribution, read.score_distribution);
+        let refused = |pointer: &str, value: serde_json::Value| {
+            let mut json = json.clone();
+            *json.pointer_mut(pointer).unwrap() = value;
+            Manifest::parse(json.to_string().as_bytes()).unwrap_err().to_string()
+        };
+        let of = |name: &str| format!("the training distribution of {name:?} is not one");
+        assert_eq!(refused("/features/0/distribution", unsound.clone()), of("x"));
+        assert_eq!(refused("/score_distribution", unsound), of("score_distribution"));
+        assert_eq!(refused("/base_rate", 1.5.into()), "the base rate is not a share");
     }
 }
