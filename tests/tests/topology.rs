@@ -179,7 +179,9 @@ fn the_due_indexes_are_there_and_their_readers_run_every_minute() {
         .flat_map(|function| function.schedules.iter().map(|s| (function.name.as_str(), s.every)))
         .collect();
     let every_minute = |name| (name, Duration::from_secs(60));
-    assert_eq!(scheduled, ["notify", "sweeper"].map(every_minute));
+    let every_day = ("monitor", Duration::from_secs(86_400));
+    let [notify, sweeper] = ["notify", "sweeper"].map(every_minute);
+    assert_eq!(scheduled, [every_day, notify, sweeper]);
 }
 
 #[test]
@@ -240,6 +242,7 @@ const READ_STATEMENT: PortMethod = ("Statements.Arn}/statements/*", &["s3:GetObj
 const READ_MODELS: [PortMethod; 2] =
     [("Models.Arn}/*", &["s3:GetObject"]), ("Models.Arn", &["s3:ListBucket"])];
 const WRITE_REPORT: PortMethod = ("Statements.Arn}/reports/*", &["s3:PutObject"]);
+const WRITE_DRIFT: PortMethod = ("Statements.Arn}/drift/*", &["s3:PutObject"]);
 
 const GET_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:GetItem"]);
 const RECORD_NOTICE: PortMethod = ("Notices.Arn", &["dynamodb:PutItem"]);
@@ -253,7 +256,7 @@ const ENABLE_ENDPOINT: PortMethod = ("Endpoints.Arn", &["dynamodb:DeleteItem"]);
 fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
     let journal: &[PortMethod] = match function {
         "reconcile" => &[],
-        "notify" => &[LOAD_JOURNAL],
+        "monitor" | "notify" => &[LOAD_JOURNAL],
         _ => &[LOAD_JOURNAL, APPEND_TO_JOURNAL],
     };
     let (further, sends): (&[PortMethod], &[&str]) = match function {
@@ -298,6 +301,7 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
             &[GET_NOTICE, RECORD_NOTICE, FIND_DUE_NOTICES, CHANGE_NOTICE, GUARD_ENDPOINT, ENABLE_ENDPOINT],
             &[],
         ),
+        "monitor" => (&[FIND_DUE, GET_LOAN, WRITE_DRIFT], &[]),
         "reconcile" => (
             &[LIST_RESOLVED, GET_PAYOUT, DISPUTE, READ_STATEMENT, WRITE_REPORT],
             &["RiverBankPayouts", "LakeBankPayouts"],

@@ -13,10 +13,6 @@ use wiring::{Outside, WireError};
 
 const BY: &str = concat!("decide/", env!("CARGO_PKG_VERSION"));
 
-/// The strategies that are packaged with the function, by name.
-const PACKAGED: [(&str, &str); 1] =
-    [("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json"))];
-
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Decider, WireError> {
     wire_in(env, aws, &Outside::real())
@@ -48,7 +44,7 @@ fn strategy(name: &str, outside: &Outside) -> Result<Strategy, WireError> {
     if let Some(text) = given {
         return Strategy::load(name, text).map_err(WireError::other("a strategy of the offering"));
     }
-    let packaged = PACKAGED.iter().find(|(packaged, _)| *packaged == name);
+    let packaged = wiring::STRATEGIES.iter().find(|(packaged, _)| *packaged == name);
     let (name, text) = packaged.ok_or_else(|| {
         WireError::other("the catalogue")(format!("there is no strategy {name:?}, which a product names"))
     })?;

@@ -12,8 +12,8 @@ use wiring::{Outside, WireError};
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 
 /// The model, as packaged with the function. The graph is in its packed form, which a test holds to the ONNX file.
-const MANIFEST: &[u8] = include_bytes!("../../../models/registry/2026.11.3/manifest.json");
-const PACKED: &[u8] = include_bytes!("../../../models/registry/2026.11.3/ensemble.packed");
+const MANIFEST: &[u8] = model::packaged!("manifest.json");
+const PACKED: &[u8] = model::packaged!("ensemble.packed");
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {

@@ -37,7 +37,7 @@ pub struct LendingOptions {
     pub counterparties: CounterpartyOptions,
     /// How long a bank may take to answer.
     pub bank_timeout: Duration,
-    /// How often the sweeper runs.
+    /// How often the functions run that look after journeys and notices.
     pub sweep_every: Duration,
     /// Pollers and schedules run by themselves. Without, a test drives them.
     pub background: bool,
@@ -216,6 +216,7 @@ pub(crate) fn registry_of(outside: &Outside) -> Registry {
         .with("decide", inside!(decide::wire_in))
         .with("payout", inside!(payout::wire_in))
         .with("bank-callback", inside!(bank_callback::wire_in))
+        .with("monitor", inside!(monitor::wire_in))
         .with("notify", inside!(notify::wire_in))
         .with("reconcile", inside!(reconcile::wire_in))
         .with("sweeper", inside!(sweeper::wire_in))

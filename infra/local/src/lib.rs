@@ -12,6 +12,7 @@ pub mod bench;
 pub mod borrower;
 pub mod counterparties;
 pub mod demo;
+pub mod drift;
 pub mod engines;
 pub mod eventbridge;
 pub mod gateway;

@@ -72,6 +72,8 @@ enum Command {
     Reconcile(local::reconcile::ReconcileArgs),
     /// Look after the bucket of models: put one into it, and say which of them scores a product.
     Models(local::models::ModelsArgs),
+    /// Compare what the models saw and said with their training, and print what is to be told.
+    Drift(local::drift::DriftArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -127,6 +129,7 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             let RunArgs { state, keys, .. } = &cli.run;
             Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?)
         }
+        Some(Command::Drift(args)) => Ok(local::drift::run(&args, &cli.run.state, &mut out).await?),
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

@@ -139,7 +139,7 @@ pub struct StackOptions {
     pub parameters: BTreeMap<String, String>,
     /// Values of settings, in place of the template's, for every function that has them. Secrets are given here.
     pub settings: BTreeMap<String, String>,
-    /// Rate of all schedules, in place of the template's.
+    /// Rate of the schedules of less than an hour, in place of the template's.
     pub schedule_every: Option<Duration>,
     /// How soon a message that failed comes back (whole seconds), in place of its queue's visibility time-out.
     pub redelivery: Option<Duration>,
@@ -248,7 +248,8 @@ impl Stack {
         }
         for function in self.functions.values() {
             for schedule in &function.spec.schedules {
-                let every = self.schedule_every.unwrap_or(schedule.every);
+                let is_often = schedule.every < Duration::from_secs(3_600);
+                let every = self.schedule_every.filter(|_| is_often).unwrap_or(schedule.every);
                 let clock = Arc::clone(&self.clock);
                 self.spawn(schedule::run(Arc::clone(function), every, clock, self.stop.subscribe()));
             }

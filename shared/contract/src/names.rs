@@ -17,7 +17,7 @@ pub mod setting {
     /// Table of what is held against endpoints of counterparties.
     pub const ENDPOINTS_TABLE: &str = "ENDPOINTS_TABLE";
 
-    /// URL of the bucket that banks' statements are put into.
+    /// URL of the bucket that banks' statements are put into, and that reports are written to.
     pub const STATEMENTS_URL: &str = "STATEMENTS_URL";
     /// URL of the bucket of models, and of which of them scores which product.
     pub const MODELS_URL: &str = "MODELS_URL";

@@ -1,8 +1,8 @@
 //! A report as a page: one file, no script, nothing loaded from elsewhere.
 
 use crate::{
-    Applications, BandOutcome, BandShare, Bin, ChallengerReport, FeatureReport, Finding, Interval, Level,
-    Measure, Outcomes, PointsReport, Report,
+    Applications, BandOutcome, BandShare, Bin, ChallengerReport, FeatureReport, Finding, Interval, Measure,
+    Outcomes, PointsReport, Report,
 };
 use html_escape::encode_text;
 use std::fmt::{self, Write as _};
@@ -262,11 +262,4 @@ fn challenger(html: &mut String, report: &ChallengerReport) -> fmt::Result {
     }
     html.push_str("</table>");
     Ok(())
-}
-
-/// The level's name, for those who colour it.
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
 }

@@ -1,6 +1,7 @@
 //! What is watched and what is told, as data: `models/monitoring.json`.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// How urgent a finding is, mildest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -18,6 +19,12 @@ impl Level {
             Level::Attention => "attention",
             Level::Warning => "warning",
         }
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

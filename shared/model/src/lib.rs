@@ -7,6 +7,7 @@ mod assignment;
 mod distribution;
 mod extract;
 mod manifest;
+mod packaged;
 
 pub use assignment::{Assigned, Assignment, AssignmentError, Challenger};
 pub use distribution::{Distribution, MAX_BINS};

@@ -16,6 +16,10 @@ use steps::Journeys;
 /// The products, as packaged with the functions.
 const PRODUCTS: &str = include_str!("../../../models/products.json");
 
+/// The strategies that are packaged with the functions, by name: JDM documents.
+pub const STRATEGIES: [(&str, &str); 1] =
+    [("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json"))];
+
 /// A function cannot start with these settings. Never carries a secret.
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
@@ -86,6 +90,13 @@ impl Outside {
             Some(offering) => Ok(offering.products.clone()),
             None => products(),
         }
+    }
+
+    /// The document of a strategy, by the name that a product gives; `None` when it is nowhere.
+    pub fn strategy(&self, name: &str) -> Option<&str> {
+        let given = self.offering.as_ref().and_then(|offering| offering.strategies.get(name));
+        let packaged = || STRATEGIES.iter().find(|(packaged, _)| *packaged == name).map(|(_, text)| *text);
+        given.map(String::as_str).or_else(packaged)
     }
 
     /// The sender of signed HTTP, with its time-out in milliseconds where a setting holds one.
