@@ -44,6 +44,8 @@ use std::{collections::BTreeMap, sync::Arc};
 const REPORTS: &str = "drift";
 /// Applications that are read at the same time.
 const AT_ONCE: usize = 16;
+/// Applications that may be unreadable however few there are.
+const MOST_UNREADABLE: usize = 10;
 
 /// The function with everything that it reaches.
 pub struct Monitor {
@@ -218,8 +220,8 @@ impl Monitor {
         let Sample { listed, ids } = sample(&*self.due, from, until, most).await?;
         let (read, applications) = (ids.len(), self.read_all(ids).await?);
         let unreadable = read - applications.len();
-        // One that is broken may be. Many are a sign that something else is, which a report would hide.
-        if unreadable > read / 2 {
+        // A few that are broken may be. Many are a sign that something else is, which a report would hide.
+        if unreadable > (read / 2).max(MOST_UNREADABLE) {
             return Err(MonitorError::Unreadable { unreadable, read });
         }
         let (inside, outside): (Vec<Application>, Vec<Application>) =

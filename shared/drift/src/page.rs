@@ -168,7 +168,8 @@ fn features(html: &mut String, report: &Report) -> fmt::Result {
          <th class=\"n\">by chance</th><th class=\"n\">missing in training</th><th class=\"n\">missing now</th>\
          <th class=\"n\">outside the range of training</th></tr>",
     );
-    for FeatureReport { name, dimension, shift, missing_then, missing_now, outside_range } in &report.features
+    for FeatureReport { name, dimension, shift, missing_then, missing_now, outside_range, .. } in
+        &report.features
     {
         let (psi, chance) = match shift {
             Some(shift) => (format!("{:.4}", shift.psi), format!("{:.4}", shift.by_chance)),

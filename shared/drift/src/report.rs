@@ -113,7 +113,7 @@ pub struct PointsReport {
     pub bands: Vec<BandShare>,
 }
 
-/// A bin of points, `above < points <= up_to`.
+/// A bin of points or of a feature, `above < value <= up_to`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Bin {
     pub above: Option<f64>,
@@ -142,6 +142,8 @@ pub struct FeatureReport {
     pub missing_now: f64,
     /// Share of all applications whose value lies outside the range of training.
     pub outside_range: f64,
+    /// In the bins of training; the page leaves them out.
+    pub bins: Vec<Bin>,
 }
 
 /// One dimension in the window.
@@ -250,10 +252,12 @@ fn feature_report(feature: &Feature, column: &[f64]) -> FeatureReport {
     let [low, high] = feature.range;
     let outside = |x: &&f64| low.is_some_and(|low| **x < low) || high.is_some_and(|high| **x > high);
     let then = feature.distribution.as_ref();
+    let counts = then.map(|then| (then, count(then, column.iter().copied())));
     FeatureReport {
         name: feature.name.clone(),
         dimension: feature.dimension.clone(),
-        shift: then.and_then(|then| shift_of(then, &count(then, column.iter().copied()))),
+        shift: counts.as_ref().and_then(|(then, now)| shift_of(then, now)),
+        bins: counts.map(|(then, now)| bins(then, &now, column.len())).unwrap_or_default(),
         missing_then: then.map(|then| then.missing),
         missing_now: share(column.iter().filter(|x| x.is_nan()).count(), column.len()),
         outside_range: share(column.iter().filter(outside).count(), column.len()),
