@@ -68,7 +68,11 @@ fn table(model: &Value, report: &Value, out: &mut impl Write) -> io::Result<()> 
     table.load_preset(comfy_table::presets::UTF8_HORIZONTAL_ONLY);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     table.set_header([format!("model {}", text(&model["model"])), text(&report["day"])]);
-    let level = model["level"].as_str().unwrap_or("nothing to tell");
+    let level = match (model["level"].as_str(), report["enough"].as_bool()) {
+        (Some(level), _) => level,
+        (None, Some(true)) => "nothing to tell",
+        (None, _) => "too few to tell",
+    };
     let mut row = |name: &str, value: String| _ = table.add_row([name.to_owned(), value]);
     let number = |value: &Value, decimals: usize| match value.as_f64() {
         Some(number) => format!("{number:.decimals$}"),

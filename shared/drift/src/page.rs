@@ -27,7 +27,8 @@ pub fn page(report: &Report) -> String {
 fn write(report: &Report, html: &mut String) -> fmt::Result {
     let (model, day) = (encode_text(&report.model), report.day);
     let (class, headline) = match report.level {
-        None => ("quiet", "nothing to tell"),
+        None if report.enough => ("quiet", "nothing to tell"),
+        None => ("notice", "too few applications to tell"),
         Some(level) => (level.as_str(), level.as_str()),
     };
     write!(

@@ -57,6 +57,8 @@ pub struct Applications {
 pub struct Report {
     pub model: String,
     pub day: Date,
+    /// Whether there were enough applications to tell a shift.
+    pub enough: bool,
     /// The highest of the findings; `None` without one.
     pub level: Option<Level>,
     /// Most urgent first.
@@ -178,6 +180,7 @@ pub fn report(seen: &Observed<'_>, settings: &Settings) -> Report {
     let mut report = Report {
         model: seen.model.to_owned(),
         day: seen.day,
+        enough: rows.len() >= settings.least_applications,
         level: None,
         findings: Vec::new(),
         notes: Vec::new(),
@@ -192,7 +195,7 @@ pub fn report(seen: &Observed<'_>, settings: &Settings) -> Report {
         challengers: challengers(seen, settings),
     };
     report.notes = notes(seen, &report, rows.len(), settings);
-    report.findings = findings(&report, rows.len(), settings);
+    report.findings = findings(&report, settings);
     report.level = report.findings.iter().map(|finding| finding.level).max();
     report
 }
@@ -340,7 +343,7 @@ fn notes(seen: &Observed<'_>, report: &Report, rows: usize, settings: &Settings)
         "The manifest does not tell how training was distributed.".to_owned(),
     );
     let least = settings.least_applications;
-    note(rows < least, format!("{rows} applications are too few to tell a shift; {least} are needed."));
+    note(!report.enough, format!("{rows} applications are too few to tell a shift; {least} are needed."));
     note(
         report.window.read < report.window.listed,
         format!("A sample: {} of {} applications were read.", report.window.read, report.window.listed),
@@ -367,10 +370,9 @@ fn tells_calibration(calibration: &Calibration, settings: &Settings) -> bool {
     calibration.predicted.max(calibration.defaulted as f64) >= settings.outcome.least_of_each as f64
 }
 
-fn findings(report: &Report, rows: usize, settings: &Settings) -> Vec<Finding> {
+fn findings(report: &Report, settings: &Settings) -> Vec<Finding> {
     let told = |shift: Option<Shift>, measure, of| {
-        let shift =
-            shift.filter(|shift| rows >= settings.least_applications && shift.by_chance <= settings.chance);
+        let shift = shift.filter(|shift| report.enough && shift.by_chance <= settings.chance);
         shift.and_then(|shift| finding(&settings.psi, measure, of, shift.psi))
     };
     let points = report.points.as_ref().and_then(|points| points.shift);
