@@ -203,9 +203,10 @@ async fn loans_that_default_more_often_than_predicted_are_a_warning_once_their_o
     let bank = &app.lending.counterparties.banks["river-bank"];
     for (place, id) in ids.iter().enumerate().take(45) {
         let report = match place {
-            0..23 => Report::Overdue { days: 120, overdue_fen: 9_000_000 },
+            // Every other one: firms come best score first.
+            _ if place % 2 == 0 => Report::Overdue { days: 120, overdue_fen: 9_000_000 },
             // Late, and not late enough.
-            23..30 => Report::Overdue { days: 89, overdue_fen: 9_000_000 },
+            0..15 => Report::Overdue { days: 89, overdue_fen: 9_000_000 },
             _ => Report::Repaid { principal_fen: 10_000_000, interest_fen: 1 },
         };
         bank.report(id, report).unwrap();

@@ -5,6 +5,6 @@
 #[macro_export]
 macro_rules! packaged {
     ($file:literal) => {
-        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.2/", $file))
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.3/", $file))
     };
 }
