@@ -145,7 +145,8 @@ conforms! { firms on DynamoFirms in "firms":
     a_later_record_replaces_the_earlier_one_whole
     of_two_records_of_one_firm_the_later_is_kept
     many_firms_are_loaded_at_once
-    a_row_from_an_unknown_source_is_refused
+    a_model_may_have_sources_of_its_own
+    a_row_from_what_cannot_be_a_source_is_refused
 }
 
 conforms! { relations on DynamoRelations in "relations":

@@ -7,13 +7,17 @@ use crate::{
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
-use domain::{FirmCode, FirmRecord, firm::SOURCES};
+use domain::{
+    FirmCode, FirmRecord,
+    firm::{SourceRow, is_source_name},
+};
 use ports::{
     PortError,
     firms::{FirmArchive, FirmLoader},
 };
 use std::collections::BTreeMap;
 
+const PK: &str = "pk";
 const LEGAL_REPRESENTATIVE: &str = "legal_representative";
 const LOADING: &str = "loading firms into the archive";
 
@@ -30,12 +34,22 @@ impl DynamoFirms {
     }
 }
 
-/// A record names a source that the archive does not have.
+/// A record names a source that the archive cannot have.
 #[derive(Debug, thiserror::Error)]
-#[error("firm {firm} has a row from the unknown source {source_name:?}")]
-struct UnknownSource {
+#[error("firm {firm} has a row from {source_name:?}, which cannot be a source")]
+struct NoSource {
     firm: FirmCode,
     source_name: String,
+}
+
+/// A source's row is not a JSON object. Says nothing of what stands there.
+#[derive(Debug, thiserror::Error)]
+#[error("the row from {0:?} cannot be read")]
+struct UnreadableRow(String);
+
+/// Whether an attribute of an item is a source's row.
+fn is_source(name: &str) -> bool {
+    name != PK && name != LEGAL_REPRESENTATIVE && is_source_name(name)
 }
 
 #[async_trait]
@@ -47,7 +61,7 @@ impl FirmArchive for DynamoFirms {
             .client
             .get_item()
             .table_name(&self.table)
-            .key("pk", text(code.as_str()))
+            .key(PK, text(code.as_str()))
             .send()
             .await
             .map_err(|error| port_error(ATTEMPTED, &error))?;
@@ -56,8 +70,11 @@ impl FirmArchive for DynamoFirms {
 }
 
 fn record(code: &FirmCode, reader: Reader<'_>) -> Result<FirmRecord, PortError> {
-    let delivered = SOURCES.into_iter().filter(|source| reader.item.contains_key(*source));
-    let sources = delivered.map(|source| Ok((source.to_owned(), reader.json(source)?)));
+    let sources = reader.item.iter().filter(|(name, _)| is_source(name)).map(|(name, value)| {
+        let row: Option<SourceRow> = value.as_s().ok().and_then(|json| serde_json::from_str(json).ok());
+        let row = row.ok_or_else(|| PortError::broken(reader.attempted, UnreadableRow(name.clone())))?;
+        Ok((name.clone(), row))
+    });
     let legal_representative = match reader.item.get(LEGAL_REPRESENTATIVE) {
         Some(_) => Some(reader.text(LEGAL_REPRESENTATIVE)?.to_owned()),
         None => None,
@@ -70,14 +87,14 @@ fn record(code: &FirmCode, reader: Reader<'_>) -> Result<FirmRecord, PortError> 
 }
 
 fn item(record: &FirmRecord) -> Result<Item, PortError> {
-    let mut item = Item::from([("pk".to_owned(), text(record.firm_code.as_str()))]);
+    let mut item = Item::from([(PK.to_owned(), text(record.firm_code.as_str()))]);
     if let Some(hash) = &record.legal_representative {
         item.insert(LEGAL_REPRESENTATIVE.to_owned(), text(hash.as_str()));
     }
     for (source, row) in &record.sources {
-        if !SOURCES.contains(&source.as_str()) {
-            let unknown = UnknownSource { firm: record.firm_code.clone(), source_name: source.clone() };
-            return Err(PortError::broken(LOADING, unknown));
+        if !is_source(source) {
+            let none = NoSource { firm: record.firm_code.clone(), source_name: source.clone() };
+            return Err(PortError::broken(LOADING, none));
         }
         item.insert(source.clone(), json(LOADING, row)?);
     }

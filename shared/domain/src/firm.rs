@@ -81,6 +81,14 @@ pub const SOURCES: [&str; 8] = [
     "housing_fund",
 ];
 
+/// Whether the archive may have a source of this name: 1 to 40 of a-z, 0-9 and `_`, a letter first. The eight are what the
+/// city delivers; a model may be trained on others, and its manifest names them.
+pub fn is_source_name(name: &str) -> bool {
+    (1..=40).contains(&name.len())
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+}
+
 /// One source's row about one firm: field name → number, text or nothing.
 pub type SourceRow = serde_json::Map<String, serde_json::Value>;
 
@@ -133,6 +141,14 @@ mod tests {
         for code in ["91350100M000100Y43", "91110000802100433B", "914403001922038216"] {
             assert!(code.parse::<FirmCode>().is_ok(), "{code}");
         }
+    }
+
+    #[test]
+    fn a_source_is_named_in_plain_lower_case() {
+        assert!(SOURCES.iter().copied().chain(["lender", "q4_2026"]).all(is_source_name));
+        assert!(
+            ["", "Tax", "4q", "tax paid", "税", &"a".repeat(41)].iter().all(|name| !is_source_name(name))
+        );
     }
 
     #[test]

@@ -64,9 +64,18 @@ pub async fn many_firms_are_loaded_at_once(firms: &(impl FirmArchive + FirmLoade
     firms.put(&[]).await.unwrap();
 }
 
-pub async fn a_row_from_an_unknown_source_is_refused(firms: &(impl FirmArchive + FirmLoader)) {
-    let mut odd = record(1, "odd");
-    odd.sources.insert("gossip".to_owned(), SourceRow::new());
-    assert!(!firms.put(&[odd]).await.unwrap_err().is_retryable());
-    assert_eq!(firms.get(&firm_code(1)).await.unwrap(), None);
+pub async fn a_model_may_have_sources_of_its_own(firms: &(impl FirmArchive + FirmLoader)) {
+    let mut other = record(1, "other");
+    other.sources.insert("lender".to_owned(), row(serde_json::json!({ "in_state": 1 })));
+    firms.put(std::slice::from_ref(&other)).await.unwrap();
+    assert_eq!(firms.get(&firm_code(1)).await.unwrap(), Some(other));
+}
+
+pub async fn a_row_from_what_cannot_be_a_source_is_refused(firms: &(impl FirmArchive + FirmLoader)) {
+    for name in ["", "Gossip", "hear say", "pk", "legal_representative"] {
+        let mut odd = record(1, "odd");
+        odd.sources.insert(name.to_owned(), SourceRow::new());
+        assert!(!firms.put(&[odd]).await.unwrap_err().is_retryable(), "{name}");
+        assert_eq!(firms.get(&firm_code(1)).await.unwrap(), None, "{name}");
+    }
 }
