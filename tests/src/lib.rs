@@ -20,6 +20,7 @@ use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
+use wiring::Offering;
 
 /// When every test begins.
 pub fn beginning() -> Timestamp {
@@ -46,17 +47,19 @@ pub struct TestApp {
 }
 
 /// How a test application differs from the usual one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct TestOptions {
     /// The SDK tries failed calls again, as on AWS.
     pub sdk_retries: bool,
     /// The banks ask for sealed bodies.
     pub sealed: bool,
+    /// What is offered in place of the packaged products, at banks that no amount steers.
+    pub offering: Option<Arc<Offering>>,
 }
 
 impl TestApp {
     pub async fn start() -> Self {
-        Self::start_with(TestOptions { sdk_retries: true, sealed: false }).await
+        Self::start_with(TestOptions { sdk_retries: true, ..TestOptions::default() }).await
     }
 
     pub async fn start_with(options: TestOptions) -> Self {
@@ -65,6 +68,7 @@ impl TestApp {
         let outside = clock.clone();
         let counterparties = CounterpartyOptions {
             delay: Some(sim::Delay::NONE),
+            plain_banks: options.offering.is_some(),
             clock: Some(Arc::new(move || outside.now())),
             ..CounterpartyOptions::default()
         };
@@ -76,6 +80,7 @@ impl TestApp {
             sdk_retries: options.sdk_retries,
             bank_timeout: Duration::from_millis(300),
             clock: clock.clone(),
+            offering: options.offering,
             ..LendingOptions::default()
         };
         let lending = Lending::start(options).await.expect("the product starts");

@@ -19,6 +19,8 @@ pub struct CounterpartyOptions {
     pub provider: Option<String>,
     /// Folder for the books of the simulated banks; in memory without one.
     pub books: Option<PathBuf>,
+    /// Simulated banks pay whatever they are instructed to: no amount steers them to anything else.
+    pub plain_banks: bool,
     /// How long a bank that times out holds its answer.
     pub bank_hold: Option<Duration>,
     /// How long counterparties take; their usual 20 to 80 ms without it.
@@ -90,6 +92,7 @@ impl Counterparties {
             let secrets = keys.banks.get(name).ok_or_else(|| CounterpartyError::NoKey(name.to_owned()))?;
             let mut config = BankConfig::new(name, shared(name, secrets)?);
             config.book = options.books.as_ref().map(|folder| folder.join(format!("{name}.book")));
+            config.steered_by_amount = !options.plain_banks;
             config.hold = options.bank_hold.unwrap_or(config.hold);
             config.delay = options.delay.unwrap_or(config.delay);
             config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);

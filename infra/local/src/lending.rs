@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use wiring::Outside;
+use wiring::{Offering, Outside};
 
 /// The template, as it was when this binary was built.
 pub(crate) const TEMPLATE: &str = include_str!("../../template.yaml");
@@ -44,6 +44,8 @@ pub struct LendingOptions {
     /// Whether the SDK tries failed calls again.
     pub sdk_retries: bool,
     pub clock: Arc<dyn Clock>,
+    /// What is offered in place of the packaged products; `None` for these.
+    pub offering: Option<Arc<Offering>>,
 }
 
 impl Default for LendingOptions {
@@ -58,6 +60,7 @@ impl Default for LendingOptions {
             background: true,
             sdk_retries: true,
             clock: Arc::new(SystemClock),
+            offering: None,
         }
     }
 }
@@ -143,7 +146,8 @@ impl Lending {
     pub async fn start(options: LendingOptions) -> Result<Self, LendingError> {
         let machine = |source| LendingError::Machine { port: options.port, source };
         let template = Template::parse(TEMPLATE)?;
-        let products = wiring::products()?;
+        let inner = Outside { offering: options.offering.clone(), ..Outside::at(options.clock.clone()) };
+        let products = inner.products()?;
         let banks: BTreeSet<&str> = products.iter().map(|p| p.bank.as_str()).collect();
         if let Some(folder) = &options.state {
             std::fs::create_dir_all(folder).map_err(machine)?;
@@ -161,13 +165,7 @@ impl Lending {
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
         let stack_options = stack_options(&options, &keys, &counterparties, &files, address)?;
-        let stack = Stack::start(
-            &template,
-            &engines,
-            &registry_of(&Outside::at(options.clock.clone())),
-            stack_options,
-        )
-        .await?;
+        let stack = Stack::start(&template, &engines, &registry_of(&inner), stack_options).await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
             stack.run();

@@ -145,6 +145,8 @@ pub struct BankConfig {
     pub limit_fen: u64,
     /// By payout id; comes before the table of this module.
     pub behaviours: BTreeMap<String, Behaviour>,
+    /// Whether that table counts. Amounts that nobody chose must steer nothing.
+    pub steered_by_amount: bool,
     /// Keeps the book over restarts.
     pub book: Option<PathBuf>,
     pub clock: Clock,
@@ -162,6 +164,7 @@ impl BankConfig {
             hold: Duration::from_secs(30),
             limit_fen: 100_000_000,
             behaviours: BTreeMap::new(),
+            steered_by_amount: true,
             book: None,
             clock: system_clock(),
         }
@@ -386,7 +389,10 @@ impl Bank {
 
     fn behaviour(&self, instruction: &Instruction) -> Behaviour {
         let named = self.config.behaviours.get(&instruction.payout_id).copied();
-        named.unwrap_or_else(|| Behaviour::by_amount(instruction.amount_fen))
+        named.unwrap_or_else(|| match self.config.steered_by_amount {
+            true => Behaviour::by_amount(instruction.amount_fen),
+            false => Behaviour::Usual,
+        })
     }
 
     /// The answers after which the bank knows nothing of the instruction.

@@ -184,6 +184,17 @@ async fn yuan_ending_in_78_fail_with_500_once_and_are_paid_on_the_second_try() {
 }
 
 #[tokio::test]
+async fn a_bank_that_no_amount_steers_pays_them_all() {
+    let lender = Lender::start(SECRET).await;
+    for yuan in 77..=89 {
+        let bank = start_with(|config| config.steered_by_amount = false).await;
+        let body = instruction(&lender, (50_000 + yuan) * 100);
+        assert_eq!(instruct(&lender, &bank, &body).await.status(), 202);
+        assert_eq!(states(&bank), [PayoutState::Paid], "{yuan}");
+    }
+}
+
+#[tokio::test]
 async fn yuan_ending_in_79_are_refused_and_in_80_fail() {
     for (amount_fen, outcome) in [(50_079_00, "refused"), (50_080_00, "failed")] {
         let (lender, bank) = lender_and_bank().await;
