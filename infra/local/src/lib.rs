@@ -25,6 +25,7 @@ pub mod people;
 pub mod poller;
 pub mod prices;
 pub mod reconcile;
+pub mod replay;
 pub mod schedule;
 pub mod simulation;
 pub mod stack;

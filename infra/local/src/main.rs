@@ -74,6 +74,8 @@ enum Command {
     Models(local::models::ModelsArgs),
     /// Compare what the models saw and said with their training, and print what is to be told.
     Drift(local::drift::DriftArgs),
+    /// Send real loans with known outcomes through the API, and print what the decisions were worth.
+    Replay(local::replay::ReplayArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -130,6 +132,7 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?)
         }
         Some(Command::Drift(args)) => Ok(local::drift::run(&args, &cli.run.state, &mut out).await?),
+        Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }
