@@ -6,7 +6,7 @@ use aws::DynamoFirms;
 use domain::{Reason, decision::Decision, journey::Status};
 use forest::Ensemble;
 use local::replay::{
-    applicants,
+    self, ReplayArgs, applicants,
     file::{self, Wanted},
     loan::Known,
     offering::{Book, Offered},
@@ -16,6 +16,7 @@ use ports::firms::FirmArchive as _;
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -141,7 +142,7 @@ async fn real_loans_are_scored_as_training_would_and_each_is_paid_out_or_decline
     let offered = offered();
     let offering = Some(Arc::new(offered.offering.clone()));
     let app = TestApp::start_with(TestOptions { offering, ..TestOptions::default() }).await;
-    let loans = loans(40);
+    let loans = loans(30);
     let ended = apply_and_settle(&app, &offered, &loans).await;
     let ensemble = Ensemble::load(&root().join("models/registry").join(&offered.product.model)).unwrap();
     let python = features_by_python();
@@ -174,6 +175,36 @@ async fn real_loans_are_scored_as_training_would_and_each_is_paid_out_or_decline
     assert!(approved > 0 && approved < loans.len(), "{approved} of {} approved", loans.len());
     assert_eq!(app.paid_by_banks().len(), approved);
     app.stop().await;
+}
+
+fn args(limit: u32, years: RangeInclusive<i16>) -> ReplayArgs {
+    let csv = root().join("infra/local/tests/sba/loans.csv");
+    ReplayArgs { csv, model: Book::Sba, limit, years, borrowers: 8, models: root().join("models/registry") }
+}
+
+#[tokio::test]
+async fn the_command_tells_what_the_decisions_were_worth_and_what_was_kept_out() {
+    let mut out = Vec::new();
+    replay::run(&args(16, 2005..=2007), &mut out).await.unwrap();
+    let told = String::from_utf8(out).unwrap();
+    assert!(told.contains("60 lines; 60 loans of the fiscal years 2005 to 2007 with an outcome"), "{told}");
+    assert!(told.contains("16 of them apply"), "{told}");
+    let ends = told.lines().find_map(|line| line.strip_prefix("Ends: ")).unwrap();
+    let counts = ends.split(|c: char| !c.is_ascii_digit()).filter_map(|count| count.parse::<u32>().ok());
+    assert_eq!(counts.sum::<u32>(), 16, "{ends}");
+    for part in
+        ["approved", "declined", "AUC 0.", "KS 0.", "lift", "p50 / p99", "Kept out", "divide by twelve"]
+    {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(!told.contains("RING_SUSPECTED") && !told.contains("without an end"), "{told}");
+}
+
+#[tokio::test]
+async fn loans_that_the_model_was_trained_on_are_not_replayed() {
+    let years = offered().trained_up_to..=2007;
+    let error = replay::run(&args(1, years), &mut Vec::new()).await.unwrap_err().to_string();
+    assert!(error.contains("--years must begin later"), "{error}");
 }
 
 #[tokio::test]
