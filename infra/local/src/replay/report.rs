@@ -216,8 +216,8 @@ fn footer(offered: &Offered, out: &mut impl Write) -> std::io::Result<()> {
     let (up_to, product) = (offered.trained_up_to, &offered.product);
     writeln!(
         out,
-        "Model {} was trained on loans up to fiscal year {up_to}; strategy {}. Amounts are US cents where the\n\
-         product says fen.\n\
+        "Model {} was trained on loans up to fiscal year {up_to}; strategy {}. Expected is what the model says, at\n\
+         the level of those years. Amounts are US cents where the product says fen.\n\
          \n\
          An application knows what was known on the day of approval. Kept out, because it tells the outcome: the term\n\
          (a loan that is charged off keeps the month in which it was: 58.6 % of the terms that do not divide by twelve\n\

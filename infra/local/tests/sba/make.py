@@ -18,6 +18,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[3]
 sys.path.insert(0, str(ROOT / "models/training"))
 
+import book  # noqa: E402
 import datasets  # noqa: E402
 import sba  # noqa: E402
 
@@ -59,7 +60,7 @@ def main():
     datasets.sba = lambda: pd.read_csv(HERE / "loans.csv", dtype=str, keep_default_na=False)
     loans = sba.loans(*YEARS)
     manifest = json.loads((ROOT / "models/registry" / sba.VERSION / "manifest.json").read_text())
-    features = sba.matrix(manifest["features"], loans)
+    features = book.matrix(manifest["features"], loans.sources)
     rows = []
     for at, number in enumerate(chosen["LoanNr_ChkDgt"]):
         sources = {s: {f: plain(column[at]) for f, column in fields.items()} for s, fields in loans.sources.items()}
