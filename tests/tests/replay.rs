@@ -142,9 +142,10 @@ async fn real_loans_are_scored_as_training_would_and_each_is_paid_out_or_decline
     let offered = offered();
     let offering = Some(Arc::new(offered.offering.clone()));
     let app = TestApp::start_with(TestOptions { offering, ..TestOptions::default() }).await;
+    local::models::put(&app.lending, &offered.model).await.unwrap();
     let loans = loans(30);
     let ended = apply_and_settle(&app, &offered, &loans).await;
-    let ensemble = Ensemble::load(&root().join("models/registry").join(&offered.product.model)).unwrap();
+    let ensemble = Ensemble::load(&offered.model).unwrap();
     let python = features_by_python();
     let mut approved = 0;
     for (known, ended) in loans.iter().zip(&ended) {

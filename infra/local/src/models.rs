@@ -3,7 +3,10 @@
 
 mod golden;
 
-use crate::{keys::Keys, lending::Files};
+use crate::{
+    keys::Keys,
+    lending::{Files, Lending},
+};
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use domain::product::Catalogue;
@@ -104,6 +107,12 @@ pub async fn run(
     Ok(())
 }
 
+/// Puts a model into the bucket of a running product.
+pub async fn put(lending: &Lending, folder: &Path) -> Result<(), AnyError> {
+    let shelf = Shelf::of(&lending.keys, &lending.files.models_url(), lending.products.clone())?;
+    shelf.put(folder).await.map(drop)
+}
+
 impl Shelf {
     fn open(url: Option<&str>, state: &Path, keys: Option<&Path>) -> Result<Self, AnyError> {
         std::fs::create_dir_all(state)?;
@@ -115,8 +124,12 @@ impl Shelf {
             Some(url) => url.to_owned(),
             None => Files::at(Some(state))?.models_url(),
         };
+        Self::of(&keys, &url, products)
+    }
+
+    fn of(keys: &Keys, url: &str, products: Catalogue) -> Result<Self, AnyError> {
         let signer = ArtifactSigner::parse(&keys.models)?;
-        let bucket = buckets::open(&url)?;
+        let bucket = buckets::open(url)?;
         let verifier = ArtifactVerifier::parse(&signer.public())?;
         let models = Models::new(score::ensemble()?, bucket.clone(), verifier, Arc::new(SystemClock));
         Ok(Self { bucket, signer, models, products })

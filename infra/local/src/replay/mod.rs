@@ -16,6 +16,7 @@ pub mod sending;
 use crate::{
     counterparties::CounterpartyOptions,
     lending::{Lending, LendingOptions},
+    models,
 };
 use clap::Args;
 use file::{Found, Wanted};
@@ -86,6 +87,7 @@ pub async fn run(args: &ReplayArgs, out: &mut impl Write) -> Result<(), AnyError
         CounterpartyOptions { delay: Some(sim::Delay::NONE), plain_banks: true, ..Default::default() };
     let offering = Some(Arc::new(offered.offering.clone()));
     let lending = Lending::start(LendingOptions { counterparties, offering, ..Default::default() }).await?;
+    models::put(&lending, &offered.model).await?;
     sending::store(&lending, &known).await?;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} applications, {per_sec}, {eta} left")?;
     let progress = ProgressBar::new(known.len() as u64).with_style(style);

@@ -1,4 +1,4 @@
-//! What is offered in a replay: the product, its strategy document and the folder of its model; and the bands of that
+//! What is offered in a replay: the product, its strategy document and its model; and the bands of that
 //! document, by which the figures are told.
 
 use domain::product::{Catalogue, Product};
@@ -52,6 +52,8 @@ pub struct Band {
 /// Everything that a replay offers.
 pub struct Offered {
     pub offering: Offering,
+    /// Folder of the model that the product names.
+    pub model: PathBuf,
     /// Id of the product that is applied for.
     pub product_id: &'static str,
     pub product: Product,
@@ -70,9 +72,10 @@ impl Offered {
         let product = products.get(product_id).cloned().ok_or(OfferingError::NoProduct(product_id))?;
         let (name, document) = SBA_STRATEGY;
         let strategies = BTreeMap::from([(name.to_owned(), document.to_owned())]);
-        let trained_up_to = trained_up_to(&models.join(&product.model).join("manifest.json"))?;
-        let offering = Offering { products, strategies, models: Some(models.to_owned()) };
-        Ok(Self { offering, product_id, product, bands: bands(document)?, trained_up_to })
+        let model = models.join(&product.model);
+        let trained_up_to = trained_up_to(&model.join("manifest.json"))?;
+        let offering = Offering { products, strategies };
+        Ok(Self { offering, model, product_id, product, bands: bands(document)?, trained_up_to })
     }
 
     /// The band of a score; the document covers every number of points.
