@@ -74,6 +74,23 @@ fn a_line_gives_the_sources_that_training_makes_of_it() {
 }
 
 #[test]
+fn the_features_are_those_that_python_works_out_bit_for_bit() {
+    let registry = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models/registry");
+    let manifest = fs::read(registry.join("sba-2026.11.1/manifest.json")).unwrap();
+    let manifest = model::Manifest::parse(&manifest).unwrap();
+    let parity = parity();
+    for loan in read(LOANS, 1_000).unwrap().loans {
+        let number = format!("{:010}", loan.known.number);
+        let row = parity.iter().find(|row| row["loan"] == number.as_str()).unwrap();
+        let ours = model::extract(&manifest, &loan.known.sources, loan.known.approved_on);
+        let ours: Vec<Option<u32>> = ours.iter().map(|x| (!x.is_nan()).then(|| x.to_bits())).collect();
+        let python = row["features"].as_array().unwrap().iter();
+        let python: Vec<Option<u32>> = python.map(|x| x.as_f64().map(|x| (x as f32).to_bits())).collect();
+        assert_eq!(ours, python, "loan {number}");
+    }
+}
+
+#[test]
 fn what_became_of_a_loan_changes_nothing_that_an_application_knows() {
     let known = knowns(read(LOANS, 1_000).unwrap());
     let turned = |outcome: &str| if outcome == "CHGOFF" { "P I F" } else { "CHGOFF" }.to_owned();
