@@ -224,7 +224,11 @@ fn footer(offered: &Offered, out: &mut impl Write) -> std::io::Result<()> {
          were, 2.5 % of the others), so every application asks for {} months; what was disbursed and when, the\n\
          balance, the date and amount of a charge-off, and the approval year. The outcome meets the score in these tables\n\
          only. Every loan of the file was made in truth, so the default rate of what is declined here is known; what\n\
-         lenders turned away then is not in the file. Persons, phones, cards and devices are made up, one for each loan.",
+         lenders turned away then is not in the file. Persons, phones, cards and devices are made up, one for each loan.\n\
+         \n\
+         Two things flatter the figures, and models/reports/real_loans.md measures them: the model knows the final\n\
+         outcomes of its training loans, most of which came after {up_to}; and loans that are guaranteed in full are never\n\
+         charged off in this file.",
         product.model,
         product.strategy,
         product.terms_months.first().copied().unwrap_or_default()
