@@ -234,6 +234,7 @@ const RECORD_REPORT: PortMethod = (
     "Payouts.Arn",
     &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"],
 );
+const RECORD_RING: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const MARK: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutItem"]);
 
@@ -275,7 +276,7 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
         "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "Decisions", "NoticeRequests"]),
         "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "Decisions", "NoticeRequests"]),
         "score" => (&[GET_FIRM, READ_MODELS[0], READ_MODELS[1]], &["Decisions"]),
-        "graph-check" => (&[LINK, FIND_NEIGHBOURS], &["Decisions"]),
+        "graph-check" => (&[LINK, FIND_NEIGHBOURS, RECORD_RING], &["Decisions"]),
         "decide" => (&[], &["RiverBankPayouts", "LakeBankPayouts", "NoticeRequests"]),
         "payout" => {
             (&[GET_APPLICANT, RESERVE, CLOSE, GET_PAYOUT, RESOLVE, GUARD_ENDPOINT], &["NoticeRequests"])

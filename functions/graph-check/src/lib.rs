@@ -3,14 +3,16 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of graph checks, command `check_graph` |
-//! | reads | `journeys`; `relations`, strongly consistent, two hops, at most [`relations::MAX_READS`] nodes |
-//! | writes | `relations`: the application's link; `journeys`: *graph checked*, and *ring found* at every other live member |
+//! | reads | `journeys`; `relations`, strongly consistent, three hops; with the journeys of a ring's members at most [`relations::MAX_READS`] reads |
+//! | writes | `relations`: the application's link, and the sighting of a suspicious ring; `journeys`: *graph checked*, and *ring found* at every other live member |
 //! | emits | `decide`, when this was the last fact, and for each member whose decision the ring takes back |
 //! | retries | a record that failed comes again; every step may be repeated |
 //!
 //! The order carries the guarantees. The link is written before anything is read, so of two members that apply in the
 //! same instant at least one sees the other. The members are told before the check itself is recorded, so a run that
-//! dies in between comes again and tells them, and once the check is recorded nobody is left to tell. When the graph
+//! dies in between comes again and tells them, and once the check is recorded nobody is left to tell. Before a ring is
+//! held against anybody the journeys of its members are looked at: what somebody claimed and never proved joins nobody.
+//! Only applications with a suspicious ring pay for these reads, and for the two writes of a sighting. When the graph
 //! cannot be read nothing is recorded, and without a graph check nothing is decided.
 
 mod wire;
@@ -28,9 +30,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     PortError,
-    relation::{Link, Node, RelationGraph},
+    relation::{Link, RelationGraph},
+    rings::RingBook,
 };
-use relations::{FAN_OUT, Neighbourhood, Ring, link_of};
+use relations::{FAN_OUT, Ring, Spread, Standing, link_of};
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
@@ -45,6 +48,7 @@ const NOTICES_AT_ONCE: usize = 8;
 pub struct GraphChecker {
     journeys: Journeys,
     graph: Arc<dyn RelationGraph>,
+    rings: Arc<dyn RingBook>,
 }
 
 #[async_trait]
@@ -79,36 +83,56 @@ impl GraphChecker {
             return self.record(loaded, features).await;
         }
         self.graph.link(&own).await?;
-        let ring = Ring::of(&self.explore(own).await?);
+        let at = own.at;
+        let ring = self.look_around(own).await?;
         self.tell(id, &ring).await?;
+        if let Some(sighting) = ring.sighting(id, at) {
+            self.rings.record(&sighting).await?;
+        }
         self.record(loaded, ring.features).await
     }
 
-    /// Reads the graph around an application: its own nodes, then those of the applications found there.
-    async fn explore(&self, own: Link) -> Result<Neighbourhood, PortError> {
-        let mut around = Neighbourhood::around(own);
-        self.read(&mut around, Neighbourhood::first_hop).await?;
-        self.read(&mut around, Neighbourhood::second_hop).await?;
-        Ok(around)
-    }
-
-    async fn read(
-        &self,
-        around: &mut Neighbourhood,
-        hop: fn(&Neighbourhood) -> Vec<Node>,
-    ) -> Result<(), PortError> {
-        let reads = hop(around).into_iter().map(|node| {
-            let graph = Arc::clone(&self.graph);
+    /// The ring around an application. What only claims hold together is looked at twice.
+    async fn look_around(&self, own: Link) -> Result<Ring, AdvanceError> {
+        let mut spread = Spread::around(own);
+        self.explore(&mut spread).await?;
+        let ring = Ring::of(&spread);
+        if !ring.is_doubtful() {
+            return Ok(ring);
+        }
+        let journeys = spread.doubtful().into_iter().map(|id| {
+            let journeys = self.journeys.clone();
             async move {
-                let found = graph.neighbours(&node, FAN_OUT).await?;
-                Ok::<_, PortError>((node, found))
+                let loaded = journeys.load(id).await?;
+                Ok::<_, AdvanceError>(loaded.map(|loaded| (id, Standing::of(&loaded.journey))))
             }
         });
-        let mut found = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
-        while let Some((node, neighbours)) = found.try_next().await? {
-            around.add(node, neighbours);
+        let journeys: Vec<_> = journeys.collect();
+        let standings: Vec<_> = stream::iter(journeys).buffer_unordered(READS_AT_ONCE).try_collect().await?;
+        spread.judge(standings.into_iter().flatten());
+        Ok(Ring::of(&spread))
+    }
+
+    /// Reads the graph hop by hop, the nodes of each at once.
+    async fn explore(&self, spread: &mut Spread) -> Result<(), PortError> {
+        let window = spread.window();
+        loop {
+            let nodes = spread.next_hop();
+            if nodes.is_empty() {
+                return Ok(());
+            }
+            let reads = nodes.into_iter().map(|node| {
+                let graph = Arc::clone(&self.graph);
+                async move {
+                    let found = graph.neighbours(&node, window, FAN_OUT).await?;
+                    Ok::<_, PortError>((node, found))
+                }
+            });
+            let mut found = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
+            while let Some((node, neighbours)) = found.try_next().await? {
+                spread.add(node, neighbours);
+            }
         }
-        Ok(())
     }
 
     /// Tells every other member of the ring. One that has ended, or knows of a ring as large, needs no telling.
@@ -119,6 +143,7 @@ impl GraphChecker {
                 application_id = %finder,
                 ring_size = notice.ring_size,
                 ring_firms = notice.ring_firms,
+                label = notice.label.map(|label| label.as_str()),
                 told = members.len(),
                 "found a ring"
             );

@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::GraphChecker;
-use aws::{Aws, DynamoRelations};
+use aws::{Aws, DynamoRelations, DynamoRings};
 use contract::names::setting;
 use lambda_kit::Environment;
 use std::sync::Arc;
@@ -19,5 +19,6 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<GraphC
     Ok(GraphChecker {
         journeys: wiring::journeys(env, aws, outside, BY)?,
         graph: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
+        rings: Arc::new(DynamoRings::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
     })
 }

@@ -2,7 +2,7 @@
 
 use aws::{
     Aws, DynamoEndpoints, DynamoFirms, DynamoJournal, DynamoLedger, DynamoLoans, DynamoNotices,
-    DynamoRelations, DynamoSignIns,
+    DynamoRelations, DynamoRings, DynamoSignIns,
 };
 use contract::names::{DUE_INDEX, RESOLVED_INDEX};
 use local::engines::{
@@ -160,6 +160,15 @@ conforms! { relations on DynamoRelations in "relations":
     an_outcome_stands_under_each_of_its_nodes_beside_the_links
     a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round
     outcomes_hide_no_link_however_many_there_are
+    a_window_is_read_to_the_second_the_newest_first_and_nothing_else
+    fault_30_a_flood_hides_what_is_older_and_nothing_newer
+    outcomes_of_any_age_stand_beside_every_window
+}
+
+conforms! { rings on DynamoRings in "relations":
+    a_book_is_empty_at_first
+    a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last
+    rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_order_it_shows
 }
 
 conforms! { ledger on DynamoLedger in "payouts":

@@ -20,6 +20,7 @@ mod loans;
 mod notices;
 mod queue;
 mod relations;
+mod rings;
 mod sign_ins;
 mod transaction;
 
@@ -31,6 +32,7 @@ pub use loans::DynamoLoans;
 pub use notices::DynamoNotices;
 pub use queue::{QueueUrls, SqsCommandQueue};
 pub use relations::DynamoRelations;
+pub use rings::DynamoRings;
 pub use sign_ins::DynamoSignIns;
 
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};

@@ -10,18 +10,27 @@ use crate::{
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use ports::{
     PortError,
-    relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, RelationGraph},
+    relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, RelationGraph, Window},
 };
 use std::collections::BTreeSet;
 
-/// The prefix of an outcome's sort key. It sorts behind every application id, whose characters are hexadecimal.
+/// The prefix of an outcome's sort key. It sorts behind every time, whose characters up to the first letter are digits.
 const OUTCOME: &str = "outcome#";
+/// Sorts behind every outcome.
+const BEHIND_OUTCOMES: &str = "outcome$";
+/// Behind a second: sorts behind every link of that second.
+const BEHIND_SECOND: &str = "$";
 /// Outcomes written at once.
 const WRITES_AT_ONCE: usize = 8;
 
-/// The table `relations`, `pk` = `<kind>#<hash>`; `sk` = application id for a link, `outcome#<payout id>` for an outcome.
+/// The table `relations`, `pk` = `<kind>#<hash>`; `sk` = `<second>#<application id>` for a link, the second as in RFC 3339,
+/// so that the links of any window are one range of keys and are read the newest first; `outcome#<payout id>` for an outcome.
+///
+/// A node is one partition, which takes a thousand writes a second: 86 million applications a day on one network. So
+/// crowds need no shards here; what they need is that nobody reads them whole, and nobody does.
 #[derive(Clone, Debug)]
 pub struct DynamoRelations {
     client: Client,
@@ -32,6 +41,10 @@ impl DynamoRelations {
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
     }
+}
+
+fn second(at: Timestamp) -> String {
+    format!("{:.0}", at)
 }
 
 fn partition(node: &Node) -> String {
@@ -48,20 +61,42 @@ impl RelationGraph for DynamoRelations {
         let items = nodes.into_iter().map(|node| {
             Item::from([
                 ("pk".to_owned(), text(partition(node))),
-                ("sk".to_owned(), text(link.application.to_string())),
+                ("sk".to_owned(), text(format!("{}#{}", second(link.at), link.application))),
                 ("link".to_owned(), value.clone()),
             ])
         });
         put_all(&self.client, &self.table, ATTEMPTED, items.collect()).await
     }
 
-    /// Calls `Query`, strongly consistent, once per megabyte, and again where outcomes took the place of links. Reads
-    /// outcomes first. Asks for one more than the limit, to know of it.
-    async fn neighbours(&self, node: &Node, limit: u32) -> Result<Neighbours, PortError> {
-        const ATTEMPTED: &str = "reading what stands at a node";
+    /// Calls `Query`, strongly consistent, once per megabyte, and again where outcomes took the place of links or the
+    /// window has an end. Reads outcomes first. Asks for one more than the limit, to know of it.
+    async fn neighbours(&self, node: &Node, window: Window, limit: u32) -> Result<Neighbours, PortError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let from = second(window.from);
         let mut found = Neighbours::default();
-        let mut from = None;
+        if let Some(to) = window.to {
+            self.read(node, (OUTCOME, BEHIND_OUTCOMES), limit, &mut found).await?;
+            self.read(node, (&from, &format!("{}{BEHIND_SECOND}", second(to))), limit, &mut found).await?;
+        } else {
+            self.read(node, (&from, BEHIND_OUTCOMES), limit, &mut found).await?;
+        }
+        found.cut_off |= found.links.len() > limit;
+        found.links.truncate(limit);
+        Ok(found)
+    }
+}
+
+impl DynamoRelations {
+    /// Reads a range of sort keys from its end, until there are more links than the limit or nothing is left.
+    async fn read(
+        &self,
+        node: &Node,
+        (from, to): (&str, &str),
+        limit: usize,
+        found: &mut Neighbours,
+    ) -> Result<(), PortError> {
+        const ATTEMPTED: &str = "reading what stands at a node";
+        let mut start = None;
         while found.links.len() <= limit {
             let missing = i32::try_from(limit - found.links.len()).unwrap_or(i32::MAX).saturating_add(1);
             let page = self
@@ -69,11 +104,13 @@ impl RelationGraph for DynamoRelations {
                 .query()
                 .table_name(&self.table)
                 .consistent_read(true)
-                .key_condition_expression("pk = :node")
+                .key_condition_expression("pk = :node AND sk BETWEEN :from AND :to")
                 .expression_attribute_values(":node", text(partition(node)))
+                .expression_attribute_values(":from", text(from))
+                .expression_attribute_values(":to", text(to))
                 .scan_index_forward(false)
                 .limit(missing)
-                .set_exclusive_start_key(from)
+                .set_exclusive_start_key(start.take())
                 .send()
                 .await
                 .map_err(|error| port_error(ATTEMPTED, &error))?;
@@ -84,23 +121,24 @@ impl RelationGraph for DynamoRelations {
                     false => found.links.push(reader.json("link")?),
                 }
             }
-            from = page.last_evaluated_key;
+            start = page.last_evaluated_key;
             if found.outcomes.len() > limit {
                 // Whoever floods a node with outcomes hides no link behind them.
                 found.outcomes.truncate(limit);
                 found.cut_off = true;
-                if found.links.is_empty() && from.is_some() {
+                if from == OUTCOME {
+                    return Ok(());
+                }
+                if found.links.is_empty() && start.is_some() {
                     let last_outcome = [("pk", text(partition(node))), ("sk", text(OUTCOME))];
-                    from = Some(last_outcome.map(|(name, value)| (name.to_owned(), value)).into());
+                    start = Some(last_outcome.map(|(name, value)| (name.to_owned(), value)).into());
                 }
             }
-            if from.is_none() {
+            if start.is_none() {
                 break;
             }
         }
-        found.cut_off |= found.links.len() > limit;
-        found.links.truncate(limit);
-        Ok(found)
+        Ok(())
     }
 }
 

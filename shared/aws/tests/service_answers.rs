@@ -99,7 +99,15 @@ fn cancelled(row: &str, counter: &str) -> (u16, Value) {
 fn link(nodes: usize) -> Link {
     let nodes = (0..nodes).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
-    Link { application: id(), firm, nodes, at: Timestamp::UNIX_EPOCH }
+    Link {
+        application: id(),
+        firm,
+        nodes,
+        at: Timestamp::UNIX_EPOCH,
+        amount_fen: 0,
+        bank: String::new(),
+        place: None,
+    }
 }
 
 /// The answer that leaves one item of the table `relations` unwritten.

@@ -1,6 +1,10 @@
 //! The facts that the checks bring in.
 
-use crate::{feature_row::FeatureRow, ids::ApplicationId};
+use crate::{
+    feature_row::FeatureRow,
+    ids::{ApplicationId, RingId},
+    ring::{RingLabel, RingVerdict},
+};
 use serde::{Deserialize, Serialize};
 
 /// What a check provider says. *Unknown* is neither pass nor fail.
@@ -100,6 +104,12 @@ pub struct GraphFeatures {
     pub longest_overdue_days: u32,
     /// The fan-out or read budget cut the traversal off: the numbers are lower bounds.
     pub cut_off: bool,
+    /// Other applications that only claimed a phone, card, person or firm and never proved to be it; they join nobody.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unproven_claims: u32,
+    /// What the ring is; `None` when the application stands alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<RingVerdict>,
     /// Why the members hang together, strongest first, at most 32.
     pub evidence: Vec<Evidence>,
 }
@@ -113,23 +123,46 @@ pub struct Evidence {
     pub applications: Vec<ApplicationId>,
 }
 
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+impl GraphFeatures {
+    /// What the other members hear of the ring.
+    pub fn notice(&self) -> RingNotice {
+        RingNotice {
+            ring_size: self.ring_size,
+            ring_firms: self.ring_firms,
+            label: self.verdict.as_ref().map(|verdict| verdict.label),
+            ring: self.verdict.as_ref().map(|verdict| verdict.ring),
+        }
+    }
+}
+
 /// A ring as another member's check found it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RingNotice {
     pub ring_size: u32,
     pub ring_firms: u32,
+    /// `None` in a notice from before rings had labels, and for an application on its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub label: Option<RingLabel>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ring: Option<RingId>,
 }
 
 impl RingNotice {
     /// An application on its own.
-    pub const ALONE: RingNotice = RingNotice { ring_size: 1, ring_firms: 1 };
+    pub const ALONE: RingNotice = RingNotice { ring_size: 1, ring_firms: 1, label: None, ring: None };
 
-    /// The worst of both numbers, each by itself: ten applications of two firms must not hide three of three. The
-    /// order in which rings are heard of makes no difference.
+    /// The worst of all, each by itself: ten applications of two firms must not hide three of three. Of two names the
+    /// smaller stays. The order in which rings are heard of makes no difference.
     pub fn worst(self, other: RingNotice) -> RingNotice {
         RingNotice {
             ring_size: self.ring_size.max(other.ring_size),
             ring_firms: self.ring_firms.max(other.ring_firms),
+            label: self.label.max(other.label),
+            ring: [self.ring, other.ring].into_iter().flatten().min(),
         }
     }
 }

@@ -25,6 +25,11 @@ impl ApplicationId {
     pub fn payout_id(self) -> PayoutId {
         PayoutId(self.0)
     }
+
+    /// The ring that is called after this application, should it be the first of one.
+    pub fn ring_id(self) -> RingId {
+        RingId(self.0)
+    }
 }
 
 /// Names the one payout that an application can have; the key under which the bank is instructed.
@@ -37,6 +42,12 @@ impl PayoutId {
         ApplicationId(self.0)
     }
 }
+
+/// Names a ring of applications for ever: it is called after its first known member. Where two rings turn out to be one,
+/// the smaller name stays.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct RingId(Uuid);
 
 /// The text was not an id in its one canonical form (lower-case, hyphenated UUID).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +81,7 @@ macro_rules! id_text {
 }
 id_text!(ApplicationId);
 id_text!(PayoutId);
+id_text!(RingId);
 
 /// The borrower's account as the channel names it: opaque to us, at most 128 printable ASCII characters.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]

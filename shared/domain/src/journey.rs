@@ -234,10 +234,9 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// The most applications and the most firms in any ring that anybody saw around this application.
+    /// The most applications, the most firms and the worst label of any ring that anybody saw around this application.
     pub fn largest_ring(&self) -> RingNotice {
-        let own =
-            self.graph.as_ref().map(|g| RingNotice { ring_size: g.ring_size, ring_firms: g.ring_firms });
+        let own = self.graph.as_ref().map(GraphFeatures::notice);
         [own, self.ring].into_iter().flatten().fold(RingNotice::ALONE, RingNotice::worst)
     }
 }

@@ -18,11 +18,12 @@ pub mod money;
 pub mod person;
 pub mod product;
 pub mod reason;
+pub mod ring;
 
 pub use application::{Application, Channel, Consents};
 pub use feature_row::FeatureRow;
 pub use firm::{FirmCode, FirmRecord};
-pub use ids::{ApplicationId, PayoutId, Subject};
+pub use ids::{ApplicationId, PayoutId, RingId, Subject};
 pub use label::Label;
 pub use money::{BasisPoints, Fen};
 pub use reason::Reason;

@@ -6,6 +6,7 @@ use domain::{
     Application, ApplicationId, BasisPoints, Channel, Consents, FeatureRow, Fen, Reason, Subject,
     application::Traces,
     checks::{CheckAnswer, ElementsAnswer, GraphFeatures, RingNotice, Score},
+    ring::RingLabel,
     decision::{Decision, Offer},
     journey::{AcceptedBy, CHECK_ATTEMPTS, Command, Event, Journey, Status, TransitionError, transition},
     product::Approval,
@@ -80,13 +81,18 @@ fn graph(ring_size: u32) -> Event {
         overdue_neighbours: 0,
         longest_overdue_days: 0,
         cut_off: false,
+        unproven_claims: 0,
+        verdict: None,
         evidence: vec![],
     };
     Event::GraphChecked { features }
 }
+fn notice(ring_size: u32, ring_firms: u32) -> RingNotice {
+    RingNotice { ring_size, ring_firms, ..RingNotice::ALONE }
+}
 fn ring(finder: u8, size: u32) -> Event {
     let finder = ApplicationId::from_bytes([finder; 16]);
-    Event::RingFound { finder, ring: RingNotice { ring_size: size, ring_firms: size } }
+    Event::RingFound { finder, ring: notice(size, size) }
 }
 fn offer() -> Offer {
     Offer {
@@ -344,10 +350,21 @@ fn many_applications_of_two_firms_do_not_hide_three_firms() {
     let mut events = way_to(Status::Deciding);
     let finder = ApplicationId::from_bytes([9; 16]);
     for (ring_size, ring_firms) in [(10, 2), (3, 3)] {
-        events.push(Event::RingFound { finder, ring: RingNotice { ring_size, ring_firms } });
+        events.push(Event::RingFound { finder, ring: notice(ring_size, ring_firms) });
     }
     let ring = fold(&events).unwrap().facts.largest_ring();
-    assert_eq!(ring, RingNotice { ring_size: 10, ring_firms: 3 });
+    assert_eq!(ring, notice(10, 3));
+}
+
+#[test]
+fn the_worst_label_and_the_smallest_name_stay_in_whatever_order_rings_are_heard_of() {
+    let [small, large] = [1, 2].map(|n| ApplicationId::from_bytes([n; 16]).ring_id());
+    let farm = RingNotice { label: Some(RingLabel::DeviceFarm), ring: Some(large), ..notice(5, 5) };
+    let family = RingNotice { label: Some(RingLabel::Ordinary), ring: Some(small), ..notice(3, 2) };
+    let both = RingNotice { label: Some(RingLabel::DeviceFarm), ring: Some(small), ..notice(5, 5) };
+    assert_eq!((farm.worst(family), family.worst(farm)), (both, both));
+    let before: RingNotice = serde_json::from_str(r#"{"ring_size":4,"ring_firms":4}"#).unwrap();
+    assert_eq!(before, notice(4, 4), "a notice from before rings had labels still reads");
 }
 
 #[test]
@@ -437,7 +454,7 @@ proptest! {
         }
         prop_assert_eq!(waiting, vec![]);
         prop_assert_eq!(journey.status, Status::Deciding);
-        prop_assert_eq!(journey.facts.largest_ring(), RingNotice { ring_size: 4, ring_firms: 4 });
+        prop_assert_eq!(journey.facts.largest_ring(), notice(4, 4));
         let straight = fold(&way_to(Status::Deciding)).unwrap();
         prop_assert_eq!(&journey.facts.score, &straight.facts.score);
     }

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod loans;
 pub mod notices;
 pub mod relations;
+pub mod rings;
 pub mod sign_ins;
 
 use domain::{ApplicationId, FirmCode};

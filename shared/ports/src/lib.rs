@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod loans;
 pub mod notices;
 pub mod relation;
+pub mod rings;
 pub mod sign_ins;
 
 pub use clock::{Clock, FixedClock, SystemClock};

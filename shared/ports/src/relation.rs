@@ -15,11 +15,25 @@ pub enum NodeKind {
     Phone,
     Person,
     Firm,
+    /// One firm answers for another's debts; both touch it. Its hash is [`Node::guarantee`].
+    Guarantee,
     Address,
     Network,
 }
 
 impl NodeKind {
+    /// Every kind, the strongest first.
+    pub const ALL: [NodeKind; 8] = [
+        NodeKind::Card,
+        NodeKind::Device,
+        NodeKind::Phone,
+        NodeKind::Person,
+        NodeKind::Firm,
+        NodeKind::Guarantee,
+        NodeKind::Address,
+        NodeKind::Network,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             NodeKind::Card => "card",
@@ -27,6 +41,7 @@ impl NodeKind {
             NodeKind::Phone => "phone",
             NodeKind::Person => "person",
             NodeKind::Firm => "firm",
+            NodeKind::Guarantee => "guarantee",
             NodeKind::Address => "address",
             NodeKind::Network => "network",
         }
@@ -40,14 +55,43 @@ pub struct Node {
     pub hash: String,
 }
 
+impl Node {
+    /// The node of a guarantee. Firm codes are public, so it tells who answers for whom.
+    pub fn guarantee(guarantor: &FirmCode, debtor: &FirmCode) -> Self {
+        Self { kind: NodeKind::Guarantee, hash: format!("{guarantor}>{debtor}") }
+    }
+}
+
 /// One application and every node that it touches. Stored under each of its nodes, so that reading a node tells
-/// where to go on from there without another read.
+/// where to go on from there without another read. It is smaller than 1 KB, so that each copy costs one write unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Link {
     pub application: ApplicationId,
     pub firm: FirmCode,
     pub nodes: Vec<Node>,
     pub at: Timestamp,
+    /// What was asked for; 0 in a link from before this was kept.
+    #[serde(default)]
+    pub amount_fen: u64,
+    /// Who was asked.
+    #[serde(default)]
+    pub bank: String,
+    /// Coarse place of the sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<String>,
+}
+
+/// Links from `from` on, and not later than `to` where one is given; both to the second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Window {
+    pub from: Timestamp,
+    pub to: Option<Timestamp>,
+}
+
+impl Window {
+    pub fn holds(&self, at: Timestamp) -> bool {
+        at.as_second() >= self.from.as_second() && self.to.is_none_or(|to| at.as_second() <= to.as_second())
+    }
 }
 
 /// How a loan does, as it stands under each node of its application.
@@ -77,8 +121,9 @@ pub trait RelationGraph: Send + Sync {
     /// Writes the link under each of its nodes. Writing it again changes nothing.
     async fn link(&self, link: &Link) -> Result<(), PortError>;
 
-    /// At most `limit` links and as many outcomes at a node. However many outcomes there are, they hide no link.
-    async fn neighbours(&self, node: &Node, limit: u32) -> Result<Neighbours, PortError>;
+    /// At most `limit` links of the window at a node, the newest first, and as many outcomes of any age. Links outside the
+    /// window are not read. However many outcomes there are, they hide no link.
+    async fn neighbours(&self, node: &Node, window: Window, limit: u32) -> Result<Neighbours, PortError>;
 }
 
 /// Where outcomes of loans are put into the graph.

@@ -1,33 +1,49 @@
 //! Rings in the relation graph: pure algorithms on the small neighbourhood of one application.
 //!
-//! Triggered by `functions/graph-check`, which writes the application's own link first ([`link_of`]), then reads
-//! what [`Neighbourhood`] asks for in two hops and records the [`Ring`] that comes out. Nothing here reads, writes or
-//! knows the time: windows are measured from the application's own link, so a message that comes late or twice finds
-//! the same ring in the same graph.
+//! Triggered by `functions/graph-check`, which writes the application's own link first ([`link_of`]), then reads what
+//! its [`Spread`] asks for hop by hop and records the [`Ring`] that comes out. Nothing here reads, writes or knows the
+//! time: windows are measured from the application's own link, so a message that comes late or twice finds the same
+//! ring in the same graph.
 //!
-//! Two applications belong together when they share a *strong* node: bank card, device, phone, person, or the firm
-//! itself. Address and network are *weak*: thousands share one in good faith, so they are counted and join nobody. For
-//! the same reason a node with more than [`FAN_OUT`] applications joins nobody (a device in a service hall); whoever
-//! floods a node to hide in the crowd shows in its count instead. A person is the exception and always joins: nobody
-//! is the legal representative of fifty applicants by accident, and no count would tell.
+//! Two applications belong together when they share a *strong* node: bank card, device, phone, person, the firm
+//! itself, or a guarantee. Address and network are *weak*: thousands share one in good faith, so they are counted and
+//! join nobody. For the same reason a node with more than [`FAN_OUT`] applications joins nobody (a device in a service
+//! hall); whoever floods a node to hide in the crowd shows in its count instead. A person is the exception and always
+//! joins: nobody is the legal representative of fifty applicants by accident, and no count would tell.
+//!
+//! Device and network were seen by the channel. Everything else is a *claim* until registration, face and phone agree
+//! with it: anybody can write a victim's phone into an application. So before a ring is held against anybody, the
+//! journeys of its members are looked at ([`Spread::doubtful`], [`Spread::judge`]), and a claim that came to nothing
+//! joins nobody. An ordinary application, which has no ring, pays nothing for that.
+//!
+//! What a ring looks like is its profile; what it is called follows from the profile by the rules in `label`, whose
+//! thresholds stand together in [`Thresholds`].
 //!
 //! Loans that went overdue stand at the nodes of their applications too. An application that shares a joining node with
 //! one of them is linked with that debt.
 
-mod neighbourhood;
+mod label;
+mod profile;
 mod ring;
+mod spread;
 
-pub use neighbourhood::Neighbourhood;
+pub use label::{Size, Thresholds, findings, points};
+pub use profile::profile;
 pub use ring::Ring;
+pub use spread::{Member, Proof, Scope, Spread, Standing, Step};
 
-use domain::{Application, checks::RingNotice};
+use domain::Application;
 use jiff::{SignedDuration, Timestamp};
 use ports::relation::{Link, Node, NodeKind};
 
 /// Most applications read at one node; a node with more is a crowd.
 pub const FAN_OUT: u32 = 50;
-/// Most nodes read for one application, both hops together.
+/// Most reads for one application: nodes of all hops, and journeys of members.
 pub const MAX_READS: usize = 60;
+/// Most hops.
+pub const MAX_HOPS: u32 = 3;
+/// Most journeys of members that are looked at.
+pub const MAX_JUDGED: usize = 16;
 /// Links further away in time than this do not count.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Most pieces of evidence kept.
@@ -37,16 +53,23 @@ pub const MAX_EVIDENCE_APPLICATIONS: usize = 16;
 /// Most other members told of a ring, the newest first. Older ones have ended, since an offer stands for a day, or saw
 /// the ring grow around themselves.
 pub const MAX_NOTICES: usize = 100;
-/// From this ring on its members are told. It is the smallest ring that the strategy refuses (a test in
-/// `shared/strategy` holds one against the other): one person with two firms, or a firm that applies again, is none.
-pub const NOTIFY_FROM: RingNotice = RingNotice { ring_size: 3, ring_firms: 3 };
-
 /// Whether sharing a node of this kind joins two applications.
 pub const fn is_strong(kind: NodeKind) -> bool {
     match kind {
-        NodeKind::Card | NodeKind::Device | NodeKind::Phone | NodeKind::Person | NodeKind::Firm => true,
+        NodeKind::Card
+        | NodeKind::Device
+        | NodeKind::Phone
+        | NodeKind::Person
+        | NodeKind::Firm
+        | NodeKind::Guarantee => true,
         NodeKind::Address | NodeKind::Network => false,
     }
+}
+
+/// Whether a node of this kind is only what the applicant says, until the checks agree. Device and network come from the
+/// channel's session.
+pub const fn is_claim(kind: NodeKind) -> bool {
+    !matches!(kind, NodeKind::Device | NodeKind::Network)
 }
 
 /// The link of an application: every node that it touches, at the time `at` when it was received. The same application
@@ -66,7 +89,15 @@ pub fn link_of(application: &Application, at: Timestamp) -> Link {
     .collect();
     nodes.push(Node { kind: NodeKind::Firm, hash: application.firm_code.as_str().to_owned() });
     nodes.sort_unstable();
-    Link { application: application.id, firm: application.firm_code.clone(), nodes, at }
+    Link {
+        application: application.id,
+        firm: application.firm_code.clone(),
+        nodes,
+        at,
+        amount_fen: application.amount_fen.0,
+        bank: application.bank.clone(),
+        place: application.place.clone(),
+    }
 }
 
 #[cfg(test)]

@@ -1,11 +1,20 @@
 //! The ring that a neighbourhood shows.
 
-use crate::{MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, NOTIFY_FROM, Neighbourhood};
-use domain::{
-    ApplicationId, FirmCode,
-    checks::{Evidence, GraphFeatures, RingNotice},
+use crate::{
+    FAN_OUT, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Spread, Thresholds,
+    label::{Size, findings},
+    profile,
 };
-use ports::relation::{Link, Node, NodeKind};
+use domain::{
+    ApplicationId, FirmCode, RingId,
+    checks::{Evidence, GraphFeatures, RingNotice},
+    ring::{RingLabel, RingVerdict},
+};
+use jiff::Timestamp;
+use ports::{
+    relation::{Link, Node, NodeKind},
+    rings::{MAX_MEMBERS, Sighting},
+};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -18,53 +27,120 @@ pub struct Ring {
     pub features: GraphFeatures,
     /// Every other member, the newest first.
     pub others: Vec<ApplicationId>,
+    /// Other names that members know it by.
+    pub merged: Vec<RingId>,
 }
 
 impl Ring {
     /// Joins what was read around an application.
-    pub fn of(neighbourhood: &Neighbourhood) -> Self {
-        let members = neighbourhood.members();
-        let firms: BTreeSet<&FirmCode> = members.values().map(|link| &link.firm).collect();
-        let size = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let (overdue_neighbours, longest_overdue_days) = neighbourhood.overdue();
+    pub fn of(spread: &Spread) -> Self {
+        Self::by(spread, &Thresholds::IN_FORCE)
+    }
+
+    /// The same with other thresholds.
+    pub fn by(spread: &Spread, thresholds: &Thresholds) -> Self {
+        let members = spread.members();
+        let firms: BTreeSet<&FirmCode> = members.values().map(|member| &member.link.firm).collect();
+        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+        let size = Size { applications: count(members.len()), firms: count(firms.len()) };
+        let (overdue_neighbours, longest_overdue_days) = spread.overdue();
         let features = GraphFeatures {
-            ring_size: size(members.len()),
-            ring_firms: size(firms.len()),
-            device_applications: neighbourhood.count(NodeKind::Device),
-            card_applications: neighbourhood.count(NodeKind::Card),
-            phone_applications: neighbourhood.count(NodeKind::Phone),
-            network_applications: neighbourhood.count(NodeKind::Network),
+            ring_size: size.applications,
+            ring_firms: size.firms,
+            device_applications: spread.count(NodeKind::Device),
+            card_applications: spread.count(NodeKind::Card),
+            phone_applications: spread.count(NodeKind::Phone),
+            network_applications: spread.count(NodeKind::Network),
             overdue_neighbours,
             longest_overdue_days,
-            cut_off: neighbourhood.cut_off(),
-            evidence: evidence(neighbourhood, &members),
+            cut_off: spread.cut_off(),
+            unproven_claims: spread.unproven_claims(),
+            verdict: verdict(spread, &members, size, thresholds),
+            evidence: evidence(spread, &members),
         };
-        let own = neighbourhood.own.application;
-        let mut others: Vec<&Link> = members.into_values().filter(|link| link.application != own).collect();
+        let mut others: Vec<&Link> =
+            members.values().filter(|member| member.distance > 0).map(|member| member.link).collect();
         others.sort_unstable_by_key(|link| (Reverse(link.at), link.application));
-        Self { features, others: others.into_iter().map(|link| link.application).collect() }
+        let named = features.notice().ring;
+        let known: BTreeSet<RingId> = known_names(spread, &members).collect();
+        Self {
+            features,
+            others: others.into_iter().map(|link| link.application).collect(),
+            merged: known.into_iter().filter(|name| Some(*name) != named).collect(),
+        }
     }
 
     /// What the other members hear.
     pub fn notice(&self) -> RingNotice {
-        RingNotice { ring_size: self.features.ring_size, ring_firms: self.features.ring_firms }
+        self.features.notice()
     }
 
-    /// The members to be told, the newest first, at most [`MAX_NOTICES`]; none below [`NOTIFY_FROM`].
+    /// Whether nobody of the ring is lent to.
+    pub fn is_suspicious(&self) -> bool {
+        self.notice().label.is_some_and(RingLabel::is_suspicious)
+    }
+
+    /// Whether the journeys of members have to be looked at before this is held against anybody: the ring is suspicious, or
+    /// the card or phone is so busy that the strategy would refuse it.
+    pub fn is_doubtful(&self) -> bool {
+        let busiest = self.features.card_applications.max(self.features.phone_applications);
+        self.is_suspicious() || busiest >= FAN_OUT
+    }
+
+    /// What the book of rings keeps of a suspicious ring that the check of `finder` found.
+    pub fn sighting(&self, finder: ApplicationId, at: Timestamp) -> Option<Sighting> {
+        let ring = self.notice().ring.filter(|_| self.is_suspicious())?;
+        let members = std::iter::once(finder).chain(self.others.iter().copied()).take(MAX_MEMBERS).collect();
+        Some(Sighting {
+            ring,
+            finder,
+            at,
+            features: self.features.clone(),
+            members,
+            merged: self.merged.clone(),
+        })
+    }
+
+    /// The members to be told, the newest first, at most [`MAX_NOTICES`]; none of an ordinary ring.
     pub fn to_notify(&self) -> &[ApplicationId] {
-        let notice = self.notice();
-        if notice.ring_size < NOTIFY_FROM.ring_size || notice.ring_firms < NOTIFY_FROM.ring_firms {
+        if !self.is_suspicious() {
             return &[];
         }
         &self.others[..self.others.len().min(MAX_NOTICES)]
     }
 }
 
+/// What the ring is called; `None` for an application on its own. It keeps the smallest name that any of its members knows it by; a ring that nobody has seen
+/// before is called after its first application.
+fn verdict(
+    spread: &Spread,
+    members: &BTreeMap<ApplicationId, Member<'_>>,
+    size: Size,
+    thresholds: &Thresholds,
+) -> Option<RingVerdict> {
+    if members.len() < 2 {
+        return None;
+    }
+    let profile = profile::profile(spread, members);
+    let findings = findings(size, &profile, thresholds);
+    let known = known_names(spread, members).min();
+    let first = members.values().map(|member| (member.link.at, member.link.application)).min();
+    let ring = known.or(first.map(|(_, id)| id.ring_id()))?;
+    let label = findings.first().map_or(RingLabel::Ordinary, |finding| finding.label);
+    Some(RingVerdict { ring, label, profile, findings })
+}
+
+/// The names that members know the ring by.
+fn known_names(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> impl Iterator<Item = RingId> {
+    spread.standings().filter(|(id, _)| members.contains_key(id)).filter_map(|(_, standing)| standing.ring)
+}
+
 /// The nodes that hold the ring together: strongest kind first, then those with most applications.
-fn evidence(neighbourhood: &Neighbourhood, members: &BTreeMap<ApplicationId, &Link>) -> Vec<Evidence> {
+fn evidence(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> Vec<Evidence> {
     let mut sharers: BTreeMap<&Node, BTreeSet<ApplicationId>> = BTreeMap::new();
-    for link in members.values() {
-        for node in link.nodes.iter().filter(|node| neighbourhood.joins(node)) {
+    for link in members.values().map(|member| member.link) {
+        let held = |node: &&Node| spread.joins(node) && spread.holds(node.kind, link.application);
+        for node in link.nodes.iter().filter(held) {
             sharers.entry(node).or_default().insert(link.application);
         }
     }
@@ -73,8 +149,7 @@ fn evidence(neighbourhood: &Neighbourhood, members: &BTreeMap<ApplicationId, &Li
     shared.sort_by_key(|(node, applications)| (node.kind, Reverse(applications.len()), &node.hash));
     let named = |applications: BTreeSet<ApplicationId>| -> Vec<ApplicationId> {
         // The application itself is named even where only a part can be.
-        let own =
-            applications.contains(&neighbourhood.own.application).then_some(neighbourhood.own.application);
+        let own = spread.own().map(|own| own.application).filter(|own| applications.contains(own));
         let rest = applications.iter().copied().filter(|id| Some(*id) != own);
         let mut named: Vec<_> = own.into_iter().chain(rest).take(MAX_EVIDENCE_APPLICATIONS).collect();
         named.sort_unstable();

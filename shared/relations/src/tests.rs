@@ -1,11 +1,11 @@
 //! Rings drawn by hand, and properties over random graphs.
 
 use crate::*;
-use domain::{ApplicationId, FirmCode};
+use domain::{ApplicationId, FirmCode, ring::RingLabel};
 use jiff::Timestamp;
-use ports::relation::{LoanOutcome, Neighbours};
+use ports::relation::{LoanOutcome, Neighbours, Window};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::{cmp::Reverse, collections::BTreeSet};
 
 /// A firm code by number: any stem with its right check character will do.
 fn firm(number: usize) -> FirmCode {
@@ -38,21 +38,33 @@ fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
         .map(|(name, hash)| Node { kind: kind(name), hash: hash.to_owned() })
         .collect();
     all.push(Node { kind: NodeKind::Firm, hash: firm(of_firm).to_string() });
-    Link { application: id(application), firm: firm(of_firm), nodes: all, at: day(at) }
+    Link {
+        application: id(application),
+        firm: firm(of_firm),
+        nodes: all,
+        at: day(at),
+        amount_fen: 1_000 * u64::from(application),
+        bank: "river-bank".to_owned(),
+        place: None,
+    }
 }
 
-/// Reads a graph as the function does: both hops, each node once, at most [`FAN_OUT`] applications at a node.
+/// Reads a graph as the function does: all hops, each node once, at most the newest [`FAN_OUT`] applications at a node.
 fn ring(graph: &[Link], own: &Link) -> Ring {
     ring_with_loans(graph, own, &[])
 }
 
-/// The same with loans of these applications that are overdue for so many days.
 fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
+    Ring::of(&spread(graph, own, loans))
+}
+
+/// The same with loans of these applications that are overdue for so many days.
+fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread {
     let at = |node: &Node| {
         let mut links: Vec<Link> = graph.iter().filter(|l| l.nodes.contains(node)).cloned().collect();
         let cut_off = links.len() > FAN_OUT as usize;
         if cut_off {
-            links.sort_by_key(|l| l.application);
+            links.sort_by_key(|l| (Reverse(l.at), l.application));
             links.truncate(FAN_OUT as usize);
         }
         let at_node =
@@ -66,17 +78,19 @@ fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
         let outcomes = loans.iter().filter(at_node).map(outcome).collect();
         Neighbours { links, outcomes, cut_off }
     };
-    let mut around = Neighbourhood::around(own.clone());
-    let mut reads = 0;
-    for hop in [Neighbourhood::first_hop, Neighbourhood::second_hop] {
-        for node in hop(&around) {
+    let mut around = Spread::around(own.clone());
+    loop {
+        let nodes = around.next_hop();
+        if nodes.is_empty() {
+            break;
+        }
+        for node in nodes {
             let found = at(&node);
             around.add(node, found);
-            reads += 1;
         }
     }
-    assert!(reads <= MAX_READS);
-    Ring::of(&around)
+    assert!(around.reads() + MAX_JUDGED <= MAX_READS);
+    around
 }
 
 fn sizes(ring: &Ring) -> (u32, u32) {
@@ -105,15 +119,145 @@ fn five_firms_on_one_device_are_a_ring_of_five_and_all_are_told() {
 }
 
 #[test]
-fn a_ring_reaches_over_two_hops_and_no_further() {
+fn a_ring_reaches_over_three_hops_and_no_further() {
     let graph = [
         link(1, 1, "device a", 0),
         link(2, 2, "device a, card b", 0),
         link(3, 3, "card b, phone c", 0),
-        link(4, 4, "phone c", 0),
+        link(4, 4, "phone c, person d", 0),
+        link(5, 5, "person d", 0),
     ];
-    assert_eq!(sizes(&ring(&graph, &graph[0])), (3, 3));
-    assert_eq!(sizes(&ring(&graph, &graph[1])), (4, 4));
+    assert_eq!(sizes(&ring(&graph, &graph[0])), (4, 4));
+    assert_eq!(sizes(&ring(&graph, &graph[1])), (5, 5));
+}
+
+#[test]
+fn a_path_tells_over_which_nodes_an_application_was_reached_by_the_shortest_way() {
+    let graph = [
+        link(1, 1, "device a", 0),
+        link(2, 2, "device a, card b, phone c", 0),
+        link(3, 3, "card b, phone c, person d", 0),
+        link(4, 4, "person d, network n", 0),
+    ];
+    let around = spread(&graph, &graph[0], &[]);
+    let told = |to| -> Vec<_> {
+        let step = |step: Step| (step.via.map_or("seed", |node| node.kind.as_str()), step.application);
+        around.path(id(to)).into_iter().map(step).collect()
+    };
+    assert_eq!(told(4), [("seed", id(1)), ("device", id(2)), ("card", id(3)), ("person", id(4))]);
+    assert_eq!(told(1), [("seed", id(1))]);
+    assert_eq!(told(9), []);
+}
+
+#[test]
+fn a_spread_from_a_node_reaches_whom_its_kinds_hops_and_window_allow() {
+    let graph = [
+        link(1, 1, "network cafe, device a", 0),
+        link(2, 2, "device a, card b", 1),
+        link(3, 3, "card b", 2),
+        link(4, 4, "network cafe", -3),
+    ];
+    let reached = |kinds: &[NodeKind], hops: u32, from: i64| -> Vec<ApplicationId> {
+        let window = Window { from: day(from), to: Some(day(2)) };
+        let scope = Scope { window, kinds: kinds.iter().copied().collect(), hops, reads: MAX_READS };
+        let seed = Node { kind: NodeKind::Network, hash: "cafe".to_owned() };
+        let mut around = Spread::from_node(seed, scope);
+        loop {
+            let nodes = around.next_hop();
+            if nodes.is_empty() {
+                break;
+            }
+            for node in nodes {
+                let links = graph.iter().filter(|l| l.nodes.contains(&node)).cloned().collect();
+                around.add(node, Neighbours { links, ..Neighbours::default() });
+            }
+        }
+        around.members().into_keys().collect()
+    };
+    let all = NodeKind::ALL.as_slice();
+    assert_eq!(reached(all, 3, -9), [id(1), id(2), id(3), id(4)]);
+    assert_eq!(reached(all, 3, 0), [id(1), id(2), id(3)], "the window has an edge");
+    assert_eq!(reached(all, 2, 0), [id(1), id(2)], "a hop less");
+    assert_eq!(reached(&[NodeKind::Network, NodeKind::Card], 3, 0), [id(1)], "no devices");
+    assert_eq!(reached(all, 99, 0), [id(1), id(2), id(3)]);
+}
+
+/// The label that a ring gets, and why.
+fn label(ring: &Ring) -> Option<RingLabel> {
+    ring.features.verdict.as_ref().map(|verdict| verdict.label)
+}
+
+/// Reads a graph, and judges the journeys of those that are doubtful.
+fn judged(graph: &[Link], own: &Link, proof: impl Fn(ApplicationId) -> Proof) -> Ring {
+    let mut around = spread(graph, own, &[]);
+    let standing = |id| (id, Standing { proof: proof(id), declined: false, ring: None });
+    let doubtful = around.doubtful();
+    assert!(doubtful.len() <= MAX_JUDGED);
+    around.judge(doubtful.into_iter().map(standing));
+    Ring::of(&around)
+}
+
+#[test]
+fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
+    // An attacker writes the victim's phone, card and person into applications of four firms.
+    let mut graph: Vec<Link> = (1..=4)
+        .map(|n| link(n, n.into(), &format!("device attacker, phone v, card v, person v, network {n}"), 0))
+        .collect();
+    graph.push(link(9, 9, "device own, phone v, card v, person v, network home", 1));
+    let victim = &graph[4];
+    let suspected = ring(&graph, victim);
+    assert!(suspected.is_doubtful(), "{suspected:?}");
+    let cleared = judged(&graph, victim, |_| Proof::Void);
+    assert_eq!((sizes(&cleared), cleared.features.verdict.as_ref()), ((1, 1), None));
+    let features = &cleared.features;
+    assert_eq!((features.phone_applications, features.card_applications), (1, 1));
+    assert_eq!((features.unproven_claims, cleared.to_notify()), (4, [].as_slice()));
+    // Had they proven it, or were they about to, it would be a ring.
+    for proof in [Proof::Proven, Proof::Pending] {
+        assert_eq!(sizes(&judged(&graph, victim, |_| proof)), (5, 5));
+    }
+}
+
+#[test]
+fn fault_30_a_victim_flooded_with_claims_is_not_refused_for_the_crowd() {
+    let mut graph: Vec<Link> =
+        (1..=200).map(|n| link(n, n.into(), &format!("device {n}, phone v"), 1)).collect();
+    graph.push(link(255, 9, "device own, phone v", 0));
+    let victim = &graph[200];
+    assert!(ring(&graph, victim).is_doubtful());
+    let cleared = judged(&graph, victim, |_| Proof::Void);
+    assert!(cleared.features.phone_applications < FAN_OUT && cleared.features.cut_off);
+    assert!(!cleared.is_doubtful());
+}
+
+#[test]
+fn who_shares_a_device_belongs_together_whatever_was_proven() {
+    let graph: Vec<Link> = (1..=4).map(|n| link(n, n.into(), &format!("device d, person {n}"), 0)).collect();
+    let ring = judged(&graph, &graph[0], |_| Proof::Void);
+    assert_eq!((sizes(&ring), label(&ring)), ((4, 4), Some(RingLabel::DeviceFarm)));
+}
+
+#[test]
+fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
+    let graph: Vec<Link> =
+        (1..=6).map(|n| link(n, n.into(), &format!("device d, person {n}"), (9 - n).into())).collect();
+    let named = |known: &[(u8, u8)]| {
+        let mut around = spread(&graph, &graph[0], &[]);
+        let knows = |id_: ApplicationId| {
+            let known = known.iter().find(|(member, _)| id(*member) == id_);
+            known.map(|(_, ring)| id(*ring).ring_id())
+        };
+        let standing =
+            |id| (id, Standing { proof: Proof::Proven, declined: true, ring: knows(id) });
+        let doubtful = around.doubtful();
+        around.judge(doubtful.into_iter().map(standing));
+        let ring = Ring::of(&around);
+        (ring.notice().ring.unwrap(), ring.merged)
+    };
+    assert_eq!(named(&[]), (id(6).ring_id(), vec![]), "called after its first application");
+    assert_eq!(named(&[(3, 6), (4, 6)]), (id(6).ring_id(), vec![]));
+    let merged = vec![id(5).ring_id(), id(6).ring_id()];
+    assert_eq!(named(&[(3, 6), (4, 5), (2, 4)]), (id(4).ring_id(), merged));
 }
 
 #[test]

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use std::{hint::black_box, time::Instant};
 use strategy::{FirmFacts, GraphFacts, Input, ProductFacts, Requested, RingFacts, ScoreFacts, Strategy};
 
-const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.2.json");
+const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.3.json");
 const ROUNDS: usize = 50_000;
 
 fn input(points: i32) -> Input {
@@ -31,7 +31,7 @@ fn input(points: i32) -> Input {
             missing_dimensions: vec!["risk".into()],
         },
         firm: FirmFacts { age_days: Some(2_000), supported_amount_fen: Some(30_000_000) },
-        ring: RingFacts { size: 2, firms: 2 },
+        ring: RingFacts { size: 2, firms: 2, label: None },
         graph: GraphFacts {
             device_applications: 2,
             card_applications: 1,
@@ -39,6 +39,7 @@ fn input(points: i32) -> Input {
             network_applications: 17,
             overdue_neighbours: 1,
             longest_overdue_days: 3,
+            unproven_claims: 0,
             cut_off: false,
         },
     }
@@ -46,7 +47,7 @@ fn input(points: i32) -> Input {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let before = Instant::now();
-    let strategy = Strategy::load("standard-2026.11.2", STANDARD)?;
+    let strategy = Strategy::load("standard-2026.11.3", STANDARD)?;
     println!("load, check, compile, try out: {:.1} ms", before.elapsed().as_secs_f64() * 1e3);
     let inputs: Vec<Input> = (540..700).map(input).collect();
     let mut micros: Vec<f64> = Vec::with_capacity(ROUNDS);

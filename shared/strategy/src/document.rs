@@ -254,7 +254,7 @@ pub(crate) fn try_out(strategy: &Strategy) -> Result<(), LoadError> {
         input.firm = FirmFacts { age_days: None, supported_amount_fen: None };
     });
     let hopeless = but(|input| (input.score.points, input.score.default_probability) = (300, 0.999));
-    let ring = but(|input| input.ring = RingFacts { size: 50, firms: 50 });
+    let ring = but(|input| input.ring = RingFacts { size: 50, firms: 50, label: None });
     let idle = but(|input| input.firm.supported_amount_fen = Some(0));
     let trials = [
         ("a plain good firm", good_firm(), true),
@@ -293,7 +293,7 @@ pub(crate) fn good_firm() -> Input {
             missing_dimensions: Vec::new(),
         },
         firm: FirmFacts { age_days: Some(2_000), supported_amount_fen: Some(100_000_000) },
-        ring: RingFacts { size: 1, firms: 1 },
+        ring: RingFacts { size: 1, firms: 1, label: None },
         graph: GraphFacts {
             device_applications: 1,
             card_applications: 1,
@@ -301,6 +301,7 @@ pub(crate) fn good_firm() -> Input {
             network_applications: 1,
             overdue_neighbours: 0,
             longest_overdue_days: 0,
+            unproven_claims: 0,
             cut_off: false,
         },
     }

@@ -1,6 +1,6 @@
 //! What a strategy is told. The field names are the contract with the documents in `models/strategies`.
 
-use domain::{Application, journey::Facts, product::Product};
+use domain::{Application, journey::Facts, product::Product, ring::RingLabel};
 use serde::Serialize;
 
 /// All that a decision may rest on: no time, no place, nothing personal, nothing that depends on the order of events.
@@ -50,11 +50,13 @@ pub struct FirmFacts {
     pub supported_amount_fen: Option<u64>,
 }
 
-/// The largest ring that anybody saw around the application; 1 and 1 when it stands alone.
+/// The worst that anybody saw around the application: 1 and 1 and no label when it stands alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RingFacts {
     pub size: u32,
     pub firms: u32,
+    /// `null` to the strategy when it stands alone.
+    pub label: Option<RingLabel>,
 }
 
 /// Applications at the application's own nodes, itself included, and overdue loans at them; lower bounds when `cut_off`.
@@ -68,6 +70,8 @@ pub struct GraphFacts {
     pub overdue_neighbours: u32,
     /// Days of the one among them that is overdue longest; 0 without any.
     pub longest_overdue_days: u32,
+    /// Other applications that claimed a phone, card, person or firm of this one and never proved it.
+    pub unproven_claims: u32,
     pub cut_off: bool,
 }
 
@@ -104,7 +108,7 @@ impl Input {
                 age_days: score.firm_age_days,
                 supported_amount_fen: score.supported_amount_fen,
             },
-            ring: RingFacts { size: ring.ring_size, firms: ring.ring_firms },
+            ring: RingFacts { size: ring.ring_size, firms: ring.ring_firms, label: ring.label },
             graph: GraphFacts {
                 device_applications: graph.device_applications,
                 card_applications: graph.card_applications,
@@ -112,6 +116,7 @@ impl Input {
                 network_applications: graph.network_applications,
                 overdue_neighbours: graph.overdue_neighbours,
                 longest_overdue_days: graph.longest_overdue_days,
+                unproven_claims: graph.unproven_claims,
                 cut_off: graph.cut_off,
             },
         })

@@ -8,14 +8,15 @@ use domain::{
     Reason,
     decision::{Decision, Offer},
     money::MAX_ANNUAL_RATE,
+    ring::RingLabel,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, strategy::Strategy as _};
 use serde_json::{Value, json};
 use std::sync::OnceLock;
 
-const NAME: &str = "standard-2026.11.2";
-const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.2.json");
+const NAME: &str = "standard-2026.11.3";
+const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.3.json");
 
 fn now() -> Timestamp {
     "2026-11-23T08:00:00Z".parse().unwrap()
@@ -79,10 +80,26 @@ fn a_score_below_the_cut_off_is_declined() {
 }
 
 #[test]
-fn a_ring_is_declined_and_an_ordinary_person_with_two_firms_is_not() {
-    let ring = |size, firms| move |input: &mut Input| input.ring = RingFacts { size, firms };
+fn a_ring_is_declined_with_its_label_as_reason_and_an_ordinary_family_is_not() {
+    let ring = |size, firms, label| move |input: &mut Input| input.ring = RingFacts { size, firms, label };
+    for label in RingLabel::ALL {
+        let seen = decide(ring(5, 5, Some(*label)));
+        match label.reason() {
+            Some(reason) => {
+                let reasons = vec![Reason::RingSuspected, reason];
+                assert_eq!(seen, Decision::Declined { reasons }, "{label:?}");
+            }
+            None => assert!(matches!(seen, Decision::Approved { .. }), "{label:?}"),
+        }
+    }
+    let stacking = Reason::RingLoanStacking;
+    assert_eq!(refusal(ring(3, 1, Some(RingLabel::LoanStacking))), [Reason::RingSuspected, stacking]);
+}
+
+#[test]
+fn a_ring_that_nobody_has_labelled_is_declined_by_its_size() {
+    let ring = |size, firms| move |input: &mut Input| input.ring = RingFacts { size, firms, label: None };
     assert_eq!(refusal(ring(3, 3)), [Reason::RingSuspected]);
-    assert_eq!(refusal(ring(5, 5)), [Reason::RingSuspected]);
     assert_eq!(refusal(ring(u32::MAX, u32::MAX)), [Reason::RingSuspected]);
     offer(ring(2, 2));
     offer(ring(4, 2));
@@ -90,18 +107,13 @@ fn a_ring_is_declined_and_an_ordinary_person_with_two_firms_is_not() {
 }
 
 #[test]
-fn a_ring_is_declined_from_where_on_its_members_hear_of_each_other() {
+fn a_ring_is_declined_exactly_where_its_members_hear_of_each_other() {
     // Otherwise the members of a ring that the strategy refuses would not all hear of it.
-    let edge = relations::NOTIFY_FROM;
-    for size in 1..=6 {
-        for firms in 1..=size {
-            let declined =
-                matches!(decide(|input| input.ring = RingFacts { size, firms }), Decision::Declined { .. });
-            assert_eq!(
-                declined,
-                size >= edge.ring_size && firms >= edge.ring_firms,
-                "{size} of {firms} firms"
-            );
+    for label in RingLabel::ALL {
+        for (size, firms) in [(2, 1), (2, 2), (3, 3), (50, 50)] {
+            let seen = decide(|input| input.ring = RingFacts { size, firms, label: Some(*label) });
+            let is_declined = matches!(seen, Decision::Declined { .. });
+            assert_eq!(is_declined, label.is_suspicious(), "{label:?}, {size} of {firms} firms");
         }
     }
 }
@@ -140,10 +152,15 @@ fn a_strong_link_to_a_loan_that_is_overdue_by_thirty_days_is_declined() {
 }
 
 #[test]
-fn the_document_before_this_one_still_loads_so_that_its_decisions_can_be_made_again() {
-    let before = include_str!("../../../models/strategies/standard-2026.11.1.json");
-    let before = Strategy::load("standard-2026.11.1", before).unwrap();
-    assert!(matches!(before.decide(&good_firm(), now()), Ok(Decision::Approved { .. })));
+fn the_documents_before_this_one_still_load_so_that_their_decisions_can_be_made_again() {
+    let before = [
+        ("standard-2026.11.1", include_str!("../../../models/strategies/standard-2026.11.1.json")),
+        ("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json")),
+    ];
+    for (name, document) in before {
+        let before = Strategy::load(name, document).unwrap();
+        assert!(matches!(before.decide(&good_firm(), now()), Ok(Decision::Approved { .. })), "{name}");
+    }
 }
 
 #[test]
@@ -184,12 +201,13 @@ fn an_amount_below_the_smallest_loan_is_declined() {
 #[test]
 fn every_reason_that_applies_is_told_once() {
     let reasons = refusal(|input| {
-        input.ring = RingFacts { size: 9, firms: 9 };
+        input.ring = RingFacts { size: 9, firms: 9, label: Some(RingLabel::DeviceFarm) };
         input.graph.card_applications = 77;
         input.score.points = 400;
         input.firm.age_days = Some(3);
     });
-    assert_eq!(reasons, [Reason::RingSuspected, Reason::ScoreLow, Reason::FirmTooYoung]);
+    let farm = Reason::RingDeviceFarm;
+    assert_eq!(reasons, [Reason::RingSuspected, farm, Reason::ScoreLow, Reason::FirmTooYoung]);
 }
 
 #[test]
@@ -375,7 +393,11 @@ fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
             input.score.missing_dimensions = input.score.dimensions_present.split_off(present);
             input.requested.amount_fen = amount;
             input.firm = FirmFacts { age_days: age, supported_amount_fen: supported };
-            input.ring = RingFacts { size: counts[0] % 6 + 1, firms: counts[1] % (counts[0] % 6 + 1) + 1 };
+            input.ring = RingFacts {
+                size: counts[0] % 6 + 1,
+                firms: counts[1] % (counts[0] % 6 + 1) + 1,
+                label: RingLabel::ALL.get(counts[1] as usize % 9).copied(),
+            };
             input.graph = GraphFacts {
                 device_applications: counts[2],
                 card_applications: counts[3],
@@ -383,11 +405,16 @@ fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
                 network_applications: counts[5],
                 overdue_neighbours: counts[6] / 10,
                 longest_overdue_days: if counts[6] < 10 { 0 } else { counts[6] },
+                unproven_claims: counts[0],
                 cut_off,
             };
             input
         },
     )
+}
+
+fn is_refused(ring: &RingFacts) -> bool {
+    ring.label.map_or(ring.size >= 3 && ring.firms >= 3, RingLabel::is_suspicious)
 }
 
 proptest! {
@@ -400,7 +427,7 @@ proptest! {
             || input.score.dimensions_present.len() < 2
             || input.firm.age_days.is_none_or(|days| days < 180)
             || input.firm.supported_amount_fen.is_none_or(|fen| fen * 3 / 10 < 1_010_000)
-            || (input.ring.size >= 3 && input.ring.firms >= 3)
+            || is_refused(&input.ring)
             || input.graph.device_applications.max(input.graph.card_applications).max(input.graph.phone_applications) >= 50
             || input.graph.longest_overdue_days >= 30
             || input.requested.amount_fen < input.product.min_amount_fen;
@@ -411,7 +438,7 @@ proptest! {
                 prop_assert!(Some(offer.amount_fen.0) <= input.firm.supported_amount_fen);
                 prop_assert!(input.score.points >= 590 && input.score.dimensions_present.len() >= 2);
                 prop_assert!(input.firm.age_days >= Some(180));
-                prop_assert!(input.ring.size < 3 || input.ring.firms < 3);
+                prop_assert!(!is_refused(&input.ring));
                 prop_assert!(input.graph.longest_overdue_days < 30);
                 prop_assert_eq!(reasons.is_empty(), offer.amount_fen.0 == input.requested.amount_fen);
             }

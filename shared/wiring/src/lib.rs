@@ -17,8 +17,10 @@ use steps::Journeys;
 const PRODUCTS: &str = include_str!("../../../models/products.json");
 
 /// The strategies that are packaged with the functions, by name: JDM documents.
-pub const STRATEGIES: [(&str, &str); 1] =
-    [("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json"))];
+pub const STRATEGIES: [(&str, &str); 2] = [
+    ("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json")),
+    ("standard-2026.11.3", include_str!("../../../models/strategies/standard-2026.11.3.json")),
+];
 
 /// A function cannot start with these settings. Never carries a secret.
 #[derive(Debug, thiserror::Error)]

@@ -14,7 +14,7 @@ use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
     ledger::{Ledger, Reservation},
     loans::{KeptLoan, LoanReports, Loans, ReportRecorded},
-    relation::{Link, LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph},
+    relation::{Link, LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph, Window},
 };
 
 fn id() -> ApplicationId {
@@ -45,6 +45,8 @@ fn payout() -> Payout {
         reserved_at: Timestamp::UNIX_EPOCH,
     }
 }
+
+const ALWAYS: Window = Window { from: Timestamp::UNIX_EPOCH, to: None };
 
 #[tokio::test]
 async fn an_entry_costs_one_write_unit_and_one_more_in_the_index_when_due() {
@@ -156,7 +158,7 @@ async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_li
     graph.mark(&nodes, &outcome).await.expect("marked");
     assert_eq!(engines.calls()["dynamodb:PutItem"], written(7, 7.0));
     engines.reset_calls();
-    assert_eq!(graph.neighbours(&nodes[0], 50).await.expect("read").outcomes, [outcome]);
+    assert_eq!(graph.neighbours(&nodes[0], ALWAYS, 50).await.expect("read").outcomes, [outcome]);
     let read = CallCount { calls: 1, read_units: 1.0, ..CallCount::default() };
     assert_eq!(engines.calls().into_iter().collect::<Vec<_>>(), [("dynamodb:Query".to_owned(), read)]);
 }
@@ -168,7 +170,7 @@ async fn a_link_costs_one_call_and_one_write_unit_per_node() {
     let nodes = (0..7).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
     engines.reset_calls();
-    graph.link(&Link { application: id(), firm, nodes, at: Timestamp::UNIX_EPOCH }).await.expect("linked");
+    graph.link(&Link { application: id(), firm, nodes, at: Timestamp::UNIX_EPOCH, amount_fen: 1, bank: String::new(), place: None }).await.expect("linked");
     assert_eq!(engines.calls()["dynamodb:BatchWriteItem"], written(1, 7.0));
 }
 

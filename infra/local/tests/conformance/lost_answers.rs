@@ -14,7 +14,7 @@ use ports::{
     PortError,
     journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
     ledger::{Ledger, Reservation, Resolved},
-    relation::{Link, Node, NodeKind, RelationGraph},
+    relation::{Link, Node, NodeKind, RelationGraph, Window},
     sign_ins::{Recorded, SignIn, SignIns},
 };
 use std::error::Error;
@@ -71,6 +71,8 @@ async fn without_retries() -> (Engines, Aws) {
     let aws = Aws::from_sdk_config(&engines.sdk_config_without_retries());
     (engines, aws)
 }
+
+const ALWAYS: Window = Window { from: Timestamp::UNIX_EPOCH, to: None };
 
 #[tokio::test]
 async fn a_claim_that_the_sdk_repeated_is_still_new() {
@@ -172,12 +174,12 @@ async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
     let nodes: Vec<Node> = (0..40).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
-    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH };
+    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH, amount_fen: 1, bank: String::new(), place: None };
     engines.faults().fail("dynamodb:BatchWriteItem", 2, Fault::Before);
     assert!(graph.link(&link).await.expect_err("the second batch is lost").is_retryable());
     graph.link(&link).await.expect("linked");
     for node in &nodes {
-        assert_eq!(graph.neighbours(node, 10).await.expect("read").links.len(), 1);
+        assert_eq!(graph.neighbours(node, ALWAYS, 10).await.expect("read").links.len(), 1);
     }
 }
 

@@ -1,7 +1,9 @@
 //! What the relation graph promises.
 
 use super::{application, at, firm_code};
-use crate::relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph};
+use crate::relation::{
+    Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph, Window,
+};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 
@@ -15,29 +17,27 @@ fn link(n: u8, nodes: &[Node]) -> Link {
         firm: firm_code(usize::from(n)),
         nodes: nodes.to_vec(),
         at: at(i64::from(n)),
+        amount_fen: 10_000_000,
+        bank: "river-bank".to_owned(),
+        place: Some("Wuhan".to_owned()),
     }
 }
 
+fn always() -> Window {
+    Window { from: jiff::Timestamp::UNIX_EPOCH, to: None }
+}
+
 pub async fn nobody_is_at_a_node_at_first(graph: &dyn RelationGraph) {
-    let neighbours = graph.neighbours(&node(NodeKind::Device, "d"), 10).await.unwrap();
+    let neighbours = graph.neighbours(&node(NodeKind::Device, "d"), always(), 10).await.unwrap();
     assert_eq!(neighbours, Neighbours::default());
 }
 
 pub async fn a_link_stands_whole_under_each_of_its_nodes(graph: &dyn RelationGraph) {
-    let kinds = [
-        NodeKind::Card,
-        NodeKind::Device,
-        NodeKind::Phone,
-        NodeKind::Person,
-        NodeKind::Firm,
-        NodeKind::Address,
-        NodeKind::Network,
-    ];
-    let nodes = kinds.map(|kind| node(kind, "hash"));
+    let nodes = NodeKind::ALL.map(|kind| node(kind, "hash"));
     let link = link(1, &nodes);
     graph.link(&link).await.unwrap();
     for node in &nodes {
-        let found = graph.neighbours(node, 10).await.unwrap();
+        let found = graph.neighbours(node, always(), 10).await.unwrap();
         assert_eq!(found, Neighbours { links: vec![link.clone()], ..Neighbours::default() });
     }
 }
@@ -48,13 +48,13 @@ pub async fn linking_again_changes_nothing(graph: &dyn RelationGraph) {
     let link = link(1, &[device.clone(), device.clone()]);
     graph.link(&link).await.unwrap();
     graph.link(&link).await.unwrap();
-    assert_eq!(graph.neighbours(&device, 10).await.unwrap().links, [link]);
+    assert_eq!(graph.neighbours(&device, always(), 10).await.unwrap().links, [link]);
 }
 
 pub async fn the_same_hash_of_another_kind_is_another_node(graph: &dyn RelationGraph) {
     graph.link(&link(1, &[node(NodeKind::Phone, "same")])).await.unwrap();
-    assert_eq!(graph.neighbours(&node(NodeKind::Card, "same"), 10).await.unwrap().links, []);
-    assert_eq!(graph.neighbours(&node(NodeKind::Phone, "sam"), 10).await.unwrap().links, []);
+    assert_eq!(graph.neighbours(&node(NodeKind::Card, "same"), always(), 10).await.unwrap().links, []);
+    assert_eq!(graph.neighbours(&node(NodeKind::Phone, "sam"), always(), 10).await.unwrap().links, []);
 }
 
 pub async fn more_than_the_limit_is_cut_off_and_says_so(graph: &dyn RelationGraph) {
@@ -67,7 +67,7 @@ pub async fn more_than_the_limit_is_cut_off_and_says_so(graph: &dyn RelationGrap
     for (limit, seen, cut_off) in
         [(0, 0, true), (1, 1, true), (11, 11, true), (12, 12, false), (50, 12, false)]
     {
-        let found = graph.neighbours(&network, limit).await.unwrap();
+        let found = graph.neighbours(&network, always(), limit).await.unwrap();
         let different: BTreeSet<_> = found.links.iter().map(|link| link.application).collect();
         assert_eq!(
             (different.len(), found.links.len(), found.cut_off),
@@ -85,9 +85,9 @@ pub async fn a_node_with_more_than_a_megabyte_of_links_is_read_whole(graph: &dyn
         let nodes: Vec<Node> = std::iter::once(network.clone()).chain(heavy).collect();
         graph.link(&link(n, &nodes)).await.unwrap();
     }
-    let found = graph.neighbours(&network, 100).await.unwrap();
+    let found = graph.neighbours(&network, always(), 100).await.unwrap();
     assert_eq!((found.links.len(), found.cut_off), (60, false));
-    let found = graph.neighbours(&network, 59).await.unwrap();
+    let found = graph.neighbours(&network, always(), 59).await.unwrap();
     assert_eq!((found.links.len(), found.cut_off), (59, true));
 }
 
@@ -100,7 +100,7 @@ pub async fn fault_29_of_two_members_that_apply_in_the_same_instant_at_least_one
             let device = device.clone();
             async move {
                 graph.link(&link(n, std::slice::from_ref(&device))).await.unwrap();
-                graph.neighbours(&device, 10).await.unwrap().links.len()
+                graph.neighbours(&device, always(), 10).await.unwrap().links.len()
             }
         }));
         assert!(seen.await.contains(&2), "round {round}");
@@ -121,18 +121,18 @@ pub async fn an_outcome_stands_under_each_of_its_nodes_beside_the_links(graph: &
     graph.link(&link).await.unwrap();
     graph.mark(&nodes, &outcome(1, 31, 1)).await.unwrap();
     for node in &nodes {
-        let found = graph.neighbours(node, 10).await.unwrap();
+        let found = graph.neighbours(node, always(), 10).await.unwrap();
         let outcomes = vec![outcome(1, 31, 1)];
         assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, cut_off: false });
     }
-    assert_eq!(graph.neighbours(&node(NodeKind::Person, "d"), 10).await.unwrap(), Neighbours::default());
+    assert_eq!(graph.neighbours(&node(NodeKind::Person, "d"), always(), 10).await.unwrap(), Neighbours::default());
 }
 
 pub async fn a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round(graph: &dyn Both) {
     let person = node(NodeKind::Person, "p");
     let seen = async |written: LoanOutcome| {
         graph.mark(std::slice::from_ref(&person), &written).await.unwrap();
-        graph.neighbours(&person, 10).await.unwrap().outcomes
+        graph.neighbours(&person, always(), 10).await.unwrap().outcomes
     };
     assert_eq!(seen(outcome(1, 31, 9)).await, [outcome(1, 31, 9)]);
     assert_eq!(seen(outcome(1, 0, 10)).await, [outcome(1, 0, 10)]);
@@ -151,8 +151,56 @@ pub async fn outcomes_hide_no_link_however_many_there_are(graph: &dyn Both) {
         graph.mark(std::slice::from_ref(&device), &outcome(n, 31, 1)).await.unwrap();
     }
     for (limit, links, outcomes, cut_off) in [(5, 5, 5, true), (12, 12, 12, true), (20, 12, 20, false)] {
-        let found = graph.neighbours(&device, limit).await.unwrap();
+        let found = graph.neighbours(&device, always(), limit).await.unwrap();
         let counts = (found.links.len(), found.outcomes.len(), found.cut_off);
         assert_eq!(counts, (links, outcomes, cut_off), "limit {limit}");
+    }
+}
+
+/// A link at a second of the story.
+fn link_at(n: u8, second: i64, node: &Node) -> Link {
+    Link { at: at(second * 1_000), ..link(n, std::slice::from_ref(node)) }
+}
+
+pub async fn a_window_is_read_to_the_second_the_newest_first_and_nothing_else(graph: &dyn RelationGraph) {
+    let device = node(NodeKind::Device, "d");
+    let day = 86_400;
+    for (n, second) in [(5, 0), (4, 1), (3, 3_600), (2, 3_601), (1, 90 * day)] {
+        graph.link(&link_at(n, second, &device)).await.unwrap();
+    }
+    let seen = async |from: i64, to: Option<i64>, limit: u32| {
+        let window = Window { from: at(from * 1_000), to: to.map(|to| at(to * 1_000)) };
+        let found = graph.neighbours(&device, window, limit).await.unwrap();
+        let seen: Vec<_> = found.links.iter().map(|link| link.application).collect();
+        (seen, found.cut_off)
+    };
+    let ids = |numbers: &[u8]| numbers.iter().map(|n| application(*n)).collect::<Vec<_>>();
+    assert_eq!(seen(0, None, 9).await, (ids(&[1, 2, 3, 4, 5]), false));
+    assert_eq!(seen(1, Some(3_600), 9).await, (ids(&[3, 4]), false), "both edges belong to it");
+    assert_eq!(seen(2, Some(3_599), 9).await, (vec![], false));
+    assert_eq!(seen(3_601, None, 9).await, (ids(&[1, 2]), false));
+    assert_eq!(seen(0, Some(3_601), 2).await, (ids(&[2, 3]), true));
+    assert_eq!(seen(90 * day + 1, None, 9).await, (vec![], false));
+}
+
+pub async fn fault_30_a_flood_hides_what_is_older_and_nothing_newer(graph: &dyn RelationGraph) {
+    let phone = node(NodeKind::Phone, "p");
+    for n in 1..=12 {
+        // The ids run against the time, so that the order of ids would show.
+        graph.link(&link_at(20 - n, i64::from(n), &phone)).await.unwrap();
+    }
+    let found = graph.neighbours(&phone, always(), 3).await.unwrap();
+    let seen: Vec<_> = found.links.iter().map(|link| link.application).collect();
+    assert_eq!((seen, found.cut_off), ([8, 9, 10].map(application).to_vec(), true));
+}
+
+pub async fn outcomes_of_any_age_stand_beside_every_window(graph: &dyn Both) {
+    let person = node(NodeKind::Person, "p");
+    graph.link(&link_at(1, 0, &person)).await.unwrap();
+    graph.mark(std::slice::from_ref(&person), &outcome(1, 31, 1)).await.unwrap();
+    for to in [None, Some(at(1_800_000))] {
+        let window = Window { from: at(900_000), to };
+        let found = graph.neighbours(&person, window, 10).await.unwrap();
+        assert_eq!(found, Neighbours { outcomes: vec![outcome(1, 31, 1)], ..Neighbours::default() });
     }
 }

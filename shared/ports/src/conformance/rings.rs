@@ -1,0 +1,76 @@
+//! What the book of rings promises.
+
+use super::{application, at};
+use crate::rings::{RingBook, Sighting};
+use domain::{
+    RingId,
+    checks::GraphFeatures,
+    ring::{RingLabel, RingProfile, RingVerdict},
+};
+
+fn ring(n: u8) -> RingId {
+    application(n).ring_id()
+}
+
+fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
+    let verdict = RingVerdict {
+        ring: ring(of),
+        label: RingLabel::DeviceFarm,
+        profile: RingProfile { persons: 5, ..RingProfile::default() },
+        findings: vec![],
+    };
+    let features = GraphFeatures {
+        ring_size: finder.into(),
+        ring_firms: finder.into(),
+        device_applications: 5,
+        card_applications: 1,
+        phone_applications: 1,
+        network_applications: 1,
+        overdue_neighbours: 0,
+        longest_overdue_days: 0,
+        cut_off: false,
+        unproven_claims: 0,
+        verdict: Some(verdict),
+        evidence: vec![],
+    };
+    Sighting {
+        ring: ring(of),
+        finder: application(finder),
+        at: at(i64::from(finder) * 1_000),
+        features,
+        members: vec![application(finder), application(of)],
+        merged: merged.iter().map(|n| ring(*n)).collect(),
+    }
+}
+
+pub async fn a_book_is_empty_at_first(book: &dyn RingBook) {
+    assert_eq!(book.list().await.unwrap(), []);
+    assert_eq!(book.history(ring(1)).await.unwrap(), []);
+}
+
+pub async fn a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last(book: &dyn RingBook) {
+    let seen = [sighting(1, 3, &[]), sighting(1, 4, &[]), sighting(1, 5, &[])];
+    // Out of order, and one of them twice.
+    for place in [2, 0, 1, 0] {
+        book.record(&seen[place]).await.unwrap();
+    }
+    assert_eq!(book.history(ring(1)).await.unwrap(), seen);
+    let listed = book.list().await.unwrap();
+    assert_eq!(listed.len(), 1);
+    assert_eq!((listed[0].ring, &listed[0].latest, listed[0].merged.len()), (ring(1), &seen[2], 0));
+}
+
+pub async fn rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_order_it_shows(
+    book: &dyn RingBook,
+) {
+    // 3 was found to be 2, and another check that knew nothing of it found 3 to be 1.
+    book.record(&sighting(2, 9, &[3])).await.unwrap();
+    book.record(&sighting(1, 8, &[3])).await.unwrap();
+    book.record(&sighting(3, 10, &[])).await.unwrap();
+    book.record(&sighting(4, 11, &[])).await.unwrap();
+    let listed = book.list().await.unwrap();
+    let names: Vec<_> = listed.iter().map(|listed| (listed.ring, listed.merged.clone())).collect();
+    assert_eq!(names, [(ring(1), vec![ring(2), ring(3)]), (ring(4), vec![])]);
+    assert_eq!(listed[0].latest, sighting(3, 10, &[]), "the latest under any name");
+    assert_eq!(book.history(ring(2)).await.unwrap().len(), 1, "no history is lost");
+}

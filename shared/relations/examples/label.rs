@@ -1,0 +1,196 @@
+//! Labels a recorded city with the code that production runs: `label <lines.jsonl>` reads links and overdue loans in the
+//! order of time, as `models/training/rings.py` writes them, and prints one line per application.
+//!
+//! Each application is linked, checked against the graph as it stands, and tells the other members, as
+//! `functions/graph-check` does; only the store is a map here.
+
+use domain::{ApplicationId, RingId, ring::RingLabel};
+use ports::relation::{Link, LoanOutcome, Neighbours, Node, Window};
+use relations::{FAN_OUT, MAX_JUDGED, Proof, Ring, Size, Spread, Standing, Thresholds, points};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::{BTreeMap, HashMap},
+    error::Error,
+    fs::File,
+    io::{BufRead as _, BufReader, BufWriter, Write as _},
+    time::Instant,
+};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Line {
+    Outcome { outcome: LoanOutcome, nodes: Vec<Node> },
+    Application { link: Box<Link>, truth: String, group: String, proof: Claimed },
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Claimed {
+    Void,
+    Proven,
+}
+
+#[derive(Default)]
+struct Store {
+    links: Vec<Link>,
+    at: HashMap<Node, Vec<usize>>,
+    outcomes: HashMap<Node, BTreeMap<ApplicationId, LoanOutcome>>,
+}
+
+impl Store {
+    fn link(&mut self, link: Link) {
+        for node in &link.nodes {
+            self.at.entry(node.clone()).or_default().push(self.links.len());
+        }
+        self.links.push(link);
+    }
+
+    /// What the adapter answers: the newest links of the window.
+    fn neighbours(&self, node: &Node, window: Window) -> Neighbours {
+        let limit = FAN_OUT as usize;
+        let places = self.at.get(node).map_or([].as_slice(), Vec::as_slice).iter().rev();
+        let links = places.map(|place| &self.links[*place]).take_while(|link| window.holds(link.at));
+        let mut links: Vec<Link> = links.take(limit + 1).cloned().collect();
+        let mut outcomes: Vec<LoanOutcome> =
+            self.outcomes.get(node).into_iter().flat_map(BTreeMap::values).copied().collect();
+        let cut_off = links.len() > limit || outcomes.len() > limit;
+        links.truncate(limit);
+        outcomes.truncate(limit);
+        Neighbours { links, outcomes, cut_off }
+    }
+}
+
+/// What is known of an application.
+struct Known {
+    truth: String,
+    group: String,
+    proof: Claimed,
+    own: Option<RingLabel>,
+    heard: Option<RingLabel>,
+    ring: Option<RingId>,
+    points: BTreeMap<&'static str, i32>,
+    reads: usize,
+    judged: usize,
+    micros: u128,
+    size: Size,
+    profile: domain::ring::RingProfile,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    application: ApplicationId,
+    truth: &'a str,
+    group: &'a str,
+    /// Its own check's label, and the worst that it ever heard.
+    own: Option<RingLabel>,
+    heard: Option<RingLabel>,
+    ring: Option<RingId>,
+    points: &'a BTreeMap<&'static str, i32>,
+    reads: usize,
+    judged: usize,
+    micros: u128,
+    size: u32,
+    firms: u32,
+    profile: &'a domain::ring::RingProfile,
+}
+
+#[expect(clippy::disallowed_methods, reason = "an evaluation measures the machine's own time")]
+fn check(store: &Store, known: &HashMap<ApplicationId, Known>, own: Link, thresholds: &Thresholds) -> (Ring, usize, usize, u128) {
+    let started = Instant::now();
+    let mut spread = Spread::around(own);
+    loop {
+        let nodes = spread.next_hop();
+        if nodes.is_empty() {
+            break;
+        }
+        for node in nodes {
+            let found = store.neighbours(&node, spread.window());
+            spread.add(node, found);
+        }
+    }
+    let mut ring = Ring::by(&spread, thresholds);
+    let mut judged = 0;
+    if ring.is_doubtful() {
+        let standing = |id: ApplicationId| {
+            let other = known.get(&id)?;
+            let proof = match other.proof {
+                Claimed::Void => Proof::Void,
+                Claimed::Proven => Proof::Proven,
+            };
+            let declined = other.heard.is_some_and(RingLabel::is_suspicious);
+            Some((id, Standing { proof, declined, ring: other.ring }))
+        };
+        let doubtful = spread.doubtful();
+        judged = doubtful.len();
+        assert!(judged <= MAX_JUDGED);
+        spread.judge(doubtful.into_iter().filter_map(standing));
+        ring = Ring::by(&spread, thresholds);
+    }
+    (ring, spread.reads(), judged, started.elapsed().as_micros())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let file = arguments.next().ok_or("usage: label <lines.jsonl> [<thresholds.json>]")?;
+    let thresholds: Thresholds = match arguments.next() {
+        Some(file) => serde_json::from_reader(File::open(file)?)?,
+        None => Thresholds::IN_FORCE,
+    };
+    let mut store = Store::default();
+    let mut known: HashMap<ApplicationId, Known> = HashMap::new();
+    for line in BufReader::new(File::open(file)?).lines() {
+        let (link, truth, group, proof) = match serde_json::from_str(&line?)? {
+            Line::Outcome { outcome, nodes } => {
+                for node in nodes {
+                    let loans = store.outcomes.entry(node).or_default();
+                    loans.insert(outcome.payout.application_id(), outcome);
+                }
+                continue;
+            }
+            Line::Application { link, truth, group, proof } => (*link, truth, group, proof),
+        };
+        let own = link.application;
+        store.link(link.clone());
+        let (ring, reads, judged, micros) = check(&store, &known, link, &thresholds);
+        let notice = ring.notice();
+        let size = Size { applications: notice.ring_size, firms: notice.ring_firms };
+        let profile = ring.features.verdict.as_ref().map(|v| v.profile).unwrap_or_default();
+        let gained: Vec<_> = points(size, &profile, &thresholds).map(|(l, p)| (l.as_str(), p)).into();
+        for other in ring.to_notify() {
+            if let Some(other) = known.get_mut(other) {
+                other.heard = other.heard.max(notice.label);
+                other.ring = [other.ring, notice.ring].into_iter().flatten().min();
+                for (label, points) in &gained {
+                    let most = other.points.entry(label).or_default();
+                    *most = (*most).max(*points);
+                }
+            }
+        }
+        let points = gained.into_iter().collect();
+        let (own_label, ring) = (notice.label, notice.ring);
+        let answer = Known { truth, group, proof, own: own_label, heard: own_label, ring, points, reads, judged, micros, size, profile };
+        known.insert(own, answer);
+    }
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    for link in &store.links {
+        let Some(k) = known.get(&link.application) else { continue };
+        let answer = Answer {
+            application: link.application,
+            truth: &k.truth,
+            group: &k.group,
+            own: k.own,
+            heard: k.heard,
+            ring: k.ring,
+            points: &k.points,
+            reads: k.reads,
+            judged: k.judged,
+            micros: k.micros,
+            size: k.size.applications,
+            firms: k.size.firms,
+            profile: &k.profile,
+        };
+        serde_json::to_writer(&mut out, &answer)?;
+        out.write_all(b"\n")?;
+    }
+    Ok(())
+}

@@ -1,0 +1,384 @@
+//! Spreading out from an application or from any node, hop by hop.
+//!
+//! A hop reads nodes; what stands at a node are applications, and each of them tells all its other nodes. So whoever
+//! holds a [`Spread`] asks for [`Spread::next_hop`], reads those nodes in any order, [`Spread::add`]s what was found, and
+//! goes on until a hop is empty.
+
+use crate::{MAX_HOPS, MAX_JUDGED, MAX_READS, WINDOW, is_claim, is_strong};
+use domain::{
+    ApplicationId, PayoutId, RingId,
+    checks::ElementsAnswer,
+    journey::{Check, Journey, Status},
+    ring::OVERDUE_DAYS,
+};
+use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, VecDeque},
+};
+
+/// What a spread may look at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    pub window: Window,
+    /// Kinds of nodes that are read. The weak ones of them are read at the seed and never joined over.
+    pub kinds: BTreeSet<NodeKind>,
+    /// Hops, at most [`MAX_HOPS`].
+    pub hops: u32,
+    /// Nodes read in all hops together, at most [`MAX_READS`].
+    pub reads: usize,
+}
+
+impl Scope {
+    /// What a check of this application looks at: everything, back from the time that it was received.
+    pub fn of_check(own: &Link) -> Self {
+        let from = own.at.checked_sub(WINDOW).unwrap_or(own.at);
+        let window = Window { from, to: None };
+        // The journeys of members may have to be looked at too, and stay within the same budget.
+        let reads = MAX_READS - MAX_JUDGED;
+        Self { window, kinds: NodeKind::ALL.into(), hops: MAX_HOPS, reads }
+    }
+}
+
+/// What an application's journey says of its claims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Proof {
+    /// It ended before it had proven to be who it claims.
+    Void,
+    /// Its checks are running. It counts, or two members that apply in the same instant would both be let through.
+    Pending,
+    /// Registration, face and phone agree with what it claims.
+    Proven,
+}
+
+/// What was found in the journey of another application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub proof: Proof,
+    pub declined: bool,
+    /// The ring that it is known to belong to.
+    pub ring: Option<RingId>,
+}
+
+impl Standing {
+    /// What a journey says.
+    pub fn of(journey: &Journey) -> Self {
+        let has_proven = journey.elements == Some(ElementsAnswer::Match)
+            && journey.face == Check::Passed
+            && journey.phone == Check::Passed;
+        let proof = match journey.status.is_end() {
+            _ if has_proven => Proof::Proven,
+            true => Proof::Void,
+            false => Proof::Pending,
+        };
+        let declined = journey.status == Status::Declined;
+        Self { proof, declined, ring: journey.facts.largest_ring().ring }
+    }
+}
+
+/// Where a spread begins.
+#[derive(Clone, Debug)]
+enum Seed {
+    Node(Node),
+    Application(Link),
+}
+
+/// The part of the graph that was read. Reading it in any order gives the same ring.
+#[derive(Clone, Debug)]
+pub struct Spread {
+    seed: Seed,
+    scope: Scope,
+    hops: u32,
+    read: BTreeMap<Node, Crowd>,
+    /// The budget ended a hop.
+    is_starved: bool,
+    standings: Option<BTreeMap<ApplicationId, Standing>>,
+}
+
+/// What stands at a node that was read.
+#[derive(Clone, Debug)]
+struct Crowd {
+    links: BTreeMap<ApplicationId, Link>,
+    /// Days overdue, of the loans that are. A loan runs for longer than the window, so its age does not matter.
+    overdue: BTreeMap<PayoutId, u32>,
+    cut_off: bool,
+}
+
+/// An application that a spread has reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Member<'a> {
+    pub link: &'a Link,
+    /// 0 for the seed; each shared node is one more.
+    pub distance: u32,
+    /// Over which node, and from which application, it was reached first. A seed that is a node has no application.
+    pub via: Option<(&'a Node, Option<ApplicationId>)>,
+}
+
+/// One step of a path: an application, and the node over which the step before reached it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    pub via: Option<Node>,
+    pub application: ApplicationId,
+}
+
+impl Spread {
+    /// The neighbourhood of an application that is checked.
+    pub fn around(own: Link) -> Self {
+        let scope = Scope::of_check(&own);
+        Self::begin(Seed::Application(own), scope)
+    }
+
+    /// The neighbourhood of an application within a scope.
+    pub fn from_application(own: Link, scope: Scope) -> Self {
+        Self::begin(Seed::Application(own), scope)
+    }
+
+    /// The neighbourhood of a node within a scope.
+    pub fn from_node(node: Node, scope: Scope) -> Self {
+        Self::begin(Seed::Node(node), scope)
+    }
+
+    fn begin(seed: Seed, scope: Scope) -> Self {
+        let scope =
+            Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
+        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, standings: None }
+    }
+
+    /// What to read of a node.
+    pub fn window(&self) -> Window {
+        self.scope.window
+    }
+
+    /// How many nodes were read.
+    pub fn reads(&self) -> usize {
+        self.read.len()
+    }
+
+    /// The nodes to be read next; empty when the spread is done. The first hop is the seed's own nodes, weak ones too,
+    /// since those are counted. Later ones are the strong nodes of everybody reached: first those that several of them
+    /// share, which hold a ring together, as many as the budget allows.
+    pub fn next_hop(&mut self) -> Vec<Node> {
+        if self.hops == self.scope.hops {
+            return Vec::new();
+        }
+        self.hops += 1;
+        let ahead = if self.hops == 1 { self.seed_nodes() } else { self.ahead() };
+        let budget = self.scope.reads.saturating_sub(self.read.len());
+        self.is_starved |= ahead.len() > budget;
+        ahead.into_iter().take(budget).collect()
+    }
+
+    fn seed_nodes(&self) -> Vec<Node> {
+        let nodes: BTreeSet<&Node> = match &self.seed {
+            Seed::Node(node) => BTreeSet::from([node]),
+            Seed::Application(own) => own.nodes.iter().collect(),
+        };
+        nodes.into_iter().filter(|node| self.scope.kinds.contains(&node.kind)).cloned().collect()
+    }
+
+    fn ahead(&self) -> Vec<Node> {
+        let mut sharers: BTreeMap<&Node, u32> = BTreeMap::new();
+        for member in self.members().values() {
+            let nodes = member.link.nodes.iter().filter(|n| is_strong(n.kind) && !self.read.contains_key(n));
+            for node in nodes.filter(|n| self.scope.kinds.contains(&n.kind)) {
+                *sharers.entry(node).or_default() += 1;
+            }
+        }
+        let mut nodes: Vec<_> = sharers.into_iter().map(|(node, count)| (Reverse(count), node)).collect();
+        nodes.sort_unstable();
+        nodes.into_iter().map(|(_, node)| node.clone()).collect()
+    }
+
+    /// Takes in what was found at a node. Links outside the window are dropped, and those further than [`WINDOW`] from the
+    /// application on either side, so that of two direct neighbours each sees the other.
+    pub fn add(&mut self, node: Node, found: Neighbours) {
+        let is_near = |link: &Link| {
+            self.own().is_none_or(|own| link.at.duration_since(own.at).abs() <= WINDOW)
+                && self.scope.window.holds(link.at)
+        };
+        let in_window = found.links.into_iter().filter(is_near);
+        let links = in_window.map(|link| (link.application, link)).collect();
+        let own = self.own().map(|own| own.application.payout_id());
+        let is_overdue = |outcome: &LoanOutcome| outcome.overdue_days > 0 && Some(outcome.payout) != own;
+        let overdue = found.outcomes.into_iter().filter(is_overdue).map(|o| (o.payout, o.overdue_days));
+        let overdue = overdue.collect();
+        self.read.insert(node, Crowd { links, overdue, cut_off: found.cut_off });
+    }
+
+    /// The members whose journeys have to be looked at before anybody is refused for them: those that only claims join
+    /// first, the newest first, at most [`MAX_JUDGED`].
+    pub fn doubtful(&self) -> Vec<ApplicationId> {
+        let members = self.members();
+        let mut others: Vec<_> = members
+            .values()
+            .filter(|member| member.distance > 0)
+            .map(|member| {
+                let by_claim = member.via.is_some_and(|(node, _)| is_claim(node.kind));
+                (Reverse(by_claim), Reverse(member.link.at), member.link.application)
+            })
+            .collect();
+        others.sort_unstable();
+        others.into_iter().take(MAX_JUDGED).map(|(_, _, id)| id).collect()
+    }
+
+    /// Takes in what the journeys of the [`Self::doubtful`] said. From now on whoever was not looked at, or has ended
+    /// without a proof, joins nobody by what it only claims.
+    pub fn judge(&mut self, standings: impl IntoIterator<Item = (ApplicationId, Standing)>) {
+        self.standings = Some(standings.into_iter().collect());
+    }
+
+    /// The standings that [`Self::judge`] took in.
+    pub(crate) fn standings(&self) -> impl Iterator<Item = (&ApplicationId, &Standing)> {
+        self.standings.iter().flatten()
+    }
+
+    /// The application that the spread began with.
+    pub(crate) fn own(&self) -> Option<&Link> {
+        match &self.seed {
+            Seed::Application(own) => Some(own),
+            Seed::Node(_) => None,
+        }
+    }
+
+    /// Whether an application is taken at its word that it stands at a node of this kind. Device and network were seen by
+    /// the channel; everything else may be a claim about a victim.
+    pub(crate) fn holds(&self, kind: NodeKind, application: ApplicationId) -> bool {
+        let Some(standings) = &self.standings else { return true };
+        let is_own = self.own().is_some_and(|own| own.application == application);
+        let is_believed = |standing: &Standing| standing.proof > Proof::Void;
+        !is_claim(kind) || is_own || standings.get(&application).is_some_and(is_believed)
+    }
+
+    /// Applications at the application's own node of a kind, itself included, without claims that came to nothing.
+    pub(crate) fn count(&self, kind: NodeKind) -> u32 {
+        let Some(own) = self.own() else { return 0 };
+        let at = |node: &Node| {
+            let crowd = self.read.get(node)?;
+            let here: BTreeSet<_> = crowd.links.keys().filter(|id| self.holds(kind, **id)).collect();
+            let is_missing = !here.contains(&own.application);
+            // Nobody vouches for what was left out of a crowd that only claims.
+            let beyond = crowd.cut_off && (self.standings.is_none() || !is_claim(kind));
+            u32::try_from(here.len() + usize::from(is_missing) + usize::from(beyond)).ok()
+        };
+        own.nodes.iter().filter(|node| node.kind == kind).filter_map(at).max().unwrap_or(1)
+    }
+
+    /// Other applications at the application's own nodes that only claim to belong there.
+    pub(crate) fn unproven_claims(&self) -> u32 {
+        let Some(own) = self.own() else { return 0 };
+        let crowds = own.nodes.iter().filter_map(|node| Some((node.kind, self.read.get(node)?)));
+        let unproven: BTreeSet<_> = crowds
+            .flat_map(|(kind, crowd)| crowd.links.keys().filter(move |id| !self.holds(kind, **id)))
+            .collect();
+        u32::try_from(unproven.len()).unwrap_or(u32::MAX)
+    }
+
+    /// How many applications touch a node in the window. Of a crowd only the newest were read; the rest is reckoned from
+    /// how fast those came.
+    pub(crate) fn degree(&self, node: &Node) -> u64 {
+        let Some(crowd) = self.read.get(node) else { return 0 };
+        let count = crowd.links.len() as u64;
+        let times = crowd.links.values().map(|link| link.at.as_second());
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return count };
+        if !crowd.cut_off {
+            return count;
+        }
+        let span = u64::try_from(last - first).unwrap_or(0).max(1);
+        let whole = u64::try_from(last - self.scope.window.from.as_second()).unwrap_or(0);
+        (count * whole / span).max(count + 1)
+    }
+
+    /// The loans of other applications that are overdue and share a joining node with this one: how many, and the days
+    /// of the one that is overdue longest. One hop only: who shares nothing with a debtor answers for no debt.
+    pub(crate) fn overdue(&self) -> (u32, u32) {
+        let own = self.own().into_iter().flat_map(|own| &own.nodes);
+        let loans = self.overdue_at(own);
+        (u32::try_from(loans.len()).unwrap_or(u32::MAX), loans.into_values().max().unwrap_or(0))
+    }
+
+    /// Loans at the members' joining nodes that are overdue by [`OVERDUE_DAYS`] or more, and the steps to the nearest.
+    pub(crate) fn overdue_around(&self, members: &BTreeMap<ApplicationId, Member<'_>>) -> (u32, u32) {
+        let mut nearest: BTreeMap<PayoutId, u32> = BTreeMap::new();
+        for member in members.values() {
+            let loans = self.overdue_at(&member.link.nodes);
+            for payout in loans.into_iter().filter(|(_, days)| *days >= OVERDUE_DAYS).map(|(id, _)| id) {
+                let steps = nearest.entry(payout).or_insert(u32::MAX);
+                *steps = (*steps).min(member.distance + 1);
+            }
+        }
+        let count = u32::try_from(nearest.len()).unwrap_or(u32::MAX);
+        (count, nearest.into_values().min().unwrap_or(0))
+    }
+
+    fn overdue_at<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) -> BTreeMap<PayoutId, u32> {
+        let joining = nodes.into_iter().filter(|node| self.joins(node));
+        let crowds = joining.filter_map(|node| self.read.get(node));
+        crowds.flat_map(|crowd| crowd.overdue.iter().map(|(id, days)| (*id, *days))).collect()
+    }
+
+    /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
+    pub fn cut_off(&self) -> bool {
+        self.is_starved || self.read.values().any(|crowd| crowd.cut_off)
+    }
+
+    /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.
+    pub fn members(&self) -> BTreeMap<ApplicationId, Member<'_>> {
+        let mut members = BTreeMap::new();
+        let mut ahead = VecDeque::new();
+        match &self.seed {
+            Seed::Application(own) => {
+                members.insert(own.application, Member { link: own, distance: 0, via: None });
+                ahead.push_back(own.application);
+            }
+            Seed::Node(node) => {
+                let crowd = self.read.get(node).into_iter().flat_map(|crowd| crowd.links.values());
+                for link in crowd {
+                    members.insert(link.application, Member { link, distance: 1, via: Some((node, None)) });
+                    ahead.push_back(link.application);
+                }
+            }
+        }
+        while let Some(id) = ahead.pop_front() {
+            let Some(Member { link, distance, .. }) = members.get(&id).copied() else { continue };
+            for (node, next) in self.joined_to(link) {
+                let via = Some((node, Some(id)));
+                members.entry(next.application).or_insert_with(|| {
+                    ahead.push_back(next.application);
+                    Member { link: next, distance: distance + 1, via }
+                });
+            }
+        }
+        members
+    }
+
+    /// How an application was reached, from the seed on; empty when it was not.
+    pub fn path(&self, to: ApplicationId) -> Vec<Step> {
+        let members = self.members();
+        let mut path = Vec::new();
+        let mut next = Some(to);
+        while let Some(member) = next.and_then(|id| members.get(&id)) {
+            let via = member.via.map(|(node, _)| node.clone());
+            path.push(Step { via, application: member.link.application });
+            next = member.via.and_then(|(_, from)| from);
+        }
+        path.reverse();
+        path
+    }
+
+    /// Whether sharing the node joins applications.
+    pub(crate) fn joins(&self, node: &Node) -> bool {
+        let is_crowd = self.read.get(node).is_some_and(|crowd| crowd.cut_off);
+        is_strong(node.kind) && (!is_crowd || node.kind == NodeKind::Person)
+    }
+
+    /// The applications that share a joining node with this one, itself included, in an order of their own.
+    fn joined_to<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = (&'a Node, &'a Link)> {
+        let held = |node: &&Node| self.joins(node) && self.holds(node.kind, link.application);
+        let joining: BTreeSet<&Node> = link.nodes.iter().filter(held).collect();
+        let crowds = joining.into_iter().filter_map(|node| Some((node, self.read.get(node)?)));
+        crowds.flat_map(move |(node, crowd)| {
+            let held = crowd.links.values().filter(move |next| self.holds(node.kind, next.application));
+            held.map(move |next| (node, next))
+        })
+    }
+}
