@@ -39,7 +39,7 @@ class City:
     def __init__(self, seed: int, firms: int, rate: float):
         self.rng = np.random.default_rng(seed)
         self.firms, self.rate = firms, rate
-        self.rows, self.outcomes, self.serial = [], [], 0
+        self.rows, self.outcomes, self.serial, self.codes = [], [], 0, set()
         self.towers = [(self.new("tower"), self.new("net")) for _ in range(300)]
         self.carriers = [self.new("net") for _ in range(40)]
 
@@ -56,13 +56,20 @@ class City:
     def amount(self) -> int:
         return int(self.rng.choice(AMOUNTS, p=AMOUNT_WEIGHTS / AMOUNT_WEIGHTS.sum()))
 
+    def code(self) -> str:
+        """A firm code that nobody has yet."""
+        while (code := identity.firm_code(self.rng)) in self.codes:
+            pass
+        self.codes.add(code)
+        return code
+
     def person(self) -> dict:
         """Somebody with a firm, a home and a phone in hand."""
         tower = self.pick(self.towers)
         way = self.rng.random()
         network = self.new("net") if way < 0.5 else self.pick(self.carriers) if way < 0.9 else tower[1]
         return {
-            "firm": identity.firm_code(self.rng),
+            "firm": self.code(),
             "person": self.new("person"),
             "device": self.new("device"),
             "phone": self.new("phone"),
@@ -112,7 +119,7 @@ class City:
         banks = [self.pick(BANKS)]
         if self.chance(0.04):
             banks.append(self.pick(BANKS))
-        if self.chance(0.004):
+        if self.chance(0.002):
             banks += [self.pick(BANKS), self.pick(BANKS)]
         for bank in banks:
             self.maybe_overdue(self.add(who, day, "plain", "", bank=bank))
@@ -125,9 +132,9 @@ class City:
         home, net, amount = self.new("address"), self.new("net"), self.amount()
         shares_device, shares_card, same_amount = self.chance(0.5), self.chance(0.3), self.chance(0.2)
         evening = self.rng.random() * DAYS if self.chance(0.25) else None
-        for _ in range(self.rng.integers(2, 6)):
+        for _ in range(int(self.rng.choice((2, 3, 4, 5), p=(0.55, 0.27, 0.13, 0.05)))):
             head = self.pick(heads)
-            who = {**head, "firm": identity.firm_code(self.rng), "network": net if self.chance(0.8) else head["network"]}
+            who = {**head, "firm": self.code(), "network": net if self.chance(0.8) else head["network"]}
             who["address"] = home if self.chance(0.85) else head["address"]
             if shares_device:
                 who["device"] = heads[0]["device"]
@@ -229,7 +236,7 @@ class City:
         card = self.new("card")
         begin, span = self.rng.random() * DAYS * 0.8, self.rng.uniform(1, 40 if sly else 15)
         for _ in range(self.rng.integers(4 if sly else 5, 21)):
-            who = {**self.pick(heads), "firm": identity.firm_code(self.rng)}
+            who = {**self.pick(heads), "firm": self.code()}
             who["address"] = address if self.chance(0.3 if sly else 0.7) else self.new("address")
             who["card"] = card if self.chance(0.5) else self.new("card")
             who["network"] = net if self.chance(0.6) else who["network"]
@@ -255,7 +262,7 @@ class City:
     def loan_stacking(self, group: str):
         sly = self.chance(0.15)
         head = self.person()
-        firms = [identity.firm_code(self.rng) for _ in range(self.rng.integers(1, 4))]
+        firms = [self.code() for _ in range(self.rng.integers(1, 4))]
         banks = list(self.rng.permutation(BANKS)[: self.rng.integers(3, 9)])
         begin, span = self.rng.random() * DAYS * 0.9, self.rng.uniform(10, 16) if sly else self.rng.uniform(0.2, 6)
         for bank in banks:

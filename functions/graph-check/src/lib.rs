@@ -33,7 +33,7 @@ use ports::{
     relation::{Link, RelationGraph},
     rings::RingBook,
 };
-use relations::{FAN_OUT, Ring, Spread, Standing, link_of};
+use relations::{FAN_OUT, Labels, Ring, Spread, Standing, link_of};
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
@@ -49,6 +49,7 @@ pub struct GraphChecker {
     journeys: Journeys,
     graph: Arc<dyn RelationGraph>,
     rings: Arc<dyn RingBook>,
+    labels: Arc<Labels>,
 }
 
 #[async_trait]
@@ -96,7 +97,7 @@ impl GraphChecker {
     async fn look_around(&self, own: Link) -> Result<Ring, AdvanceError> {
         let mut spread = Spread::around(own);
         self.explore(&mut spread).await?;
-        let ring = Ring::of(&spread);
+        let ring = Ring::of(&spread, &self.labels);
         if !ring.is_doubtful() {
             return Ok(ring);
         }
@@ -110,7 +111,7 @@ impl GraphChecker {
         let journeys: Vec<_> = journeys.collect();
         let standings: Vec<_> = stream::iter(journeys).buffer_unordered(READS_AT_ONCE).try_collect().await?;
         spread.judge(standings.into_iter().flatten());
-        Ok(Ring::of(&spread))
+        Ok(Ring::of(&spread, &self.labels))
     }
 
     /// Reads the graph hop by hop, the nodes of each at once.

@@ -4,6 +4,7 @@ use crate::GraphChecker;
 use aws::{Aws, DynamoRelations, DynamoRings};
 use contract::names::setting;
 use lambda_kit::Environment;
+use relations::Labels;
 use std::sync::Arc;
 use wiring::{Outside, WireError};
 
@@ -16,9 +17,11 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<GraphChecker, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<GraphChecker, WireError> {
+    let labels = Labels::in_force().map_err(WireError::other("the packaged labels of rings"))?;
     Ok(GraphChecker {
         journeys: wiring::journeys(env, aws, outside, BY)?,
         graph: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
+        labels: Arc::new(labels),
         rings: Arc::new(DynamoRings::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
     })
 }

@@ -26,6 +26,7 @@ pub mod poller;
 pub mod prices;
 pub mod reconcile;
 pub mod replay;
+pub mod rings;
 pub mod schedule;
 pub mod simulation;
 pub mod stack;

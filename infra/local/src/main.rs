@@ -76,6 +76,8 @@ enum Command {
     Drift(local::drift::DriftArgs),
     /// Send real loans with known outcomes through the API, and print what the decisions were worth.
     Replay(local::replay::ReplayArgs),
+    /// List the rings that the checks have found, or draw one of them.
+    Rings(local::rings::RingsArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -133,6 +135,7 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         }
         Some(Command::Drift(args)) => Ok(local::drift::run(&args, &cli.run.state, &mut out).await?),
         Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
+        Some(Command::Rings(args)) => local::rings::run(&args, &cli.run.state, &mut out).await,
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

@@ -32,8 +32,15 @@ impl DynamoRings {
         Self { client, table: table.into() }
     }
 
-    async fn put(&self, attempted: &'static str, pk: String, sk: String, sighting: Option<&Sighting>) -> Result<(), PortError> {
-        let mut put = self.client.put_item().table_name(&self.table).item("pk", text(pk)).item("sk", text(sk));
+    async fn put(
+        &self,
+        attempted: &'static str,
+        pk: String,
+        sk: String,
+        sighting: Option<&Sighting>,
+    ) -> Result<(), PortError> {
+        let mut put =
+            self.client.put_item().table_name(&self.table).item("pk", text(pk)).item("sk", text(sk));
         if let Some(sighting) = sighting {
             // An earlier sighting that arrives late must not stand for the latest one.
             let seen = format!("{:.9}#{}", sighting.at, sighting.finder);

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $variant:ident $name:literal $reason:expr, $zh:literal $en:literal)*) => {
-        /// What a ring is, the least suspicious first. Of several that fit, the last one is its label.
+        /// What a ring is, the least suspicious first. Of what several checks say of a ring, the last one stays.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum RingLabel {
@@ -67,7 +67,7 @@ impl RingLabel {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     pub label: RingLabel,
-    /// How well it fits, 0 to 100.
+    /// By how many points it is beyond the least with which it fits.
     pub points: u32,
     /// What was seen, in Chinese, with its figures and nothing personal.
     pub zh: String,
@@ -139,8 +139,10 @@ pub const OVERDUE_DAYS: u32 = 30;
 pub struct RingVerdict {
     pub ring: RingId,
     pub label: RingLabel,
+    /// Version of the rules that gave the label.
+    pub labels: String,
     pub profile: RingProfile,
-    /// Every label that fits, the most suspicious first.
+    /// Every label that fits, the best fitting first.
     pub findings: Vec<Finding>,
 }
 

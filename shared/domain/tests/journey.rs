@@ -6,10 +6,10 @@ use domain::{
     Application, ApplicationId, BasisPoints, Channel, Consents, FeatureRow, Fen, Reason, Subject,
     application::Traces,
     checks::{CheckAnswer, ElementsAnswer, GraphFeatures, RingNotice, Score},
-    ring::RingLabel,
     decision::{Decision, Offer},
     journey::{AcceptedBy, CHECK_ATTEMPTS, Command, Event, Journey, Status, TransitionError, transition},
     product::Approval,
+    ring::RingLabel,
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;

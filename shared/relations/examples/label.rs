@@ -6,7 +6,7 @@
 
 use domain::{ApplicationId, RingId, ring::RingLabel};
 use ports::relation::{Link, LoanOutcome, Neighbours, Node, Window};
-use relations::{FAN_OUT, MAX_JUDGED, Proof, Ring, Size, Spread, Standing, Thresholds, points};
+use relations::{FAN_OUT, Feature, Labels, MAX_JUDGED, Proof, Ring, Size, Spread, Standing};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -73,7 +73,7 @@ struct Known {
     judged: usize,
     micros: u128,
     size: Size,
-    profile: domain::ring::RingProfile,
+    features: BTreeMap<&'static str, u32>,
 }
 
 #[derive(Serialize)]
@@ -91,11 +91,16 @@ struct Answer<'a> {
     micros: u128,
     size: u32,
     firms: u32,
-    profile: &'a domain::ring::RingProfile,
+    features: &'a BTreeMap<&'static str, u32>,
 }
 
 #[expect(clippy::disallowed_methods, reason = "an evaluation measures the machine's own time")]
-fn check(store: &Store, known: &HashMap<ApplicationId, Known>, own: Link, thresholds: &Thresholds) -> (Ring, usize, usize, u128) {
+fn check(
+    store: &Store,
+    known: &HashMap<ApplicationId, Known>,
+    own: Link,
+    labels: &Labels,
+) -> (Ring, usize, usize, u128) {
     let started = Instant::now();
     let mut spread = Spread::around(own);
     loop {
@@ -108,7 +113,7 @@ fn check(store: &Store, known: &HashMap<ApplicationId, Known>, own: Link, thresh
             spread.add(node, found);
         }
     }
-    let mut ring = Ring::by(&spread, thresholds);
+    let mut ring = Ring::of(&spread, labels);
     let mut judged = 0;
     if ring.is_doubtful() {
         let standing = |id: ApplicationId| {
@@ -124,17 +129,17 @@ fn check(store: &Store, known: &HashMap<ApplicationId, Known>, own: Link, thresh
         judged = doubtful.len();
         assert!(judged <= MAX_JUDGED);
         spread.judge(doubtful.into_iter().filter_map(standing));
-        ring = Ring::by(&spread, thresholds);
+        ring = Ring::of(&spread, labels);
     }
     (ring, spread.reads(), judged, started.elapsed().as_micros())
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().ok_or("usage: label <lines.jsonl> [<thresholds.json>]")?;
-    let thresholds: Thresholds = match arguments.next() {
-        Some(file) => serde_json::from_reader(File::open(file)?)?,
-        None => Thresholds::IN_FORCE,
+    let file = arguments.next().ok_or("usage: label <lines.jsonl> [<labels.json>]")?;
+    let labels = match arguments.next() {
+        Some(file) => Labels::read(&std::fs::read_to_string(file)?)?,
+        None => Labels::in_force()?,
     };
     let mut store = Store::default();
     let mut known: HashMap<ApplicationId, Known> = HashMap::new();
@@ -151,24 +156,42 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         let own = link.application;
         store.link(link.clone());
-        let (ring, reads, judged, micros) = check(&store, &known, link, &thresholds);
+        let (ring, reads, judged, micros) = check(&store, &known, link, &labels);
         let notice = ring.notice();
         let size = Size { applications: notice.ring_size, firms: notice.ring_firms };
         let profile = ring.features.verdict.as_ref().map(|v| v.profile).unwrap_or_default();
-        let gained: Vec<_> = points(size, &profile, &thresholds).map(|(l, p)| (l.as_str(), p)).into();
+        let gained: Vec<_> = labels
+            .rules
+            .iter()
+            .filter_map(|rule| Some((rule.label.as_str(), rule.points(size, &profile)? - rule.fits)))
+            .collect();
         for other in ring.to_notify() {
             if let Some(other) = known.get_mut(other) {
                 other.heard = other.heard.max(notice.label);
                 other.ring = [other.ring, notice.ring].into_iter().flatten().min();
                 for (label, points) in &gained {
-                    let most = other.points.entry(label).or_default();
+                    let most = other.points.entry(label).or_insert(*points);
                     *most = (*most).max(*points);
                 }
             }
         }
         let points = gained.into_iter().collect();
+        let features = Feature::ALL.iter().map(|(f, name)| (*name, f.of(size, &profile))).collect();
         let (own_label, ring) = (notice.label, notice.ring);
-        let answer = Known { truth, group, proof, own: own_label, heard: own_label, ring, points, reads, judged, micros, size, profile };
+        let answer = Known {
+            truth,
+            group,
+            proof,
+            own: own_label,
+            heard: own_label,
+            ring,
+            points,
+            reads,
+            judged,
+            micros,
+            size,
+            features,
+        };
         known.insert(own, answer);
     }
     let mut out = BufWriter::new(std::io::stdout().lock());
@@ -187,7 +210,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             micros: k.micros,
             size: k.size.applications,
             firms: k.size.firms,
-            profile: &k.profile,
+            features: &k.features,
         };
         serde_json::to_writer(&mut out, &answer)?;
         out.write_all(b"\n")?;

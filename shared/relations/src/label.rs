@@ -1,147 +1,190 @@
-//! What a ring is called.
+//! What a ring is called: a scorecard per label, read from `models/rings`.
 //!
-//! Each label has a gate, without which it does not fit at all, and signs that add points or take them away. A label fits
-//! from [`Thresholds::fits`] points on. The numbers are tuned on the training seed of `models/training/rings.py` and
-//! measured on another in `models/reports/rings.md`.
+//! A card's rule has a gate, without which the label does not fit at all (a device farm has a device that several persons
+//! use), a base, and signs that add points or take them away. A label fits from the rule's `fits` points on, and where it
+//! is sure. More of what is suspicious never takes points away, so that nobody is cleared by sharing more. The numbers are
+//! fitted on the training seeds of `models/training/rings.py` and measured on others in `models/reports/rings.md`.
 
 use domain::ring::{Finding, RingLabel, RingProfile};
 use serde::{Deserialize, Serialize};
 
-/// Every number that the rules turn on. Shares are percent of the members.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Thresholds {
-    /// Points from which on a label fits.
-    pub fits: i32,
-    /// Fewest firms in a ring that more than one person applies for.
-    pub firms: u32,
-    /// Persons on one device: from here on it is nobody's own device.
-    pub farm_persons: u32,
-    /// Firms on one phone or card that somebody may apply for as an agent.
-    pub agency_firms: u32,
-    /// Firms of one person that are no longer a family's.
-    pub shell_firms: u32,
-    /// Firms in a circle of guarantees.
-    pub circle_firms: u32,
-    /// Banks that one person or firm asks within a week.
-    pub stacked_lenders: u32,
-    /// Loans overdue around a ring.
-    pub overdue_loans: u32,
-    /// Firms that gave one card.
-    pub card_firms: u32,
-    /// From here on most members share a thing.
-    pub most: u32,
-    /// Up to here few members share a thing.
-    pub few: u32,
-    /// Firms that apply within one hour.
-    pub burst: u32,
-    /// Hours in which an ordinary group does not all apply.
-    pub short_hours: u32,
-}
+macro_rules! features {
+    ($($variant:ident $name:literal = |$size:ident, $profile:ident| $value:expr;)*) => {
+        /// A number that a sign looks at.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub enum Feature {
+            $(#[serde(rename = $name)] $variant,)*
+        }
 
-impl Thresholds {
-    /// The thresholds in force.
-    pub const IN_FORCE: Thresholds = Thresholds {
-        fits: 60,
-        firms: 3,
-        farm_persons: 3,
-        agency_firms: 4,
-        shell_firms: 4,
-        circle_firms: 3,
-        stacked_lenders: 3,
-        overdue_loans: 2,
-        card_firms: 3,
-        most: 60,
-        few: 34,
-        burst: 3,
-        short_hours: 72,
+        impl Feature {
+            /// Every feature with its name.
+            pub const ALL: &[(Feature, &str)] = &[$((Feature::$variant, $name)),*];
+
+            /// Its value for a ring.
+            pub fn of(self, size: Size, profile: &RingProfile) -> u32 {
+                match self { $(Feature::$variant => { let ($size, $profile) = (size, profile); let _ = ($size, $profile); $value })* }
+            }
+        }
     };
 }
 
-impl Default for Thresholds {
-    fn default() -> Self {
-        Self::IN_FORCE
-    }
+features! {
+    Applications "applications" = |size, _p| size.applications;
+    Firms "firms" = |size, _p| size.firms;
+    Persons "persons" = |_s, p| p.persons;
+    FirmsPerPerson "firms_per_person_percent" = |size, p| ratio(size.firms, p.persons);
+    PersonsPerDevice "persons_per_device_percent" = |_s, p| ratio(p.persons, p.devices);
+    FirmsPerAddress "firms_per_address_percent" = |size, p| ratio(size.firms, p.addresses);
+    HoursPerApplication "hours_per_application" = |size, p| p.span_hours / size.applications.max(1);
+    Lenders "lenders" = |_s, p| p.lenders;
+    Places "places" = |_s, p| p.places;
+    Density "density_percent" = |_s, p| p.density_percent;
+    SharedDevice "shared_device_percent" = |_s, p| p.shared_device_percent;
+    SharedCard "shared_card_percent" = |_s, p| p.shared_card_percent;
+    SharedPhone "shared_phone_percent" = |_s, p| p.shared_phone_percent;
+    SharedPerson "shared_person_percent" = |_s, p| p.shared_person_percent;
+    SharedAddress "shared_address_percent" = |_s, p| p.shared_address_percent;
+    SharedNetwork "shared_network_percent" = |_s, p| p.shared_network_percent;
+    SameAmount "same_amount_percent" = |_s, p| p.same_amount_percent;
+    PersonsOnDevice "persons_on_device" = |_s, p| p.persons_on_device;
+    FirmsOnCard "firms_on_card" = |_s, p| p.firms_on_card;
+    FirmsOnPhone "firms_on_phone" = |_s, p| p.firms_on_phone;
+    FirmsOfPerson "firms_of_person" = |_s, p| p.firms_of_person;
+    StackedLenders "stacked_lenders" = |_s, p| p.stacked_lenders;
+    Burst "burst" = |_s, p| p.burst;
+    SpanHours "span_hours" = |_s, p| p.span_hours;
+    GuaranteeCircle "guarantee_circle" = |_s, p| p.guarantee_circle;
+    OverdueLoans "overdue_loans" = |_s, p| p.overdue_loans;
+    OverdueDistance "overdue_distance" = |_s, p| p.overdue_distance;
 }
 
-/// What is known of the ring beside its profile.
+/// Where nothing is known of the whole, a ratio says nothing either.
+fn ratio(part: u32, whole: u32) -> u32 {
+    if whole == 0 { 100 } else { part.saturating_mul(100) / whole }
+}
+
+/// What is known of a ring beside its profile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Size {
     pub applications: u32,
     pub firms: u32,
 }
 
-/// The labels that fit a ring, the most suspicious first; [`RingLabel::Ordinary`] alone when none does.
-pub fn findings(size: Size, profile: &RingProfile, thresholds: &Thresholds) -> Vec<Finding> {
-    let mut found: Vec<Finding> = points(size, profile, thresholds)
-        .into_iter()
-        .filter(|(_, points)| *points >= thresholds.fits)
-        .map(|(label, points)| {
-            let points = u32::try_from(points).unwrap_or(0).min(100);
-            finding(label, points, size, profile)
-        })
-        .collect();
-    found.sort_by_key(|finding| std::cmp::Reverse(finding.label));
-    if found.is_empty() {
-        found.push(finding(RingLabel::Ordinary, 0, size, profile));
+/// Seen when the feature is within these bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sign {
+    pub feature: Feature,
+    #[serde(default)]
+    pub at_least: u32,
+    #[serde(default = "no_bound")]
+    pub at_most: u32,
+    #[serde(default)]
+    pub points: i32,
+}
+
+const fn no_bound() -> u32 {
+    u32::MAX
+}
+
+impl Sign {
+    fn is_seen(&self, size: Size, profile: &RingProfile) -> bool {
+        (self.at_least..=self.at_most).contains(&self.feature.of(size, profile))
     }
-    found
 }
 
-/// How well each suspicious label fits: 0 where its gate is shut.
-pub fn points(size: Size, profile: &RingProfile, thresholds: &Thresholds) -> [(RingLabel, i32); 6] {
-    let t = thresholds;
-    let p = profile;
-    // What makes a group of strangers: they live apart, and yet they move together.
-    let apart = p.shared_address_percent <= t.few;
-    let together = [
-        (p.burst >= t.burst, 10),
-        (p.same_amount_percent >= t.most, 15),
-        (p.span_hours <= t.short_hours, 10),
-        (p.firms_on_card >= t.card_firms, 20),
-        (p.shared_network_percent >= t.most && apart, 10),
-        (p.declined >= 2, 10),
-        (p.overdue_loans > 0, 10),
-    ];
-    let together: i32 = sum(&together);
-    let gate = |is_open: bool, points: i32| if is_open { points } else { 0 };
-    let beyond = |number: u32, from: u32, each: i32| {
-        each.saturating_mul(i32::try_from(number.saturating_sub(from).min(5)).unwrap_or(0))
-    };
-    let many = size.firms >= t.firms;
-    let farm = 40
-        + together
-        + beyond(p.persons_on_device, t.farm_persons, 10)
-        + sum(&[(apart, 15), (p.shared_address_percent >= t.most, -25)]);
-    let agency_firms = p.firms_on_phone.max(p.firms_on_card);
-    let agency = 25
-        + together
-        + sum(&[
-            (p.shared_device_percent >= t.most, 15),
-            (p.firms_on_card >= t.agency_firms, 10),
-            (p.shared_person_percent >= t.most, -30),
-        ]);
-    let shells = 40
-        + together
-        + beyond(p.firms_of_person, t.shell_firms, 10)
-        + sum(&[(p.shared_address_percent >= t.most, 10)]);
-    let circle = 60 + beyond(p.guarantee_circle, t.circle_firms, 10);
-    let stacking = 60 + beyond(p.stacked_lenders, t.stacked_lenders, 15);
-    let overdue = 50
-        + beyond(p.overdue_loans, t.overdue_loans, 20)
-        + sum(&[(apart, 10), (p.overdue_distance == 1, 10), (p.shared_address_percent >= t.most, -10)]);
-    [
-        (RingLabel::DeviceFarm, gate(many && p.persons_on_device >= t.farm_persons, farm)),
-        (RingLabel::ShellFirms, gate(many && p.firms_of_person >= t.shell_firms, shells)),
-        (RingLabel::Agency, gate(many && agency_firms >= t.agency_firms, agency)),
-        (RingLabel::OverdueLinked, gate(many && p.overdue_loans >= t.overdue_loans, overdue)),
-        (RingLabel::GuaranteeCircle, gate(many && p.guarantee_circle >= t.circle_firms, circle)),
-        (RingLabel::LoanStacking, gate(p.stacked_lenders >= t.stacked_lenders, stacking)),
-    ]
+/// How one label is recognised.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rule {
+    pub label: RingLabel,
+    /// All of these must be seen, where the label is not sure.
+    pub gate: Vec<Sign>,
+    /// When all of these are seen the label fits whatever gate and points say: what no fit to made-up cities may ever talk
+    /// anybody out of. Empty for none.
+    #[serde(default)]
+    pub sure: Vec<Sign>,
+    pub base: i32,
+    pub signs: Vec<Sign>,
+    pub fits: i32,
 }
 
-fn sum(signs: &[(bool, i32)]) -> i32 {
-    signs.iter().filter(|(is_seen, _)| *is_seen).map(|(_, points)| points).sum()
+impl Rule {
+    /// How well the label fits; `None` where the gate is shut.
+    pub fn points(&self, size: Size, profile: &RingProfile) -> Option<i32> {
+        let is_seen = |sign: &Sign| sign.is_seen(size, profile);
+        let signs = self.signs.iter().filter(|sign| is_seen(sign)).map(|sign| sign.points);
+        let points = signs.fold(self.base, i32::saturating_add);
+        let is_sure = !self.sure.is_empty() && self.sure.iter().all(is_seen);
+        match self.gate.iter().all(is_seen) {
+            _ if is_sure => Some(points.max(self.fits)),
+            true => Some(points),
+            false => None,
+        }
+    }
+}
+
+/// How rings are labelled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Labels {
+    /// As the file is named.
+    pub version: String,
+    pub rules: Vec<Rule>,
+}
+
+/// Why a card is not one.
+#[derive(Debug, thiserror::Error)]
+pub enum LabelsError {
+    #[error("the labels are not the JSON they should be: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("the label {} must have one rule, and has {count}", .label.as_str())]
+    Rules { label: RingLabel, count: usize },
+    #[error("the rule of {} has no gate, so that it could fit anybody", .0.as_str())]
+    NoGate(RingLabel),
+}
+
+/// The labels in force, as packaged.
+const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.1.json");
+
+impl Labels {
+    /// Reads and checks a document: every suspicious label has one rule, and the ordinary one has none.
+    pub fn read(json: &str) -> Result<Self, LabelsError> {
+        let labels: Self = serde_json::from_str(json)?;
+        for label in RingLabel::ALL.iter().copied() {
+            let rules = labels.rules.iter().filter(|rule| rule.label == label);
+            let count = rules.clone().count();
+            if count != usize::from(label.is_suspicious()) {
+                return Err(LabelsError::Rules { label, count });
+            }
+            if rules.clone().any(|rule| rule.gate.is_empty()) {
+                return Err(LabelsError::NoGate(label));
+            }
+        }
+        Ok(labels)
+    }
+
+    /// The labels in force.
+    pub fn in_force() -> Result<Self, LabelsError> {
+        Self::read(IN_FORCE)
+    }
+
+    /// The labels that fit a ring, the best fitting first; [`RingLabel::Ordinary`] alone when none does.
+    pub fn findings(&self, size: Size, profile: &RingProfile) -> Vec<Finding> {
+        let mut found: Vec<Finding> = Vec::new();
+        for rule in &self.rules {
+            let fitting = rule.points(size, profile).filter(|points| *points >= rule.fits);
+            found.extend(fitting.map(|points| {
+                let beyond = u32::try_from(points.saturating_sub(rule.fits)).unwrap_or(0);
+                finding(rule.label, beyond, size, profile)
+            }));
+        }
+        found.sort_by_key(|finding| std::cmp::Reverse((finding.points, finding.label)));
+        if found.is_empty() {
+            found.push(finding(RingLabel::Ordinary, 0, size, profile));
+        }
+        found
+    }
 }
 
 fn finding(label: RingLabel, points: u32, size: Size, profile: &RingProfile) -> Finding {

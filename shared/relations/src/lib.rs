@@ -16,8 +16,8 @@
 //! journeys of its members are looked at ([`Spread::doubtful`], [`Spread::judge`]), and a claim that came to nothing
 //! joins nobody. An ordinary application, which has no ring, pays nothing for that.
 //!
-//! What a ring looks like is its profile; what it is called follows from the profile by the rules in `label`, whose
-//! thresholds stand together in [`Thresholds`].
+//! What a ring looks like is its profile; what it is called follows from the profile by [`Labels`], a scorecard whose
+//! numbers stand together in `models/rings`.
 //!
 //! Loans that went overdue stand at the nodes of their applications too. An application that shares a joining node with
 //! one of them is linked with that debt.
@@ -27,7 +27,7 @@ mod profile;
 mod ring;
 mod spread;
 
-pub use label::{Size, Thresholds, findings, points};
+pub use label::{Feature, Labels, LabelsError, Rule, Sign, Size};
 pub use profile::profile;
 pub use ring::Ring;
 pub use spread::{Member, Proof, Scope, Spread, Standing, Step};

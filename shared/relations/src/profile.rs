@@ -128,7 +128,8 @@ fn same_amount(links: &[&Link]) -> u32 {
 
 /// The most different things that the applications at one node name.
 fn most<'a>(kind: &Sharers<'a>, of: impl Fn(&'a Link) -> Vec<&'a str>) -> u32 {
-    let things = |links: &Vec<&'a Link>| links.iter().flat_map(|link| of(link)).collect::<BTreeSet<_>>().len();
+    let things =
+        |links: &Vec<&'a Link>| links.iter().flat_map(|link| of(link)).collect::<BTreeSet<_>>().len();
     count(kind.values().map(things).max().unwrap_or(0))
 }
 

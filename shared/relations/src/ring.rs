@@ -1,9 +1,7 @@
 //! The ring that a neighbourhood shows.
 
 use crate::{
-    FAN_OUT, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Spread, Thresholds,
-    label::{Size, findings},
-    profile,
+    FAN_OUT, Labels, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Size, Spread, profile,
 };
 use domain::{
     ApplicationId, FirmCode, RingId,
@@ -33,12 +31,7 @@ pub struct Ring {
 
 impl Ring {
     /// Joins what was read around an application.
-    pub fn of(spread: &Spread) -> Self {
-        Self::by(spread, &Thresholds::IN_FORCE)
-    }
-
-    /// The same with other thresholds.
-    pub fn by(spread: &Spread, thresholds: &Thresholds) -> Self {
+    pub fn of(spread: &Spread, labels: &Labels) -> Self {
         let members = spread.members();
         let firms: BTreeSet<&FirmCode> = members.values().map(|member| &member.link.firm).collect();
         let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
@@ -55,7 +48,7 @@ impl Ring {
             longest_overdue_days,
             cut_off: spread.cut_off(),
             unproven_claims: spread.unproven_claims(),
-            verdict: verdict(spread, &members, size, thresholds),
+            verdict: verdict(spread, &members, size, labels),
             evidence: evidence(spread, &members),
         };
         let mut others: Vec<&Link> =
@@ -116,22 +109,25 @@ fn verdict(
     spread: &Spread,
     members: &BTreeMap<ApplicationId, Member<'_>>,
     size: Size,
-    thresholds: &Thresholds,
+    labels: &Labels,
 ) -> Option<RingVerdict> {
     if members.len() < 2 {
         return None;
     }
     let profile = profile::profile(spread, members);
-    let findings = findings(size, &profile, thresholds);
+    let findings = labels.findings(size, &profile);
     let known = known_names(spread, members).min();
     let first = members.values().map(|member| (member.link.at, member.link.application)).min();
     let ring = known.or(first.map(|(_, id)| id.ring_id()))?;
     let label = findings.first().map_or(RingLabel::Ordinary, |finding| finding.label);
-    Some(RingVerdict { ring, label, profile, findings })
+    Some(RingVerdict { ring, label, labels: labels.version.clone(), profile, findings })
 }
 
 /// The names that members know the ring by.
-fn known_names(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> impl Iterator<Item = RingId> {
+fn known_names(
+    spread: &Spread,
+    members: &BTreeMap<ApplicationId, Member<'_>>,
+) -> impl Iterator<Item = RingId> {
     spread.standings().filter(|(id, _)| members.contains_key(id)).filter_map(|(_, standing)| standing.ring)
 }
 

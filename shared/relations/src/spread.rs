@@ -139,8 +139,7 @@ impl Spread {
     }
 
     fn begin(seed: Seed, scope: Scope) -> Self {
-        let scope =
-            Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
+        let scope = Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
         Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, standings: None }
     }
 

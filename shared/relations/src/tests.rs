@@ -1,11 +1,14 @@
 //! Rings drawn by hand, and properties over random graphs.
 
 use crate::*;
-use domain::{ApplicationId, FirmCode, ring::RingLabel};
+use domain::{
+    ApplicationId, FirmCode,
+    ring::{RingLabel, RingProfile},
+};
 use jiff::Timestamp;
 use ports::relation::{LoanOutcome, Neighbours, Window};
 use proptest::prelude::*;
-use std::{cmp::Reverse, collections::BTreeSet};
+use std::{cmp::Reverse, collections::BTreeSet, sync::OnceLock};
 
 /// A firm code by number: any stem with its right check character will do.
 fn firm(number: usize) -> FirmCode {
@@ -55,7 +58,7 @@ fn ring(graph: &[Link], own: &Link) -> Ring {
 }
 
 fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
-    Ring::of(&spread(graph, own, loans))
+    Ring::of(&spread(graph, own, loans), labels())
 }
 
 /// The same with loans of these applications that are overdue for so many days.
@@ -182,7 +185,12 @@ fn a_spread_from_a_node_reaches_whom_its_kinds_hops_and_window_allow() {
     assert_eq!(reached(all, 99, 0), [id(1), id(2), id(3)]);
 }
 
-/// The label that a ring gets, and why.
+fn labels() -> &'static Labels {
+    static LABELS: OnceLock<Labels> = OnceLock::new();
+    LABELS.get_or_init(|| Labels::in_force().unwrap())
+}
+
+/// The label that a ring gets.
 fn label(ring: &Ring) -> Option<RingLabel> {
     ring.features.verdict.as_ref().map(|verdict| verdict.label)
 }
@@ -194,27 +202,27 @@ fn judged(graph: &[Link], own: &Link, proof: impl Fn(ApplicationId) -> Proof) ->
     let doubtful = around.doubtful();
     assert!(doubtful.len() <= MAX_JUDGED);
     around.judge(doubtful.into_iter().map(standing));
-    Ring::of(&around)
+    Ring::of(&around, labels())
 }
 
 #[test]
 fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
-    // An attacker writes the victim's phone, card and person into applications of four firms.
-    let mut graph: Vec<Link> = (1..=4)
+    // An attacker writes the victim's phone, card and person into applications of six firms.
+    let mut graph: Vec<Link> = (1..=6)
         .map(|n| link(n, n.into(), &format!("device attacker, phone v, card v, person v, network {n}"), 0))
         .collect();
     graph.push(link(9, 9, "device own, phone v, card v, person v, network home", 1));
-    let victim = &graph[4];
+    let victim = &graph[6];
     let suspected = ring(&graph, victim);
     assert!(suspected.is_doubtful(), "{suspected:?}");
     let cleared = judged(&graph, victim, |_| Proof::Void);
     assert_eq!((sizes(&cleared), cleared.features.verdict.as_ref()), ((1, 1), None));
     let features = &cleared.features;
     assert_eq!((features.phone_applications, features.card_applications), (1, 1));
-    assert_eq!((features.unproven_claims, cleared.to_notify()), (4, [].as_slice()));
+    assert_eq!((features.unproven_claims, cleared.to_notify()), (6, [].as_slice()));
     // Had they proven it, or were they about to, it would be a ring.
     for proof in [Proof::Proven, Proof::Pending] {
-        assert_eq!(sizes(&judged(&graph, victim, |_| proof)), (5, 5));
+        assert_eq!(sizes(&judged(&graph, victim, |_| proof)), (7, 7));
     }
 }
 
@@ -247,11 +255,10 @@ fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
             let known = known.iter().find(|(member, _)| id(*member) == id_);
             known.map(|(_, ring)| id(*ring).ring_id())
         };
-        let standing =
-            |id| (id, Standing { proof: Proof::Proven, declined: true, ring: knows(id) });
+        let standing = |id| (id, Standing { proof: Proof::Proven, declined: true, ring: knows(id) });
         let doubtful = around.doubtful();
         around.judge(doubtful.into_iter().map(standing));
-        let ring = Ring::of(&around);
+        let ring = Ring::of(&around, labels());
         (ring.notice().ring.unwrap(), ring.merged)
     };
     assert_eq!(named(&[]), (id(6).ring_id(), vec![]), "called after its first application");
@@ -394,6 +401,79 @@ fn any_graph() -> impl Strategy<Value = Vec<Link>> {
             })
             .collect()
     })
+}
+
+#[test]
+fn the_labels_in_force_are_read_and_broken_ones_are_refused() {
+    let whole = serde_json::to_value(labels()).unwrap();
+    let broken = |change: &dyn Fn(&mut Vec<serde_json::Value>)| {
+        let mut broken = whole.clone();
+        change(broken["rules"].as_array_mut().unwrap());
+        Labels::read(&broken.to_string()).unwrap_err().to_string()
+    };
+    assert_eq!(broken(&|rules| drop(rules.pop())), "the label loan_stacking must have one rule, and has 0");
+    let twice = broken(&|rules| rules.push(rules[0].clone()));
+    assert_eq!(twice, "the label device_farm must have one rule, and has 2");
+    let open = broken(&|rules| rules[1]["gate"] = serde_json::json!([]));
+    assert_eq!(open, "the rule of shell_firms has no gate, so that it could fit anybody");
+    let unknown = broken(&|rules| rules[0]["gate"][0]["feature"] = "moon".into());
+    assert!(unknown.contains("unknown variant `moon`"), "{unknown}");
+}
+
+/// The label of so many firms, each of a person of its own, but for the change.
+fn labelled(firms: u32, change: impl Fn(&mut RingProfile)) -> RingLabel {
+    let mut profile =
+        RingProfile { persons: firms, devices: firms, cards: firms, addresses: firms, ..Default::default() };
+    change(&mut profile);
+    labels().findings(Size { applications: firms, firms }, &profile)[0].label
+}
+
+#[test]
+fn a_family_in_one_house_is_ordinary_and_strangers_on_one_device_are_not() {
+    let family = |p: &mut RingProfile| {
+        (p.persons_on_device, p.devices, p.addresses) = (3, 1, 1);
+        (p.shared_device_percent, p.shared_address_percent, p.density_percent) = (100, 100, 100);
+        p.span_hours = 900;
+    };
+    assert_eq!(labelled(3, family), RingLabel::Ordinary);
+    let strangers = |p: &mut RingProfile| {
+        (p.persons_on_device, p.devices, p.shared_device_percent, p.density_percent) = (5, 1, 100, 100);
+    };
+    assert_eq!(labelled(5, strangers), RingLabel::DeviceFarm);
+}
+
+#[test]
+fn what_a_label_is_sure_of_no_innocent_sign_takes_away() {
+    let slow = |p: &mut RingProfile| p.span_hours = 2_000;
+    assert_eq!(
+        labelled(6, |p| {
+            slow(p);
+            p.persons_on_device = 6
+        }),
+        RingLabel::DeviceFarm
+    );
+    assert_eq!(
+        labelled(6, |p| {
+            slow(p);
+            p.firms_of_person = 6
+        }),
+        RingLabel::ShellFirms
+    );
+    assert_eq!(
+        labelled(6, |p| {
+            slow(p);
+            p.firms_on_card = 5
+        }),
+        RingLabel::Agency
+    );
+    assert_eq!(
+        labelled(1, |p| {
+            slow(p);
+            p.stacked_lenders = 5
+        }),
+        RingLabel::LoanStacking
+    );
+    assert_eq!(labelled(6, slow), RingLabel::Ordinary);
 }
 
 proptest! {

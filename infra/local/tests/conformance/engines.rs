@@ -150,7 +150,15 @@ async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_li
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
     let nodes: Vec<Node> = (0..7).map(|n| Node { kind: NodeKind::Phone, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
-    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH };
+    let link = Link {
+        application: id(),
+        firm,
+        nodes: nodes.clone(),
+        at: Timestamp::UNIX_EPOCH,
+        amount_fen: 1,
+        bank: String::new(),
+        place: None,
+    };
     graph.link(&link).await.expect("linked");
     let payout = id().payout_id();
     let outcome = LoanOutcome { payout, overdue_days: 31, at: Timestamp::UNIX_EPOCH, version: 1 };
@@ -170,7 +178,18 @@ async fn a_link_costs_one_call_and_one_write_unit_per_node() {
     let nodes = (0..7).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
     engines.reset_calls();
-    graph.link(&Link { application: id(), firm, nodes, at: Timestamp::UNIX_EPOCH, amount_fen: 1, bank: String::new(), place: None }).await.expect("linked");
+    graph
+        .link(&Link {
+            application: id(),
+            firm,
+            nodes,
+            at: Timestamp::UNIX_EPOCH,
+            amount_fen: 1,
+            bank: String::new(),
+            place: None,
+        })
+        .await
+        .expect("linked");
     assert_eq!(engines.calls()["dynamodb:BatchWriteItem"], written(1, 7.0));
 }
 

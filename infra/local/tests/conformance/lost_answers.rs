@@ -174,7 +174,15 @@ async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
     let nodes: Vec<Node> = (0..40).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     let firm = "91350100M000100Y43".parse().expect("a firm code");
-    let link = Link { application: id(), firm, nodes: nodes.clone(), at: Timestamp::UNIX_EPOCH, amount_fen: 1, bank: String::new(), place: None };
+    let link = Link {
+        application: id(),
+        firm,
+        nodes: nodes.clone(),
+        at: Timestamp::UNIX_EPOCH,
+        amount_fen: 1,
+        bank: String::new(),
+        place: None,
+    };
     engines.faults().fail("dynamodb:BatchWriteItem", 2, Fault::Before);
     assert!(graph.link(&link).await.expect_err("the second batch is lost").is_retryable());
     graph.link(&link).await.expect("linked");

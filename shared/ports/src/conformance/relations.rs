@@ -1,9 +1,7 @@
 //! What the relation graph promises.
 
 use super::{application, at, firm_code};
-use crate::relation::{
-    Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph, Window,
-};
+use crate::relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph, Window};
 use futures::future::join_all;
 use std::collections::BTreeSet;
 
@@ -125,7 +123,10 @@ pub async fn an_outcome_stands_under_each_of_its_nodes_beside_the_links(graph: &
         let outcomes = vec![outcome(1, 31, 1)];
         assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, cut_off: false });
     }
-    assert_eq!(graph.neighbours(&node(NodeKind::Person, "d"), always(), 10).await.unwrap(), Neighbours::default());
+    assert_eq!(
+        graph.neighbours(&node(NodeKind::Person, "d"), always(), 10).await.unwrap(),
+        Neighbours::default()
+    );
 }
 
 pub async fn a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round(graph: &dyn Both) {

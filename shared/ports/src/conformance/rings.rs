@@ -16,6 +16,7 @@ fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
     let verdict = RingVerdict {
         ring: ring(of),
         label: RingLabel::DeviceFarm,
+        labels: "labels-1".to_owned(),
         profile: RingProfile { persons: 5, ..RingProfile::default() },
         findings: vec![],
     };

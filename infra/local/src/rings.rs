@@ -1,0 +1,130 @@
+//! `-- rings`: the rings that the checks have found, and one of them as a picture.
+
+mod draw;
+
+use crate::lending::{Lending, LendingOptions};
+use crate::template::local_name;
+use aws::DynamoRings;
+use clap::Args;
+use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use domain::{RingId, ring::RingVerdict};
+use ports::rings::{ListedRing, RingBook, Sighting};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Which ring, and where its picture goes.
+#[derive(Args)]
+pub struct RingsArgs {
+    /// A ring, by any of its names; the list of all without one.
+    ring: Option<RingId>,
+    /// Draw it into this file.
+    #[arg(long, value_name = "FILE", requires = "ring")]
+    svg: Option<PathBuf>,
+}
+
+/// Lists the rings in the state folder, or tells one of them.
+pub async fn run(args: &RingsArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
+    if !state.is_dir() {
+        return Err(format!("there is no state in {}: run the demo first", state.display()).into());
+    }
+    let state = Some(state.to_owned());
+    let options = LendingOptions { state, background: false, ..LendingOptions::default() };
+    let lending = Lending::start(options).await?;
+    let book = DynamoRings::new(lending.aws.dynamodb.clone(), local_name("Relations"));
+    let told = tell(&book, args, out).await;
+    lending.stop().await;
+    told
+}
+
+async fn tell(book: &dyn RingBook, args: &RingsArgs, out: &mut impl Write) -> Result<(), AnyError> {
+    let listed = book.list().await?;
+    let Some(asked) = args.ring else { return Ok(list(&listed, out)?) };
+    let ring = listed.iter().find(|listed| listed.ring == asked || listed.merged.contains(&asked));
+    let ring = ring.ok_or_else(|| format!("there is no ring {asked}"))?;
+    let mut history = Vec::new();
+    for name in std::iter::once(&ring.ring).chain(&ring.merged) {
+        history.extend(book.history(*name).await?);
+    }
+    history.sort_by_key(|sighting| (sighting.at, sighting.finder));
+    describe(ring, &history, out)?;
+    if let Some(file) = &args.svg {
+        std::fs::write(file, draw::svg(ring, history.len()))?;
+        writeln!(out, "\nDrawn into {}.", file.display())?;
+    }
+    Ok(())
+}
+
+fn list(listed: &[ListedRing], out: &mut impl Write) -> std::io::Result<()> {
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
+        "ring",
+        "label",
+        "applications",
+        "firms",
+        "seen last",
+        "why",
+    ]);
+    for ring in listed {
+        let features = &ring.latest.features;
+        table.add_row([
+            ring.ring.to_string(),
+            features.verdict.as_ref().map_or_else(String::new, label),
+            features.ring_size.to_string(),
+            features.ring_firms.to_string(),
+            format!("{:.0}", ring.latest.at),
+            features
+                .verdict
+                .as_ref()
+                .and_then(|v| v.findings.first())
+                .map_or_else(String::new, |f| f.en.clone()),
+        ]);
+    }
+    writeln!(out, "{table}\n{} rings. `-- rings <ring> --svg out.svg` draws one.", listed.len())
+}
+
+fn label(verdict: &RingVerdict) -> String {
+    format!("{} {}", verdict.label.zh(), verdict.label.as_str())
+}
+
+fn describe(ring: &ListedRing, history: &[Sighting], out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "Ring {}", ring.ring)?;
+    for merged in &ring.merged {
+        writeln!(out, "  also known as {merged}")?;
+    }
+    if let Some(verdict) = &ring.latest.features.verdict {
+        writeln!(out, "{} · {}, by {}", verdict.label.zh(), verdict.label.en(), verdict.labels)?;
+        for finding in &verdict.findings {
+            writeln!(
+                out,
+                "  {:16} +{:<3} {} · {}",
+                finding.label.as_str(),
+                finding.points,
+                finding.zh,
+                finding.en
+            )?;
+        }
+    }
+    let mut table = Table::new();
+    table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
+        "seen at",
+        "by application",
+        "applications",
+        "firms",
+        "label",
+    ]);
+    for seen in history {
+        let verdict = seen.features.verdict.as_ref();
+        table.add_row([
+            format!("{:.0}", seen.at),
+            seen.finder.to_string(),
+            seen.features.ring_size.to_string(),
+            seen.features.ring_firms.to_string(),
+            verdict.map_or_else(String::new, label),
+        ]);
+    }
+    writeln!(out, "\n{table}")
+}
