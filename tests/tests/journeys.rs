@@ -160,7 +160,9 @@ async fn fault_29_a_ring_of_five_is_declined_even_where_the_first_members_looked
         members.push((borrower, id));
     }
     for (borrower, id) in &members {
-        assert_eq!(end(&borrower.read(id).await.unwrap()), ("declined", "RING_SUSPECTED"));
+        let answer = borrower.read(id).await.unwrap();
+        assert_eq!(end(&answer), ("declined", "RING_SUSPECTED"));
+        assert_eq!(answer["reasons"][1]["code"], "RING_DEVICE_FARM", "the ring's label: {answer}");
     }
     app.stop().await;
 }

@@ -122,7 +122,7 @@ fn edges(graph: &Graph<'_>, places: &[(f64, f64)], svg: &mut String) {
             continue;
         };
         let Some((kind, hash, _)) = graph.things.get(thing - first) else { continue };
-        let (colour, name, zh, hash) = (kind.colour, kind.name, kind.zh, encode_text(hash));
+        let (colour, name, hash) = (kind.colour, kind.name, encode_text(hash));
         let (x, y) = (f64::midpoint(*x1, *x2), f64::midpoint(*y1, *y2));
         // Reads along the edge and never upside down.
         let turn = ((y2 - y1) / (x2 - x1)).atan().to_degrees();
@@ -134,7 +134,7 @@ fn edges(graph: &Graph<'_>, places: &[(f64, f64)], svg: &mut String) {
         if graph.edges.len() <= 60 {
             _ = writeln!(
                 svg,
-                r##"<text x="{x:.1}" y="{y:.1}" transform="rotate({turn:.1} {x:.1} {y:.1})" dy="-3" text-anchor="middle" font-size="9" fill="{colour}">{zh}</text>"##
+                r##"<text x="{x:.1}" y="{y:.1}" transform="rotate({turn:.1} {x:.1} {y:.1})" dy="-3" text-anchor="middle" font-size="9" fill="{colour}">{name}</text>"##
             );
         }
         svg.push_str("</g>\n");
