@@ -19,7 +19,7 @@ VERSION = "labels-2026.11.1"
 PRECISION = 0.97
 # Points asked for on top. A member hears the worst of many checks, so a whole ring is labelled more readily than a single
 # check labels; these margins hold the look-alikes of the training seeds below half a percent once everybody was told.
-MARGIN = {"device_farm": 6, "shell_firms": 12, "agency": 3}
+MARGIN = {"device_farm": 6, "shell_firms": 12, "agency": -3}
 GATES = {
     "device_farm": {"firms": 3, "persons_on_device": 3},
     "shell_firms": {"firms": 3, "firms_of_person": 3},

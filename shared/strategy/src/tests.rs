@@ -321,9 +321,11 @@ fn a_document_that_answers_everybody_with_an_approval_is_refused() {
 
 #[test]
 fn a_misspelt_field_that_would_refuse_nobody_is_found_when_the_document_is_loaded() {
-    for (input, field) in
-        [("ring_size", "ring.sise"), ("accepted", "band.acepted"), ("data_missing", "terms.missing")]
-    {
+    for (input, field) in [
+        ("ring_suspected", "terms.ring_suspeted"),
+        ("accepted", "band.acepted"),
+        ("data_missing", "terms.missing"),
+    ] {
         let loaded = changed(|document| {
             let at = node(document, "refusals");
             let inputs = document["nodes"][at]["content"]["inputs"].as_array_mut().unwrap();
