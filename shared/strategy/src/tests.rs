@@ -219,7 +219,7 @@ fn a_probability_that_is_no_number_changes_nothing() {
 fn the_version_names_the_very_document() {
     let version = |json: &str| Strategy::load(NAME, json).unwrap().version().to_owned();
     let edited = STANDARD.replacen("< 590", "<  590", 1);
-    assert!(version(STANDARD).starts_with("standard-2026.11.2+"));
+    assert!(version(STANDARD).starts_with("standard-2026.11.3+"));
     assert_eq!(version(STANDARD).len(), NAME.len() + 1 + 16);
     assert_ne!(version(STANDARD), version(&edited));
 }
