@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use sim::bank::Report;
 use std::{
     collections::{BTreeSet, HashMap},
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
 };
 use tests::{TestApp, owners, quick, sound_owners};
@@ -36,8 +37,11 @@ fn packaged() -> Manifest {
 
 /// A file of that model.
 fn file_of_model(name: &str) -> Value {
-    let registry = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/registry");
-    serde_json::from_slice(&std::fs::read(registry.join(packaged().version).join(name)).unwrap()).unwrap()
+    serde_json::from_slice(&std::fs::read(registry().join(packaged().version).join(name)).unwrap()).unwrap()
+}
+
+fn registry() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/registry")
 }
 
 /// Owners of the whole city, good and bad, evenly picked.
@@ -280,8 +284,10 @@ impl MetricLog for Lines {
 fn by_itself(app: &TestApp) -> (Monitor, Arc<Lines>) {
     let settings =
         [("JOURNEYS_TABLE", "journeys"), ("PAYOUTS_TABLE", "payouts"), ("STATEMENTS_URL", "memory:///")];
-    let settings: HashMap<String, String> =
-        settings.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let signer = app.lending.keys.model_signer().unwrap();
+    let models = [("MODELS_URL", app.lending.files.models_url()), ("MODEL_SIGNERS", signer)];
+    let settings = settings.map(|(name, value)| (name, value.to_owned())).into_iter().chain(models);
+    let settings: HashMap<String, String> = settings.map(|(name, value)| (name.to_owned(), value)).collect();
     let outside = Outside::at(app.clock.clone());
     let monitor = monitor::wire_in(&Environment::from_map(settings), &app.lending.aws, &outside).unwrap();
     let lines = Arc::new(Lines::default());
@@ -425,7 +431,7 @@ async fn a_model_whose_manifest_is_not_at_hand_has_a_report_that_says_so() {
     let app = TestApp::start().await;
     apply(&app, every(18, 0).take(2).cloned(), 1).await;
     let (mut monitor, _) = by_itself(&app);
-    monitor.manifests.clear();
+    monitor.manifests.packaged.clear();
     let summary = monitor.watch(today(&app)).await.unwrap();
     let told = written(&monitor, &summary.models[0].report).await;
     assert!(told["notes"][0].as_str().unwrap().contains("not at hand"), "{}", told["notes"]);
@@ -433,6 +439,21 @@ async fn a_model_whose_manifest_is_not_at_hand_has_a_report_that_says_so() {
         (&told["level"], &told["points"]["shift"], &told["features"]),
         (&Value::Null, &Value::Null, &json!([]))
     );
+
+    // In the bucket of models, and signed, it is as good as packaged. Signed by somebody else it is nothing.
+    let version = packaged().version;
+    let manifest = std::fs::read(registry().join(&version).join("manifest.json")).unwrap();
+    let put =
+        |name: &str, bytes: &[u8]| app.lending.files.put(&format!("models/registry/{version}/{name}"), bytes);
+    put("manifest.json", &manifest).unwrap();
+    let ours = app.lending.keys.models.clone();
+    for (key, known) in [(signing::artifact::artifact_key().unwrap(), false), (ours, true)] {
+        let signer = signing::ArtifactSigner::parse(&key).unwrap();
+        put("manifest.sig", signer.sign(&format!("registry/{version}"), &manifest).as_bytes()).unwrap();
+        let summary = monitor.watch(today(&app)).await.unwrap();
+        let told = written(&monitor, &summary.models[0].report).await;
+        assert_eq!(told["points"]["shift"].is_object(), known, "{}", told["notes"]);
+    }
     app.stop().await;
 }
 

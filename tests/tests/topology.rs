@@ -302,7 +302,7 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
             &[GET_NOTICE, RECORD_NOTICE, FIND_DUE_NOTICES, CHANGE_NOTICE, GUARD_ENDPOINT, ENABLE_ENDPOINT],
             &[],
         ),
-        "monitor" => (&[FIND_DUE, GET_LOAN, WRITE_DRIFT], &[]),
+        "monitor" => (&[FIND_DUE, GET_LOAN, READ_MODELS[0], READ_MODELS[1], WRITE_DRIFT], &[]),
         "reconcile" => (
             &[LIST_RESOLVED, GET_PAYOUT, DISPUTE, READ_STATEMENT, WRITE_REPORT],
             &["RiverBankPayouts", "LakeBankPayouts"],

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule, once a day, for the day before; by hand with `{"day": "2026-11-26"}` |
-//! | reads | the due index of `journeys`, and the journals of applications; of those that became a loan as long ago as the model looks ahead, the loan in `payouts` |
+//! | reads | the due index of `journeys`, and the journals of applications; the manifests of models that are not packaged; of those that became a loan as long ago as the model looks ahead, the loan in `payouts` |
 //! | writes | `drift/<model>/<day>.json` and `.html` in the bucket of statements |
 //! | emits | metrics of each model, as lines of the log |
 //! | retries | Lambda's, twice; the same day over the same data writes the same bytes |
@@ -13,11 +13,13 @@
 //! `models/monitoring.json` says, a sample is read.
 
 mod bands;
+mod manifests;
 mod metrics;
 mod read;
 mod sample;
 mod wire;
 
+pub use manifests::Manifests;
 pub use metrics::{MetricLog, NAMESPACE, StandardOutput, Traced};
 pub use wire::{wire, wire_in};
 
@@ -27,7 +29,6 @@ use drift::{Applications, Level, Observed, Report, Settings};
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{Span, Timestamp, civil::Date, tz::offset};
 use lambda_kit::{Failure, Function, Incoming};
-use model::Manifest;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use ports::{
     Clock, PortError,
@@ -38,7 +39,10 @@ use read::Application;
 use sample::{Sample, sample};
 use serde::Serialize;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// The folder of the reports.
 const REPORTS: &str = "drift";
@@ -55,9 +59,8 @@ pub struct Monitor {
     pub due: Arc<dyn DueJourneys>,
     pub loans: Arc<dyn Loans>,
     pub clock: Arc<dyn Clock>,
-    /// The manifests at hand, by version.
-    pub manifests: BTreeMap<String, Manifest>,
-    /// First points of the decision bands, by version of the model that the products decide by.
+    pub manifests: Manifests,
+    /// First points of the decision bands of each product.
     pub bands: BTreeMap<String, Vec<i32>>,
     pub settings: Settings,
     pub metrics: Arc<dyn MetricLog>,
@@ -102,6 +105,8 @@ pub enum MonitorError {
     Unreadable { unreadable: usize, read: usize },
     #[error("the day has no neighbours")]
     Day(#[from] jiff::Error),
+    #[error("a manifest cannot be read from its bucket")]
+    Manifest(#[source] object_store::Error),
     #[error("a report cannot be written")]
     Write(#[source] object_store::Error),
     #[error("a report cannot be put into JSON")]
@@ -113,6 +118,8 @@ pub enum MonitorError {
 /// What was seen of one model.
 #[derive(Default)]
 struct Seen {
+    /// The products whose applications it scored.
+    products: BTreeSet<String>,
     scores: Vec<Score>,
     outcomes: Vec<(Score, bool)>,
 }
@@ -154,12 +161,20 @@ impl Monitor {
         let outcome_window = self.look_at_outcomes(due, &mut seen).await?;
         let mut models = Vec::new();
         for (model, seen) in &seen {
-            let manifest = self.manifests.get(model);
+            let manifest = self.manifests.get(model).await.map_err(MonitorError::Manifest)?;
+            let bands: BTreeSet<i32> = seen
+                .products
+                .iter()
+                .filter_map(|product| self.bands.get(product))
+                .flatten()
+                .copied()
+                .collect();
+            let bands = Vec::from_iter(bands);
             let observed = Observed {
                 model,
                 day,
-                manifest,
-                bands: self.bands.get(model).map(Vec::as_slice).unwrap_or_default(),
+                manifest: manifest.as_ref(),
+                bands: &bands,
                 window,
                 scores: &seen.scores,
                 outcome_window,
@@ -181,8 +196,11 @@ impl Monitor {
         seen: &mut BTreeMap<String, Seen>,
     ) -> Result<Applications, MonitorError> {
         let (window, applications) = self.read(day).await?;
-        for score in applications.into_iter().filter_map(|application| application.score) {
-            seen.entry(score.model.clone()).or_default().scores.push(score);
+        for Application { product, score, .. } in applications {
+            let Some(score) = score else { continue };
+            let seen = seen.entry(score.model.clone()).or_default();
+            seen.products.insert(product);
+            seen.scores.push(score);
         }
         Ok(window)
     }
@@ -194,20 +212,24 @@ impl Monitor {
         seen: &mut BTreeMap<String, Seen>,
     ) -> Result<Applications, MonitorError> {
         let (mut window, applications) = self.read(last).await?;
-        let lent = applications.into_iter().filter_map(|a| Some((a.received_on, a.score?, a.loan?)));
-        let loans = stream::iter(lent).map(|(received_on, score, id)| async move {
+        let lent = applications.into_iter().filter_map(|application| {
+            let loan = application.loan?;
+            Some((loan, application.product, application.received_on, application.score?))
+        });
+        let loans = stream::iter(lent).map(|(id, product, received_on, score)| async move {
             let loan = read::loan(&*self.loans, id).await?;
-            Ok::<_, PortError>((score, loan.map(|loan| (loan, received_on))))
+            let defaulted = loan.map(|loan| read::defaulted(&loan, received_on, &self.settings.outcome));
+            Ok::<_, PortError>((product, score, defaulted))
         });
         let loans: Vec<_> = loans.buffered(AT_ONCE).try_collect().await?;
-        for (score, loan) in loans {
-            match loan {
-                Some((loan, received_on)) => {
-                    let defaulted = read::defaulted(&loan, received_on, &self.settings.outcome);
-                    seen.entry(score.model.clone()).or_default().outcomes.push((score, defaulted));
-                }
-                None => window.unreported += 1,
-            }
+        for (product, score, defaulted) in loans {
+            let Some(defaulted) = defaulted else {
+                window.unreported += 1;
+                continue;
+            };
+            let seen = seen.entry(score.model.clone()).or_default();
+            seen.products.insert(product);
+            seen.outcomes.push((score, defaulted));
         }
         Ok(window)
     }

@@ -14,6 +14,7 @@ use ports::{PortError, journal::Journal, loans::Loans};
 /// An application, as far as models are concerned.
 #[derive(Debug)]
 pub(crate) struct Application {
+    pub product: String,
     /// In China.
     pub received_on: Date,
     /// `None` when it ended before it was scored.
@@ -44,6 +45,7 @@ pub(crate) async fn application(journal: &dyn Journal, id: ApplicationId) -> Rea
         received_on: day_in_china(journey.received_at),
         loan: is_loan.then(|| journey.application.id.payout_id()),
         score: journey.facts.score,
+        product: journey.application.product,
     }))
 }
 

@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::{
-    Monitor,
+    Manifests, Monitor,
     bands::band_edges,
     metrics::{FUNCTION_NAME, MetricLog, StandardOutput, Traced},
 };
@@ -10,10 +10,8 @@ use contract::names::setting;
 use drift::Settings;
 use lambda_kit::Environment;
 use model::Manifest;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use signing::ArtifactVerifier;
+use std::{collections::BTreeMap, sync::Arc};
 use wiring::{Outside, WireError};
 
 /// What is watched, as packaged with the function.
@@ -35,7 +33,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monito
         due: journal,
         loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         clock: outside.clock.clone(),
-        manifests: manifests()?,
+        manifests: manifests(env)?,
         bands: bands(outside)?,
         settings: Settings::parse(SETTINGS).map_err(WireError::other("the packaged settings"))?,
         metrics,
@@ -43,23 +41,28 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monito
     })
 }
 
-/// The manifests that are packaged, by version.
-fn manifests() -> Result<BTreeMap<String, Manifest>, WireError> {
+fn manifests(env: &Environment) -> Result<Manifests, WireError> {
     let packaged = Manifest::parse(model::packaged!("manifest.json"));
     let packaged = packaged.map_err(WireError::other("the packaged model's manifest"))?;
-    Ok(BTreeMap::from([(packaged.version.clone(), packaged)]))
+    let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?);
+    let bucket = buckets::open(env.get(setting::MODELS_URL)?);
+    Ok(Manifests {
+        packaged: BTreeMap::from([(packaged.version.clone(), packaged)]),
+        bucket: bucket.map_err(WireError::other(setting::MODELS_URL))?,
+        signers: signers.map_err(WireError::key(setting::MODEL_SIGNERS))?,
+    })
 }
 
-/// The edges by which the products that use a model decide, by version of the model.
+/// The edges by which each product decides.
 fn bands(outside: &Outside) -> Result<BTreeMap<String, Vec<i32>>, WireError> {
-    let mut bands: BTreeMap<String, BTreeSet<i32>> = BTreeMap::new();
-    for product in outside.products()?.iter() {
+    let products = outside.products()?;
+    let bands = products.iter().map(|product| {
         let missing = || format!("there is no strategy {:?}, which a product names", product.strategy);
         let document = outside
             .strategy(&product.strategy)
             .ok_or_else(|| WireError::other("the catalogue")(missing()))?;
         let edges = band_edges(document).map_err(WireError::other("a strategy's bands of points"))?;
-        bands.entry(product.model.clone()).or_default().extend(edges);
-    }
-    Ok(bands.into_iter().map(|(model, edges)| (model, edges.into_iter().collect())).collect())
+        Ok((product.id.clone(), edges.into_iter().collect()))
+    });
+    bands.collect()
 }

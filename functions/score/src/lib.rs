@@ -12,7 +12,8 @@ mod models;
 mod revenue;
 mod wire;
 
-pub use models::{ASSIGNMENT, Models, SIGNATURE, SignedAssignment, folder};
+pub use model::{SIGNATURE, folder};
+pub use models::{ASSIGNMENT, Models, SignedAssignment};
 pub use revenue::{age_days, supported_amount};
 pub use wire::{ensemble, wire, wire_in};
 

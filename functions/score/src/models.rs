@@ -15,7 +15,7 @@ use domain::{ApplicationId, product::Product};
 use files::{Change, Files};
 use forest::{Ensemble, LoadError};
 use jiff::{SignedDuration, Timestamp};
-use model::{Assigned, Assignment, AssignmentError, Manifest, ManifestError};
+use model::{Assigned, Assignment, AssignmentError, Manifest, ManifestError, SIGNATURE, folder};
 use object_store::ObjectStore;
 use ports::Clock;
 use serde::{Deserialize, Serialize};
@@ -33,14 +33,6 @@ const MOST_SIGNATURE: u64 = 1 << 10;
 
 /// Place of the assignment in the bucket, and the name that it is signed under.
 pub const ASSIGNMENT: &str = "assignment.json";
-
-/// Folder of a model in the bucket, and the name that its manifest is signed under.
-pub fn folder(version: &str) -> String {
-    format!("registry/{version}")
-}
-
-/// Name of the file beside a manifest that holds its signature.
-pub const SIGNATURE: &str = "manifest.sig";
 
 /// The assignment as it lies in the bucket: the text that was signed, and the signature, in one file, so that both change
 /// at once.

@@ -18,7 +18,7 @@ pub struct Interval {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Discrimination {
     /// Chance that one that defaulted has the worse score than one that did not. Interval after DeLong, DeLong and
-    /// Clarke-Pearson, *Biometrics* 44 (1988).
+    /// Clarke-Pearson, *Biometrics* 44 (1988); it has no width where the order is perfect.
     pub auc: Interval,
     /// Largest distance between the shares of both outcomes up to a score (Kolmogorov-Smirnov). The interval is made of
     /// both sides' bands after Dvoretzky, Kiefer and Wolfowitz with Massart's constant (*Annals of Probability* 18,

@@ -6,10 +6,12 @@
 mod assignment;
 mod distribution;
 mod extract;
+mod folder;
 mod manifest;
 mod packaged;
 
 pub use assignment::{Assigned, Assignment, AssignmentError, Challenger};
 pub use distribution::{Distribution, MAX_BINS};
 pub use extract::{Sources, extract};
+pub use folder::{SIGNATURE, folder};
 pub use manifest::{Extract, Feature, Learner, Manifest, ManifestError, Part, Place, SEPARATOR, Scale, Text};
