@@ -58,11 +58,11 @@ async fn score_of_an_application(app: &TestApp, serial: u32) -> Score {
     let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");
     let entries = journal.load(id.parse().unwrap()).await.unwrap();
     let events = entries.into_iter().flat_map(|entry| entry.events);
-    let scores = events.filter_map(|event| match event {
+    let mut scores = events.filter_map(|event| match event {
         Event::Scored { score } => Some(score),
         _ => None,
     });
-    scores.last().unwrap()
+    scores.next_back().unwrap()
 }
 
 #[tokio::test]

@@ -80,8 +80,9 @@ fn input(points: i32) -> Input {
             missing_dimensions: Vec::new(),
         },
         firm: FirmFacts { age_days: None, supported_amount_fen: None },
-        ring: RingFacts { size: 1, firms: 1 },
+        ring: RingFacts { size: 1, firms: 1, label: None },
         graph: GraphFacts {
+            unproven_claims: 0,
             device_applications: 1,
             card_applications: 1,
             phone_applications: 1,
@@ -130,7 +131,7 @@ fn the_strategy_declines_what_is_below_its_cut_off_and_every_ring_and_bad_neighb
         change(&mut input);
         refusals(&input)
     };
-    assert_eq!(but(|i| i.ring = RingFacts { size: 3, firms: 3 }), [Reason::RingSuspected]);
+    assert_eq!(but(|i| i.ring = RingFacts { size: 3, firms: 3, label: None }), [Reason::RingSuspected]);
     assert_eq!(but(|i| i.graph.device_applications = 50), [Reason::RingSuspected]);
     assert_eq!(but(|i| i.graph.longest_overdue_days = 30), [Reason::OverdueLinked]);
     assert_eq!(but(|i| i.score.dimensions_present.truncate(1)), [Reason::DataMissing]);

@@ -281,7 +281,7 @@ fn expressions_that_read_a_clock_or_roll_dice_are_refused() {
 fn an_expression_that_does_not_compile_is_refused_wherever_it_stands() {
     assert!(matches!(with_outcome("approve", "len(refusals"), Err(LoadError::Expression { .. })));
     for (place, field, value) in
-        [("refusals", "code", "'OPEN"), ("refusals", "ring_size", ">= ("), ("band", "points", "[600..")]
+        [("refusals", "code", "'OPEN"), ("refusals", "age_days", ">= ("), ("band", "points", "[600..")]
     {
         let error = changed(|document| {
             let at = node(document, place);

@@ -53,8 +53,8 @@ pub fn check(ensemble: &Ensemble, folder: &Path) -> Result<usize, GoldenError> {
         let found = ensemble.score(&row).map_err(|source| GoldenError::Score { line, source })?.pd;
         for place in [first, second] {
             let expected: f64 = record[place].parse().map_err(|_| GoldenError::Cell { line })?;
-            // Written so that a NaN differs from everything.
-            if !((found - expected).abs() <= TOLERANCE) {
+            let agrees = (found - expected).abs() <= TOLERANCE;
+            if !agrees {
                 return Err(GoldenError::Differs { line, found, expected });
             }
         }

@@ -2,7 +2,7 @@
 
 use super::{
     ReplayArgs,
-    figures::{self, Figure, Group, Scored},
+    figures::{Group, Scored},
     file::Found,
     loan::Outcome,
     offering::{Band, Offered},
@@ -10,6 +10,7 @@ use super::{
 };
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use domain::{decision::Decision, journey::Status};
+use drift::Interval;
 use hdrhistogram::Histogram;
 use jiff::SignedDuration;
 use std::{collections::BTreeMap, io::Write, time::Duration};
@@ -67,11 +68,12 @@ pub(super) fn print(
         return Ok(unfinished);
     }
     writeln!(out, "{}\n", decisions(&decided))?;
+    let scored: Vec<(f64, bool)> = rows.iter().map(|row| (row.chance, row.defaulted)).collect();
+    let told = drift::discrimination(&scored);
+    let (auc, ks) = (interval(told.map(|t| t.auc)), interval(told.map(|t| t.ks)));
     writeln!(
         out,
-        "AUC {}, KS {} (95 % intervals)\n",
-        figure(figures::auc(&rows)),
-        figure(figures::ks(&rows))
+        "AUC {auc} after DeLong, KS {ks} after Dvoretzky, Kiefer and Wolfowitz (95 % intervals)\n"
     )?;
     writeln!(out, "{}\n", bands(&decided, replayed.offered))?;
     print_times(replayed, args, out)?;
@@ -244,8 +246,8 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-fn figure(figure: Option<Figure>) -> String {
-    figure.map_or("–".to_owned(), |f| format!("{:.3} ({:.3} to {:.3})", f.value, f.low, f.high))
+fn interval(interval: Option<Interval>) -> String {
+    interval.map_or("–".to_owned(), |f| format!("{:.3} ({:.3} to {:.3})", f.value, f.low, f.high))
 }
 
 fn percent(share: Option<f64>) -> String {

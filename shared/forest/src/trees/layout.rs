@@ -82,8 +82,12 @@ impl Node {
     pub fn follow(self, place: u32) -> Option<(Split, [u32; 2])> {
         let key = self.packed & (EQUAL - 1);
         let threshold = if self.threshold == PASSES { f32::NAN } else { float(self.threshold) };
-        let split =
-            Split { feature: key / 2, threshold, missing: key % 2 == 0, equal: self.packed & EQUAL != 0 };
+        let split = Split {
+            feature: key / 2,
+            threshold,
+            missing: key.is_multiple_of(2),
+            equal: self.packed & EQUAL != 0,
+        };
         match self.offset() {
             0 => None,
             offset => Some((split, [place + offset + 1, place + offset])),
