@@ -194,6 +194,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         known.insert(own, answer);
     }
+    write(&store, &known)
+}
+
+/// One line for each application, in the order in which they came.
+fn write(store: &Store, known: &HashMap<ApplicationId, Known>) -> Result<(), Box<dyn Error>> {
     let mut out = BufWriter::new(std::io::stdout().lock());
     for link in &store.links {
         let Some(k) = known.get(&link.application) else { continue };

@@ -60,7 +60,7 @@ features! {
 
 /// Where nothing is known of the whole, a ratio says nothing either.
 fn ratio(part: u32, whole: u32) -> u32 {
-    if whole == 0 { 100 } else { part.saturating_mul(100) / whole }
+    part.saturating_mul(100).checked_div(whole).unwrap_or(100)
 }
 
 /// What is known of a ring beside its profile.

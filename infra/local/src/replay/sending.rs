@@ -149,12 +149,10 @@ pub async fn read(
 pub fn ended(entries: &[Entry]) -> Option<Ended> {
     let events = || entries.iter().flat_map(|entry| entry.events.iter().map(|event| (event, entry.at)));
     let journey = Journey::fold(events()).ok()??;
-    let decided: Option<(&Decision, Timestamp)> = events()
-        .filter_map(|(event, at)| match event {
-            Event::Decided { decision, .. } => Some((decision, at)),
-            _ => None,
-        })
-        .last();
+    let decided: Option<(&Decision, Timestamp)> = events().rev().find_map(|(event, at)| match event {
+        Event::Decided { decision, .. } => Some((decision, at)),
+        _ => None,
+    });
     Some(Ended {
         status: journey.status,
         score: journey.facts.score,
