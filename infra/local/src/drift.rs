@@ -58,7 +58,8 @@ fn print(told: &Value, files: &Path, out: &mut impl Write) -> Result<(), AnyErro
     }
     if models.is_empty() {
         let window = &told["window"];
-        writeln!(out, "No application was scored from {} to {}.", window["from"], window["to"])?;
+        let day = |end: &str| window[end].as_str().unwrap_or_default().to_owned();
+        writeln!(out, "No application was scored from {} to {}.", day("from"), day("to"))?;
     }
     Ok(())
 }
