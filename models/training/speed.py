@@ -59,7 +59,7 @@ def reference(folder: Path):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "ensemble.onnx").write_bytes(model)
     (folder / "golden.csv").write_text(golden.to_csv(spec.names, rows, golden.answers(ensemble, model, rows)))
-    (folder / "manifest.json").write_bytes(registry.manifest(facts, ensemble, features, {}, {"ensemble.onnx": model}))
+    (folder / "manifest.json").write_bytes(registry.manifest(facts, ensemble, (features, labels), {}, {"ensemble.onnx": model}))
 
 
 class Graph:

@@ -36,7 +36,7 @@ pub struct ModelsArgs {
     /// Python of the virtual environment of models/training. Without it only ours is measured.
     #[arg(long, value_name = "FILE")]
     python: Option<PathBuf>,
-    /// Folders of models; the newest of the registry when none is given, and with --python also one of five learners of
+    /// Folders of models; the one that score carries when none is given, and with --python also one of five learners of
     /// 200 trees of 31 leaves.
     #[arg(long, value_name = "FOLDER")]
     model: Vec<PathBuf>,
@@ -47,7 +47,7 @@ pub fn run(args: &ModelsArgs, out: &mut impl Write) -> Result<(), AnyError> {
     let scratch = tempfile::tempdir()?;
     let mut folders = args.model.clone();
     if folders.is_empty() {
-        folders.push(newest()?);
+        folders.push(packaged()?);
         if let Some(python) = &args.python {
             let reference = scratch.path().join("reference");
             writeln!(out, "Training five learners of 200 trees of 31 leaves …")?;
@@ -73,11 +73,9 @@ fn script() -> PathBuf {
     training().join("training/speed.py")
 }
 
-fn newest() -> Result<PathBuf, AnyError> {
-    let folders = std::fs::read_dir(training().join("registry"))?.map(|entry| Ok(entry?.path()));
-    let folders: Vec<PathBuf> = folders.collect::<Result<_, std::io::Error>>()?;
-    let newest = folders.into_iter().filter(|path| path.join("ensemble.onnx").is_file()).max();
-    newest.ok_or_else(|| "the registry is empty".into())
+/// The model that `score` carries.
+fn packaged() -> Result<PathBuf, AnyError> {
+    Ok(training().join("registry").join(&score::ensemble()?.manifest().version))
 }
 
 /// What was measured of one runtime: nanoseconds a row.
