@@ -125,3 +125,18 @@ async fn what_is_not_there_cannot_be_assigned() {
     assert!(command(&app, &share).await.unwrap_err().contains("0.01 to 100 per cent"));
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_version_in_the_bucket_never_changes() {
+    let app = TestApp::start().await;
+    let model = another_model("2099.1.1");
+    command(&app, &["put", model.path().to_str().unwrap()]).await.unwrap();
+    command(&app, &["put", model.path().to_str().unwrap()]).await.expect("the same again is no change");
+    let path = model.path().join("manifest.json");
+    let changed =
+        std::fs::read_to_string(&path).unwrap().replace("\"points_at_odds\":610", "\"points_at_odds\":620");
+    std::fs::write(&path, changed).unwrap();
+    let refused = command(&app, &["put", model.path().to_str().unwrap()]).await.unwrap_err();
+    assert!(refused.contains("a version never changes"), "{refused}");
+    app.stop().await;
+}

@@ -11,11 +11,14 @@ use drift::Settings;
 use lambda_kit::Environment;
 use model::Manifest;
 use signing::ArtifactVerifier;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use wiring::{Outside, WireError};
 
 /// What is watched, as packaged with the function.
 const SETTINGS: &[u8] = include_bytes!("../../../models/monitoring.json");
+
+/// How long a bucket may take.
+const BUCKET_WITHIN: Duration = Duration::from_secs(60);
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Monitor, WireError> {
@@ -25,7 +28,7 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Monitor, WireError> {
 /// Builds the function on a given clock, outside of Lambda.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monitor, WireError> {
     let journal = wiring::journal(env, aws)?;
-    let files = buckets::open(env.get(setting::STATEMENTS_URL)?);
+    let files = buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN);
     let metrics: Arc<dyn MetricLog> = Arc::new(Traced);
     Ok(Monitor {
         files: files.map_err(WireError::other(setting::STATEMENTS_URL))?,
@@ -45,7 +48,7 @@ fn manifests(env: &Environment) -> Result<Manifests, WireError> {
     let packaged = Manifest::parse(model::packaged!("manifest.json"));
     let packaged = packaged.map_err(WireError::other("the packaged model's manifest"))?;
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?);
-    let bucket = buckets::open(env.get(setting::MODELS_URL)?);
+    let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN);
     Ok(Manifests {
         packaged: BTreeMap::from([(packaged.version.clone(), packaged)]),
         bucket: bucket.map_err(WireError::other(setting::MODELS_URL))?,

@@ -20,7 +20,10 @@ use object_store::ObjectStore;
 use ports::Clock;
 use serde::{Deserialize, Serialize};
 use signing::{ArtifactVerifier, NotSigned};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 use tokio::sync::Mutex;
 
 /// How long an assignment is believed before it is looked at again.
@@ -70,7 +73,7 @@ pub enum ModelError {
         "{ASSIGNMENT} was there before: to go back to the catalogue, assign nothing under a higher serial"
     )]
     Gone,
-    #[error("assignment {found} is older than {held}, which was in force before")]
+    #[error("assignment {found} does not come after {held}, which is in force")]
     Older { held: u64, found: u64 },
     #[error("the folder of version {folder} holds version {found}")]
     OtherVersion { folder: String, found: String },
@@ -112,6 +115,8 @@ struct Held {
     tag: Option<String>,
     assignment: Assignment,
     loaded: BTreeMap<String, Arc<Ensemble>>,
+    /// Challengers that could not be had; they are tried again when the assignment is looked at again.
+    failed: BTreeSet<String>,
 }
 
 impl Models {
@@ -135,13 +140,16 @@ impl Models {
         let catalogue = || Assigned { model: product.model.clone(), challenger: None };
         let assigned = held.assignment.products.get(&product.id).cloned().unwrap_or_else(catalogue);
         let model = self.version(&mut held, &assigned.model).await?;
-        let tried = assigned.challenger.filter(|challenger| challenger.scores(application.spread()));
+        let tried = assigned.challenger.filter(|challenger| {
+            challenger.scores(application.spread()) && !held.failed.contains(&challenger.model)
+        });
         let challenger = match tried {
             None => None,
             Some(challenger) => match self.version(&mut held, &challenger.model).await {
                 Ok(model) => Some(model),
                 Err(error) => {
                     tracing::warn!(error = lambda_kit::chain(&error), "a challenger cannot score");
+                    held.failed.insert(challenger.model);
                     None
                 }
             },
@@ -185,6 +193,7 @@ impl Models {
             }
         }
         held.looked_at = Some(now);
+        held.failed.clear();
         Ok(())
     }
 
@@ -198,7 +207,8 @@ impl Models {
             Change::Absent => return Ok(()),
             Change::Changed { bytes, tag } => (self.verified(&bytes)?, tag),
         };
-        if assignment.serial < held.assignment.serial {
+        let is_new = assignment.serial > held.assignment.serial || assignment == held.assignment;
+        if !is_new {
             return Err(ModelError::Older { held: held.assignment.serial, found: assignment.serial });
         }
         tracing::info!(serial = assignment.serial, "an assignment of models is in force");

@@ -6,7 +6,10 @@ use contract::names::setting;
 use forest::Ensemble;
 use lambda_kit::Environment;
 use signing::ArtifactVerifier;
-use std::sync::{Arc, OnceLock};
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 use wiring::{Outside, WireError};
 
 const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
@@ -14,6 +17,10 @@ const BY: &str = concat!("score/", env!("CARGO_PKG_VERSION"));
 /// The model, as packaged with the function. The graph is in its packed form, which a test holds to the ONNX file.
 const MANIFEST: &[u8] = model::packaged!("manifest.json");
 const PACKED: &[u8] = model::packaged!("ensemble.packed");
+
+/// How long the bucket of models may take: a third of the function's time-out, so that a warm instance goes on with the
+/// models that it has while the bucket does not answer.
+const BUCKET_WITHIN: Duration = Duration::from_secs(3);
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Scorer, WireError> {
@@ -31,8 +38,8 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Scorer
 }
 
 fn models(env: &Environment, outside: &Outside) -> Result<Models, WireError> {
-    let bucket =
-        buckets::open(env.get(setting::MODELS_URL)?).map_err(WireError::other(setting::MODELS_URL))?;
+    let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN)
+        .map_err(WireError::other(setting::MODELS_URL))?;
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?)
         .map_err(WireError::key(setting::MODEL_SIGNERS))?;
     Ok(Models::new(ensemble()?, bucket, signers, outside.clock.clone()))

@@ -20,6 +20,7 @@ use std::{
     io::Write,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -70,6 +71,9 @@ fn basis_points(text: &str) -> Result<u16, String> {
     if (1..=10_000).contains(&points) { Ok(points) } else { Err(wrong()) }
 }
 
+/// How long the bucket may take.
+const BUCKET_WITHIN: Duration = Duration::from_secs(60);
+
 /// The bucket with the key that signs what goes into it.
 struct Shelf {
     bucket: Arc<dyn ObjectStore>,
@@ -119,6 +123,10 @@ impl Shelf {
         let products = wiring::products()?;
         let banks = products.iter().map(|product| product.bank.as_str());
         let own = state.join("keys.json");
+        // A mistyped name must not make new keys that nobody trusts.
+        if let Some(path) = keys.filter(|path| !path.exists()) {
+            return Err(format!("there is no key file {}", path.display()).into());
+        }
         let keys = Keys::load_or_generate(keys.unwrap_or(&own), banks)?;
         let url = match url {
             Some(url) => url.to_owned(),
@@ -129,7 +137,7 @@ impl Shelf {
 
     fn of(keys: &Keys, url: &str, products: Catalogue) -> Result<Self, AnyError> {
         let signer = ArtifactSigner::parse(&keys.models)?;
-        let bucket = buckets::open(url)?;
+        let bucket = buckets::open(url, BUCKET_WITHIN)?;
         let verifier = ArtifactVerifier::parse(&signer.public())?;
         let models = Models::new(score::ensemble()?, bucket.clone(), verifier, Arc::new(SystemClock));
         Ok(Self { bucket, signer, models, products })
@@ -142,6 +150,14 @@ impl Shelf {
         let manifest = ensemble.manifest();
         let folder = folder(&manifest.version);
         let bytes = std::fs::read(source.join("manifest.json"))?;
+        let place = Place::from(format!("{folder}/manifest.json"));
+        if let Ok(there) = self.bucket.get(&place).await
+            && there.bytes().await? != bytes
+        {
+            let version = &manifest.version;
+            let told = "another model of that version is in the bucket: a version never changes, give this one its own";
+            return Err(format!("{version}: {told}").into());
+        }
         // The manifest comes last: a model without one is not there yet.
         for name in manifest.sha256.keys() {
             self.write(&format!("{folder}/{name}"), std::fs::read(source.join(name))?).await?;

@@ -18,10 +18,11 @@ pub enum BucketError {
 }
 
 /// `s3://bucket`, with region and credentials from the process's environment; `file:///folder` or `memory:///` locally.
+/// A call is given up `within` this time, half of it for each try.
 ///
 /// # Errors
 /// [`BucketError`] for a URL of another kind.
-pub fn open(url: &str) -> Result<Arc<dyn ObjectStore>, BucketError> {
+pub fn open(url: &str, within: Duration) -> Result<Arc<dyn ObjectStore>, BucketError> {
     let url: Url = url.parse()?;
     if url.scheme() != "s3" {
         let (store, folder) = parse_url(&url)?;
@@ -30,12 +31,11 @@ pub fn open(url: &str) -> Result<Arc<dyn ObjectStore>, BucketError> {
     let client = ClientOptions::new()
         // Only where AWS_ENDPOINT_URL names an emulator; the other services' clients do the same.
         .with_allow_http(true)
-        .with_connect_timeout(Duration::from_secs(2))
-        .with_timeout(Duration::from_secs(30))
+        .with_connect_timeout(within.min(Duration::from_secs(2)))
+        .with_timeout(within / 2)
         .with_content_type_for_suffix("json", "application/json")
         .with_content_type_for_suffix("html", "text/html; charset=utf-8");
-    let retries =
-        RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() };
+    let retries = RetryConfig { max_retries: 3, retry_timeout: within, ..RetryConfig::default() };
     let bucket = AmazonS3Builder::from_env().with_url(url).with_client_options(client).with_retry(retries);
     Ok(Arc::new(bucket.build()?))
 }
@@ -45,13 +45,18 @@ mod tests {
     use super::*;
     use object_store::{ObjectStoreExt as _, path::Path};
 
+    const WITHIN: Duration = Duration::from_secs(1);
+
     #[tokio::test]
     async fn a_bucket_and_a_folder_are_both_understood_and_anything_else_is_refused() {
-        assert_eq!(open("s3://statements-of-ours").unwrap().to_string(), "AmazonS3(statements-of-ours)");
-        let memory = open("memory:///").unwrap();
+        assert_eq!(
+            open("s3://statements-of-ours", WITHIN).unwrap().to_string(),
+            "AmazonS3(statements-of-ours)"
+        );
+        let memory = open("memory:///", WITHIN).unwrap();
         memory.put(&Path::from("statements/x"), "y".into()).await.unwrap();
         for refused in ["statements", "ftp://statements", ""] {
-            assert!(open(refused).is_err(), "{refused}");
+            assert!(open(refused, WITHIN).is_err(), "{refused}");
         }
     }
 }

@@ -155,6 +155,12 @@ impl RingNotice {
     /// An application on its own.
     pub const ALONE: RingNotice = RingNotice { ring_size: 1, ring_firms: 1, label: None, ring: None };
 
+    /// Whether nobody of the ring is lent to: by its label, or because it joins three applications of three firms or more,
+    /// whatever it is called. No label has been tried on a real book yet, so none lets anybody through.
+    pub fn is_suspicious(&self) -> bool {
+        self.label.is_some_and(RingLabel::is_suspicious) || (self.ring_size >= 3 && self.ring_firms >= 3)
+    }
+
     /// The worst of all, each by itself: ten applications of two firms must not hide three of three. Of two names the
     /// smaller stays. The order in which rings are heard of makes no difference.
     pub fn worst(self, other: RingNotice) -> RingNotice {

@@ -15,7 +15,9 @@ pub type Sources = BTreeMap<String, Map<String, Value>>;
 /// A cell that is absent, null, empty or of the wrong kind is missing; so is a ratio with nothing to divide by.
 /// `as_of` is the day of scoring; a date after it gives a negative age.
 pub fn extract(manifest: &Manifest, sources: &Sources, as_of: Date) -> Vec<f32> {
-    let feature = |extract: &Extract| value(extract, sources, as_of).map_or(f32::NAN, |v| v as f32);
+    // A number beyond float32 is no figure of a firm.
+    let rounded = |v: f64| Some(v as f32).filter(|v| v.is_finite());
+    let feature = |extract: &Extract| value(extract, sources, as_of).and_then(rounded).unwrap_or(f32::NAN);
     manifest.features.iter().map(|f| feature(&f.extract)).collect()
 }
 

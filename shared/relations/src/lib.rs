@@ -14,7 +14,7 @@
 //! Device and network were seen by the channel. Everything else is a *claim* until registration, face and phone agree
 //! with it: anybody can write a victim's phone into an application. So before a ring is held against anybody, the
 //! journeys of its members are looked at ([`Spread::doubtful`], [`Spread::judge`]), and a claim that came to nothing
-//! joins nobody. An ordinary application, which has no ring, pays nothing for that.
+//! joins nobody. Whoever was not looked at is believed. An ordinary application, which has no ring, pays nothing for that.
 //!
 //! What a ring looks like is its profile; what it is called follows from the profile by [`Labels`], a scorecard whose
 //! numbers stand together in `models/rings`.

@@ -70,7 +70,7 @@ impl Ring {
 
     /// Whether nobody of the ring is lent to.
     pub fn is_suspicious(&self) -> bool {
-        self.notice().label.is_some_and(RingLabel::is_suspicious)
+        self.notice().is_suspicious()
     }
 
     /// Whether the journeys of members have to be looked at before this is held against anybody: the ring is suspicious, or
@@ -94,7 +94,7 @@ impl Ring {
         })
     }
 
-    /// The members to be told, the newest first, at most [`MAX_NOTICES`]; none of an ordinary ring.
+    /// The members to be told, the newest first, at most [`MAX_NOTICES`]; none of one that is lent to.
     pub fn to_notify(&self) -> &[ApplicationId] {
         if !self.is_suspicious() {
             return &[];

@@ -220,8 +220,9 @@ impl Spread {
         others.into_iter().take(MAX_JUDGED).map(|(_, _, id)| id).collect()
     }
 
-    /// Takes in what the journeys of the [`Self::doubtful`] said. From now on whoever was not looked at, or has ended
-    /// without a proof, joins nobody by what it only claims.
+    /// Takes in what the journeys of the [`Self::doubtful`] said. From now on whoever has ended without a proof joins nobody
+    /// by what it only claimed. Whoever was not looked at is believed: otherwise a few claims that were made to be dropped
+    /// would hide everybody behind them.
     pub fn judge(&mut self, standings: impl IntoIterator<Item = (ApplicationId, Standing)>) {
         self.standings = Some(standings.into_iter().collect());
     }
@@ -245,7 +246,7 @@ impl Spread {
         let Some(standings) = &self.standings else { return true };
         let is_own = self.own().is_some_and(|own| own.application == application);
         let is_believed = |standing: &Standing| standing.proof > Proof::Void;
-        !is_claim(kind) || is_own || standings.get(&application).is_some_and(is_believed)
+        !is_claim(kind) || is_own || standings.get(&application).is_none_or(is_believed)
     }
 
     /// Applications at the application's own node of a kind, itself included, without claims that came to nothing.
@@ -255,9 +256,7 @@ impl Spread {
             let crowd = self.read.get(node)?;
             let here: BTreeSet<_> = crowd.links.keys().filter(|id| self.holds(kind, **id)).collect();
             let is_missing = !here.contains(&own.application);
-            // Nobody vouches for what was left out of a crowd that only claims.
-            let beyond = crowd.cut_off && (self.standings.is_none() || !is_claim(kind));
-            u32::try_from(here.len() + usize::from(is_missing) + usize::from(beyond)).ok()
+            u32::try_from(here.len() + usize::from(is_missing) + usize::from(crowd.cut_off)).ok()
         };
         own.nodes.iter().filter(|node| node.kind == kind).filter_map(at).max().unwrap_or(1)
     }

@@ -227,15 +227,34 @@ fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
 }
 
 #[test]
-fn fault_30_a_victim_flooded_with_claims_is_not_refused_for_the_crowd() {
-    let mut graph: Vec<Link> =
-        (1..=200).map(|n| link(n, n.into(), &format!("device {n}, phone v"), 1)).collect();
-    graph.push(link(255, 9, "device own, phone v", 0));
-    let victim = &graph[200];
-    assert!(ring(&graph, victim).is_doubtful());
-    let cleared = judged(&graph, victim, |_| Proof::Void);
-    assert!(cleared.features.phone_applications < FAN_OUT && cleared.features.cut_off);
-    assert!(!cleared.is_doubtful());
+fn a_crowd_behind_a_card_or_phone_counts_whatever_came_of_the_few_that_were_looked_at() {
+    for node in ["phone v", "card v"] {
+        let mut graph: Vec<Link> =
+            (1..=200).map(|n| link(n, n.into(), &format!("device {n}, {node}"), 1)).collect();
+        graph.push(link(255, 9, &format!("device own, {node}"), 0));
+        let own = &graph[200];
+        assert!(ring(&graph, own).is_doubtful());
+        for proof in [Proof::Void, Proof::Proven] {
+            let seen = judged(&graph, own, |_| proof).features;
+            assert!(
+                seen.phone_applications.max(seen.card_applications) >= FAN_OUT && seen.cut_off,
+                "{seen:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn claims_that_were_dropped_do_not_hide_a_proven_ring_behind_them() {
+    let proven = (1..=10).map(|n| link(n, n.into(), &format!("device {n}, card c"), 1));
+    let dropped = (11..=26).map(|n| link(n, n.into(), &format!("device {n}, card c"), 59));
+    let mut graph: Vec<Link> = proven.chain(dropped).collect();
+    graph.push(link(200, 90, "device own, card c", 60));
+    let late = &graph[26];
+    let is_dropped = |asked: ApplicationId| (11..=26).any(|n| id(n) == asked);
+    let seen = judged(&graph, late, |asked| if is_dropped(asked) { Proof::Void } else { Proof::Proven });
+    assert_eq!(sizes(&seen), (11, 11));
+    assert!(seen.is_suspicious());
 }
 
 #[test]
