@@ -5,8 +5,8 @@
 that production runs. `report` measures that against plain connected components and boosted trees, and writes
 models/reports/rings.md.
 
-    python rings.py generate --seed 1 --rate 0.01 --out /tmp/rings-1.jsonl
-    cargo run --release -p relations --example label -- /tmp/rings-1.jsonl > /tmp/rings-1.labels.jsonl
+    python rings.py generate --seed 1 --rate 0.01 --out rings-1.jsonl
+    cargo run --release -p relations --example label -- rings-1.jsonl > rings-1.labels.jsonl
     python rings.py report --train 1 --test 2 3 4 --folder /tmp
 
 `report` generates and labels by itself what is missing in the folder. Tuning looked at the training seeds only.

@@ -1,8 +1,8 @@
 """Fits the scorecards of models/rings from labelled cities: one logistic regression per label on yes-or-no signs.
 
-    python rings.py generate --seed 1 --rate 0.02 --out /tmp/rings-1.jsonl        # and --seed 11
-    cargo run --release -p relations --example label -- /tmp/rings-1.jsonl > /tmp/rings-1.labels.jsonl
-    python rings_fit.py /tmp/rings-1.labels.jsonl /tmp/rings-11.labels.jsonl > ../rings/labels-<version>.json
+    python rings.py generate --seed 1 --rate 0.02 --out rings-1.jsonl        # and --seed 11
+    cargo run --release -p relations --example label -- rings-1.jsonl > rings-1.labels.jsonl
+    python rings_fit.py rings-1.labels.jsonl rings-11.labels.jsonl > ../rings/labels-<version>.json
 
 Points only grow with what is suspicious and only fall with what is innocent (MORE and LESS), so that no quirk of a
 made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from 0 points beyond `fits` on, which is set where the training seeds
