@@ -179,7 +179,7 @@ async fn a_report_names_no_key_and_every_rule_with_its_line_of_the_page() {
     let bank = simulated(sim::Keys::shared(SECRET).unwrap()).await;
     let report = check(options(bank.url(), CheckKeys::parse(SECRET).unwrap())).await;
     let json = serde_json::to_value(&report).unwrap();
-    let page = include_str!("../../../BANKS.md");
+    let page = include_str!("../../bank-kit/BANKS.md");
     for finding in json["findings"].as_array().unwrap() {
         let (file, line) = finding["page"].as_str().unwrap().split_once(':').unwrap();
         let line = page.lines().nth(line.parse::<usize>().unwrap() - 1).unwrap();

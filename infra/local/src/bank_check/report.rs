@@ -6,7 +6,7 @@ use comfy_table::{Cell, ContentArrangement, Table, TableComponent, presets::UTF8
 use serde::Serialize;
 use std::{collections::BTreeMap, fmt};
 
-const PAGE: &str = include_str!("../../../../BANKS.md");
+const PAGE: &str = include_str!("../../../bank-kit/BANKS.md");
 
 /// Width of the table, in characters.
 const WIDTH: u16 = 132;
