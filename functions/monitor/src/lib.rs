@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule, once a day, for the day before; by hand with `{"day": "2026-11-26"}` |
-//! | reads | the due index of `journeys`, and the journals of applications; the manifests of models that are not packaged; of those that became a loan as long ago as the model looks ahead, the loan in `payouts` |
+//! | reads | the due index of `journeys`, and the journals of applications; the loans in `payouts` of those that are as old as the model looks ahead; the manifests of models that are not packaged |
 //! | writes | `drift/<model>/<day>.json` and `.html` in the bucket of statements |
 //! | emits | metrics of each model, as lines of the log |
 //! | retries | Lambda's, twice; the same day over the same data writes the same bytes |
@@ -106,7 +106,7 @@ pub enum MonitorError {
     #[error("the day has no neighbours")]
     Day(#[from] jiff::Error),
     #[error("a manifest cannot be read from its bucket")]
-    Manifest(#[source] object_store::Error),
+    Manifest(#[source] buckets::ModelFileError),
     #[error("a report cannot be written")]
     Write(#[source] object_store::Error),
     #[error("a report cannot be put into JSON")]

@@ -6,6 +6,7 @@ use crate::{
     metrics::{FUNCTION_NAME, MetricLog, StandardOutput, Traced},
 };
 use aws::{Aws, DynamoLoans};
+use buckets::ModelBucket;
 use contract::names::setting;
 use drift::Settings;
 use lambda_kit::Environment;
@@ -51,8 +52,10 @@ fn manifests(env: &Environment) -> Result<Manifests, WireError> {
     let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN);
     Ok(Manifests {
         packaged: BTreeMap::from([(packaged.version.clone(), packaged)]),
-        bucket: bucket.map_err(WireError::other(setting::MODELS_URL))?,
-        signers: signers.map_err(WireError::key(setting::MODEL_SIGNERS))?,
+        bucket: ModelBucket::new(
+            bucket.map_err(WireError::other(setting::MODELS_URL))?,
+            signers.map_err(WireError::key(setting::MODEL_SIGNERS))?,
+        ),
     })
 }
 

@@ -9,17 +9,13 @@
 //! never guessed: where the bucket cannot be read or what lies in it is not signed by a key that we trust, an instance
 //! goes on with what it has read before, and one that has read nothing yet fails its records, which come again.
 
-mod files;
-
+use buckets::{Change, ModelBucket, ModelFileError};
 use domain::{ApplicationId, product::Product};
-use files::{Change, Files};
 use forest::{Ensemble, LoadError};
 use jiff::{SignedDuration, Timestamp};
-use model::{Assigned, Assignment, AssignmentError, Manifest, ManifestError, SIGNATURE, folder};
-use object_store::ObjectStore;
+use model::{Assigned, Assignment, AssignmentError, folder};
 use ports::Clock;
 use serde::{Deserialize, Serialize};
-use signing::{ArtifactVerifier, NotSigned};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -30,9 +26,7 @@ use tokio::sync::Mutex;
 const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// Largest files that are read, in bytes.
 const MOST_ASSIGNMENT: u64 = 1 << 20;
-const MOST_MANIFEST: u64 = 8 << 20;
 const MOST_GRAPH: u64 = 64 << 20;
-const MOST_SIGNATURE: u64 = 1 << 10;
 
 /// Place of the assignment in the bucket, and the name that it is signed under.
 pub const ASSIGNMENT: &str = "assignment.json";
@@ -49,22 +43,8 @@ pub struct SignedAssignment {
 /// Why a model is not to be had. The record fails and comes again.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    #[error("{place} cannot be read")]
-    Read {
-        place: String,
-        #[source]
-        source: object_store::Error,
-    },
-    #[error("{place} is not there")]
-    Absent { place: String },
-    #[error("{place} is larger than {most} bytes")]
-    Size { place: String, most: u64 },
-    #[error("{place} is not signed as it should be")]
-    Signature {
-        place: String,
-        #[source]
-        source: NotSigned,
-    },
+    #[error(transparent)]
+    File(#[from] ModelFileError),
     #[error("{ASSIGNMENT} is not the text of an assignment and its signature")]
     Form(#[source] serde_json::Error),
     #[error(transparent)]
@@ -75,14 +55,6 @@ pub enum ModelError {
     Gone,
     #[error("assignment {found} does not come after {held}, which is in force")]
     Older { held: u64, found: u64 },
-    #[error("the folder of version {folder} holds version {found}")]
-    OtherVersion { folder: String, found: String },
-    #[error("the manifest of version {version} is refused")]
-    Manifest {
-        version: String,
-        #[source]
-        source: ManifestError,
-    },
     #[error("version {version} is refused")]
     Load {
         version: String,
@@ -101,8 +73,7 @@ pub struct Chosen {
 
 /// The models in memory, and where others are.
 pub struct Models {
-    bucket: Files,
-    signers: ArtifactVerifier,
+    bucket: ModelBucket,
     clock: Arc<dyn Clock>,
     packaged: Arc<Ensemble>,
     held: Mutex<Held>,
@@ -120,13 +91,8 @@ struct Held {
 }
 
 impl Models {
-    pub fn new(
-        packaged: Arc<Ensemble>,
-        bucket: Arc<dyn ObjectStore>,
-        signers: ArtifactVerifier,
-        clock: Arc<dyn Clock>,
-    ) -> Self {
-        Self { bucket: Files(bucket), signers, clock, packaged, held: Mutex::default() }
+    pub fn new(packaged: Arc<Ensemble>, bucket: ModelBucket, clock: Arc<dyn Clock>) -> Self {
+        Self { bucket, clock, packaged, held: Mutex::default() }
     }
 
     /// The models for an application of a product. Calls the bucket where the assignment was last looked at a minute ago,
@@ -221,15 +187,8 @@ impl Models {
     fn verified(&self, bytes: &[u8]) -> Result<Assignment, ModelError> {
         let signed: SignedAssignment = serde_json::from_slice(bytes).map_err(ModelError::Form)?;
         let text = signed.assignment.as_bytes();
-        self.verify(ASSIGNMENT, text, &signed.signature)?;
+        self.bucket.verify(ASSIGNMENT, text, &signed.signature)?;
         Ok(Assignment::parse(text)?)
-    }
-
-    fn verify(&self, name: &str, bytes: &[u8], signature: &str) -> Result<(), ModelError> {
-        let place = || name.to_owned();
-        self.signers
-            .verify(name, bytes, signature)
-            .map_err(|source| ModelError::Signature { place: place(), source })
     }
 
     async fn version(&self, held: &mut Held, version: &str) -> Result<Arc<Ensemble>, ModelError> {
@@ -246,19 +205,10 @@ impl Models {
 
     /// Reads a version and checks it: signature, hashes, version, and that it scores.
     async fn load(&self, version: &str) -> Result<Ensemble, ModelError> {
-        let folder = folder(version);
-        let manifest = self.bucket.read(&format!("{folder}/manifest.json"), MOST_MANIFEST).await?;
-        let signature = self.bucket.read(&format!("{folder}/{SIGNATURE}"), MOST_SIGNATURE).await?;
-        self.verify(&folder, &manifest, &String::from_utf8_lossy(&signature))?;
-        let versioned = || version.to_owned();
-        let parsed = Manifest::parse(&manifest)
-            .map_err(|source| ModelError::Manifest { version: versioned(), source })?;
-        if parsed.version != version {
-            return Err(ModelError::OtherVersion { folder: versioned(), found: parsed.version });
-        }
-        let graph = self.bucket.read(&format!("{folder}/{}", parsed.model), MOST_GRAPH).await?;
-        let ensemble = Ensemble::from_bytes(&manifest, &graph)
-            .map_err(|source| ModelError::Load { version: versioned(), source })?;
+        let (manifest, parsed) = self.bucket.manifest(version).await?;
+        let graph = self.bucket.read(&format!("{}/{}", folder(version), parsed.model), MOST_GRAPH).await?;
+        let refused = |source| ModelError::Load { version: version.to_owned(), source };
+        let ensemble = Ensemble::from_bytes(&manifest, &graph).map_err(refused)?;
         tracing::info!(model = version, "a model is in memory");
         Ok(ensemble)
     }

@@ -2,6 +2,7 @@
 
 use crate::{Models, Scorer};
 use aws::{Aws, DynamoFirms};
+use buckets::ModelBucket;
 use contract::names::setting;
 use forest::Ensemble;
 use lambda_kit::Environment;
@@ -42,7 +43,7 @@ fn models(env: &Environment, outside: &Outside) -> Result<Models, WireError> {
         .map_err(WireError::other(setting::MODELS_URL))?;
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?)
         .map_err(WireError::key(setting::MODEL_SIGNERS))?;
-    Ok(Models::new(ensemble()?, bucket, signers, outside.clock.clone()))
+    Ok(Models::new(ensemble()?, ModelBucket::new(bucket, signers), outside.clock.clone()))
 }
 
 /// The packaged ensemble, loaded and checked once per process.

@@ -7,6 +7,7 @@ use crate::{
     keys::Keys,
     lending::{Files, Lending},
 };
+use buckets::ModelBucket;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
 use domain::product::Catalogue;
@@ -139,7 +140,11 @@ impl Shelf {
         let signer = ArtifactSigner::parse(&keys.models)?;
         let bucket = buckets::open(url, BUCKET_WITHIN)?;
         let verifier = ArtifactVerifier::parse(&signer.public())?;
-        let models = Models::new(score::ensemble()?, bucket.clone(), verifier, Arc::new(SystemClock));
+        let models = Models::new(
+            score::ensemble()?,
+            ModelBucket::new(bucket.clone(), verifier),
+            Arc::new(SystemClock),
+        );
         Ok(Self { bucket, signer, models, products })
     }
 

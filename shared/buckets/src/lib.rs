@@ -1,6 +1,10 @@
-//! Opens the buckets that functions read and write files in, by the URL in a setting.
+//! Opens the buckets that functions read and write files in, by the URL in a setting, and reads signed models.
 //!
 //! Opening makes no call; what the store answers, and how often it is asked again, is `object_store`'s.
+
+mod models;
+
+pub use models::{Change, ModelBucket, ModelFileError};
 
 use object_store::{
     ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, parse_url, prefix::PrefixStore,

@@ -1,8 +1,9 @@
 use super::*;
 use domain::product::Catalogue;
+use model::SIGNATURE;
 use object_store::{ObjectStoreExt as _, memory::InMemory, path::Path};
 use ports::FixedClock;
-use signing::{ArtifactSigner, artifact::artifact_key};
+use signing::{ArtifactSigner, ArtifactVerifier, artifact::artifact_key};
 use std::path::PathBuf;
 
 /// Longer than an assignment is believed.
@@ -63,7 +64,7 @@ impl World {
 
 fn instance(bucket: &Arc<InMemory>, signer: &ArtifactSigner, clock: &Arc<FixedClock>) -> Models {
     let signers = ArtifactVerifier::parse(&signer.public()).unwrap();
-    Models::new(crate::ensemble().unwrap(), bucket.clone(), signers, clock.clone())
+    Models::new(crate::ensemble().unwrap(), ModelBucket::new(bucket.clone(), signers), clock.clone())
 }
 
 fn packaged_version() -> String {
@@ -128,7 +129,7 @@ async fn a_catalogues_model_that_is_not_packaged_comes_from_the_bucket() {
     assert_eq!(chosen.model.manifest().version, OTHER);
     let nowhere = Product { model: "2099.9.9".to_owned(), ..product };
     let error = world.models.choose(&nowhere, application(1)).await.unwrap_err();
-    assert!(matches!(error, ModelError::Absent { .. }), "{error}");
+    assert!(matches!(error, ModelError::File(ModelFileError::Absent { .. })), "{error}");
 }
 
 #[tokio::test]
@@ -144,7 +145,10 @@ async fn fault_27_an_assignment_that_is_not_signed_by_us_stops_a_cold_instance_a
     for forged in [strangers, changed.into_bytes(), b"{}".to_vec(), Vec::new()] {
         world.put(ASSIGNMENT, forged).await;
         let error = scoring(&world.cold()).await.unwrap_err();
-        assert!(matches!(error, ModelError::Signature { .. } | ModelError::Form(_)), "{error}");
+        assert!(
+            matches!(error, ModelError::File(ModelFileError::Signature { .. }) | ModelError::Form(_)),
+            "{error}"
+        );
         world.clock.advance(LATER);
         assert_eq!(scoring(&world.models).await.unwrap(), OTHER);
     }
@@ -175,16 +179,16 @@ async fn fault_27_a_damaged_or_unsigned_model_never_scores() {
     let graph = refused(|_, graph| graph[1_000] ^= 1).await;
     assert!(matches!(graph, ModelError::Load { source: LoadError::Hash { .. }, .. }), "{graph}");
     let manifest = refused(|manifest, _| manifest.push(b' ')).await;
-    assert!(matches!(manifest, ModelError::Signature { .. }), "{manifest}");
+    assert!(matches!(manifest, ModelError::File(ModelFileError::Signature { .. })), "{manifest}");
     let empty = refused(|manifest, graph| (*manifest, *graph) = Default::default()).await;
-    assert!(matches!(empty, ModelError::Signature { .. }), "{empty}");
+    assert!(matches!(empty, ModelError::File(ModelFileError::Signature { .. })), "{empty}");
 
     let world = World::new();
     world.put_model(OTHER, |_, _| {}).await;
     world.bucket.delete(&Path::from(format!("{}/{SIGNATURE}", folder(OTHER)))).await.unwrap();
     world.assign(1, OTHER, None).await;
     let unsigned = scoring(&world.models).await.unwrap_err();
-    assert!(matches!(unsigned, ModelError::Absent { .. }), "{unsigned}");
+    assert!(matches!(unsigned, ModelError::File(ModelFileError::Absent { .. })), "{unsigned}");
 }
 
 #[tokio::test]
@@ -197,13 +201,16 @@ async fn one_model_cannot_be_passed_off_as_another() {
     }
     world.assign(1, "2099.2.2", None).await;
     let error = scoring(&world.models).await.unwrap_err();
-    assert!(matches!(error, ModelError::Signature { .. }), "the name is signed with it: {error}");
+    assert!(
+        matches!(error, ModelError::File(ModelFileError::Signature { .. })),
+        "the name is signed with it: {error}"
+    );
     // Signed under a name that it does not have.
     let manifest = manifest_of(OTHER);
     let signature = world.signer.sign(&folder("2099.2.2"), &manifest);
     world.put(&format!("{}/{SIGNATURE}", folder("2099.2.2")), signature).await;
     let error = scoring(&world.models).await.unwrap_err();
-    assert!(matches!(error, ModelError::OtherVersion { .. }), "{error}");
+    assert!(matches!(error, ModelError::File(ModelFileError::OtherVersion { .. })), "{error}");
 }
 
 #[tokio::test]
