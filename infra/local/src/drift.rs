@@ -1,10 +1,11 @@
 //! `-- drift`: the models on the applications in the state folder, watched by the function that a schedule wakes.
 
-use crate::lending::{Lending, LendingOptions};
+use crate::lending::Lending;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use domain::calendar::day_in_china;
 use jiff::civil::Date;
+use ports::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 use std::{
     io::{self, Write},
@@ -23,13 +24,8 @@ pub struct DriftArgs {
 
 /// Watches, and prints a table for each model.
 pub async fn run(args: &DriftArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
-    if !state.is_dir() {
-        return Err(format!("there is no state in {}: run the demo first", state.display()).into());
-    }
-    let state = Some(state.to_owned());
-    let options = LendingOptions { state, background: false, ..LendingOptions::default() };
-    let day = args.day.unwrap_or_else(|| day_in_china(options.clock.now()));
-    let lending = Lending::start(options).await?;
+    let lending = Lending::at_rest(state).await?;
+    let day = args.day.unwrap_or_else(|| day_in_china(SystemClock.now()));
     lending.engines.reset_calls();
     let watched = lending.stack.invoke("monitor", json!({ "day": day.to_string() })).await;
     let (reads, units) = lending

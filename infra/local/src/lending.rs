@@ -68,6 +68,8 @@ impl Default for LendingOptions {
 /// Why the product did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LendingError {
+    #[error("there is no state in {}: run the demo first", .0.display())]
+    NoState(PathBuf),
     #[error("the template cannot be used")]
     Template(#[from] TemplateError),
     #[error(transparent)]
@@ -174,6 +176,18 @@ impl Lending {
         let aws = Aws::from_sdk_config(&config);
         let firms_table = crate::template::local_name("Firms");
         Ok(Self { stack, counterparties, engines, aws, keys, products, files, address, firms_table })
+    }
+
+    /// On the state that an earlier run left, without anything that runs by itself: for commands that look at it.
+    ///
+    /// # Errors
+    /// [`LendingError::NoState`], and as [`Self::start`].
+    pub async fn at_rest(state: &Path) -> Result<Self, LendingError> {
+        if !state.is_dir() {
+            return Err(LendingError::NoState(state.to_owned()));
+        }
+        let state = Some(state.to_owned());
+        Self::start(LendingOptions { state, background: false, ..LendingOptions::default() }).await
     }
 
     /// Base URL of the API.

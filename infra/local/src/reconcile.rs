@@ -1,11 +1,12 @@
 //! `-- reconcile`: a bank's file of one day against the ledger in the state folder, through the same function that a
 //! file in the bucket wakes.
 
-use crate::lending::{Lending, LendingOptions};
+use crate::lending::Lending;
 use clap::Args;
 use comfy_table::{CellAlignment, Table};
 use domain::calendar::day_in_china;
 use jiff::civil::Date;
+use ports::{Clock as _, SystemClock};
 use serde_json::Value;
 use std::{
     io::{self, Write},
@@ -29,13 +30,8 @@ pub struct ReconcileArgs {
 
 /// Compares, prints what came of it, and says whether everything agrees.
 pub async fn run(args: &ReconcileArgs, state: &Path, out: &mut impl Write) -> Result<bool, AnyError> {
-    if !state.is_dir() {
-        return Err(format!("there is no state in {}: run the demo first", state.display()).into());
-    }
-    let state = Some(state.to_owned());
-    let options = LendingOptions { state, background: false, ..LendingOptions::default() };
-    let day = args.day.unwrap_or_else(|| day_in_china(options.clock.now()));
-    let lending = Lending::start(options).await?;
+    let day = args.day.unwrap_or_else(|| day_in_china(SystemClock.now()));
+    let lending = Lending::at_rest(state).await?;
     let compared = compare(&lending, args, day, out).await;
     lending.stop().await;
     compared

@@ -2,7 +2,7 @@
 
 mod draw;
 
-use crate::lending::{Lending, LendingOptions};
+use crate::lending::Lending;
 use crate::template::local_name;
 use aws::DynamoRings;
 use clap::Args;
@@ -28,12 +28,7 @@ pub struct RingsArgs {
 
 /// Lists the rings in the state folder, or tells one of them.
 pub async fn run(args: &RingsArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
-    if !state.is_dir() {
-        return Err(format!("there is no state in {}: run the demo first", state.display()).into());
-    }
-    let state = Some(state.to_owned());
-    let options = LendingOptions { state, background: false, ..LendingOptions::default() };
-    let lending = Lending::start(options).await?;
+    let lending = Lending::at_rest(state).await?;
     let book = DynamoRings::new(lending.aws.dynamodb.clone(), local_name("Relations"));
     let told = tell(&book, args, out).await;
     lending.stop().await;

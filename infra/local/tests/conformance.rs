@@ -5,9 +5,12 @@ use aws::{
     DynamoRelations, DynamoRings, DynamoSignIns,
 };
 use contract::names::{DUE_INDEX, RESOLVED_INDEX};
+use domain::ApplicationId;
+use jiff::Timestamp;
 use local::engines::{
     AttributeType, EngineOptions, Engines, IndexSpec, KeyAttribute, KeySpec, Projection, TableSpec,
 };
+use ports::relation::{Link, Node};
 
 #[path = "conformance/commands.rs"]
 mod commands;
@@ -24,6 +27,23 @@ async fn engines() -> (Engines, Aws) {
     }
     let aws = Aws::from_sdk_config(&engines.sdk_config());
     (engines, aws)
+}
+
+fn id() -> ApplicationId {
+    ApplicationId::from_bytes([7; 16])
+}
+
+/// A link of that application to these nodes.
+fn link_at(nodes: &[Node]) -> Link {
+    Link {
+        application: id(),
+        firm: "91350100M000100Y43".parse().expect("a firm code"),
+        nodes: nodes.to_vec(),
+        at: Timestamp::UNIX_EPOCH,
+        amount_fen: 1,
+        bank: String::new(),
+        place: None,
+    }
 }
 
 fn text(name: &str) -> KeyAttribute {

@@ -1,11 +1,8 @@
 //! Commands on SQS.
 
-use crate::engines;
+use crate::{engines, id};
 use aws::{Aws, QueueUrls, SqsCommandQueue};
-use domain::{
-    ApplicationId,
-    journey::{Command, Status},
-};
+use domain::journey::{Command, Status};
 use local::engines::{Engines, Fault, QueueSpec};
 use ports::journal::CommandQueue;
 use serde_json::{Value, json};
@@ -19,10 +16,6 @@ const COMMANDS: [Command; 7] = [
     Command::PayOut,
     Command::Notify { status: Status::PaidOut, entry: 9 },
 ];
-
-fn id() -> ApplicationId {
-    ApplicationId::from_bytes([7; 16])
-}
 
 async fn queue(engines: &Engines, name: &str) -> String {
     let spec = QueueSpec { name: name.to_owned(), visibility_timeout_s: 60, dlq: None };

@@ -1,9 +1,9 @@
 //! The embedded engines themselves: what they count, what they keep, how they stop.
 
-use crate::{engines, table, tables, text};
+use crate::{engines, id, link_at, table, tables, text};
 use aws::{Aws, DynamoJournal, DynamoLedger, DynamoLoans, DynamoRelations};
 use domain::{
-    ApplicationId, BasisPoints, Fen,
+    BasisPoints, Fen,
     journey::Event,
     ledger::{Evidence, Movement, Outcome, Payout, Resolution},
     loan::Report,
@@ -14,12 +14,8 @@ use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
     ledger::{Ledger, Reservation},
     loans::{KeptLoan, LoanReports, Loans, ReportRecorded},
-    relation::{Link, LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph, Window},
+    relation::{LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph, Window},
 };
-
-fn id() -> ApplicationId {
-    ApplicationId::from_bytes([7; 16])
-}
 
 fn entry(number: u32) -> Entry {
     let (at, by) = (Timestamp::UNIX_EPOCH, "intake/0.1.0".to_owned());
@@ -149,16 +145,7 @@ async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_li
     let (engines, aws) = engines().await;
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
     let nodes: Vec<Node> = (0..7).map(|n| Node { kind: NodeKind::Phone, hash: n.to_string() }).collect();
-    let firm = "91350100M000100Y43".parse().expect("a firm code");
-    let link = Link {
-        application: id(),
-        firm,
-        nodes: nodes.clone(),
-        at: Timestamp::UNIX_EPOCH,
-        amount_fen: 1,
-        bank: String::new(),
-        place: None,
-    };
+    let link = link_at(&nodes);
     graph.link(&link).await.expect("linked");
     let payout = id().payout_id();
     let outcome = LoanOutcome { payout, overdue_days: 31, at: Timestamp::UNIX_EPOCH, version: 1 };
@@ -175,21 +162,9 @@ async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_li
 async fn a_link_costs_one_call_and_one_write_unit_per_node() {
     let (engines, aws) = engines().await;
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
-    let nodes = (0..7).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
-    let firm = "91350100M000100Y43".parse().expect("a firm code");
+    let nodes: Vec<Node> = (0..7).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
     engines.reset_calls();
-    graph
-        .link(&Link {
-            application: id(),
-            firm,
-            nodes,
-            at: Timestamp::UNIX_EPOCH,
-            amount_fen: 1,
-            bank: String::new(),
-            place: None,
-        })
-        .await
-        .expect("linked");
+    graph.link(&link_at(&nodes)).await.expect("linked");
     assert_eq!(engines.calls()["dynamodb:BatchWriteItem"], written(1, 7.0));
 }
 

@@ -1,9 +1,9 @@
 //! What the adapters make of answers that are lost, with the SDK's own repetition and without it, and of refusals.
 
-use crate::engines;
+use crate::{engines, id, link_at};
 use aws::{Aws, DynamoJournal, DynamoLedger, DynamoRelations, DynamoSignIns};
 use domain::{
-    ApplicationId, BasisPoints, Channel, Fen, Reason, Subject,
+    BasisPoints, Channel, Fen, Reason, Subject,
     journey::Event,
     ledger::{Balances, Evidence, Movement, Outcome, Payout, Resolution},
     person::{BankCard, Person, PersonName, Phone, ResidentId},
@@ -14,14 +14,10 @@ use ports::{
     PortError,
     journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
     ledger::{Ledger, Reservation, Resolved},
-    relation::{Link, Node, NodeKind, RelationGraph, Window},
+    relation::{Node, NodeKind, RelationGraph, Window},
     sign_ins::{Recorded, SignIn, SignIns},
 };
 use std::error::Error;
-
-fn id() -> ApplicationId {
-    ApplicationId::from_bytes([7; 16])
-}
 
 fn entry() -> Entry {
     let (at, by) = (Timestamp::UNIX_EPOCH, "intake/0.1.0".to_owned());
@@ -173,16 +169,7 @@ async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
     let (engines, aws) = without_retries().await;
     let graph = DynamoRelations::new(aws.dynamodb, "relations");
     let nodes: Vec<Node> = (0..40).map(|n| Node { kind: NodeKind::Address, hash: n.to_string() }).collect();
-    let firm = "91350100M000100Y43".parse().expect("a firm code");
-    let link = Link {
-        application: id(),
-        firm,
-        nodes: nodes.clone(),
-        at: Timestamp::UNIX_EPOCH,
-        amount_fen: 1,
-        bank: String::new(),
-        place: None,
-    };
+    let link = link_at(&nodes);
     engines.faults().fail("dynamodb:BatchWriteItem", 2, Fault::Before);
     assert!(graph.link(&link).await.expect_err("the second batch is lost").is_retryable());
     graph.link(&link).await.expect("linked");
