@@ -131,7 +131,7 @@ impl Program {
                 Step::Add(one, other) => pairs(value, of(*one), of(*other), |x, y| x + y),
                 Step::Sigmoid(from) => {
                     for (result, x) in value.iter_mut().zip(of(*from)) {
-                        *result = (1.0 / (1.0 + (-f64::from(*x)).exp())) as f32;
+                        *result = (1.0 / (1.0 + libm::exp(-f64::from(*x)))) as f32;
                     }
                 }
             }

@@ -288,7 +288,8 @@ impl Scale {
 
     /// Points for a chance to default between 0 and 1; the ends give the lowest and the highest points.
     pub fn points(&self, pd: f64) -> i32 {
-        let doublings = ((1.0 - pd) / pd / self.odds).log2();
+        // The platform's own logarithm may differ in its last bit from one processor to the next.
+        let doublings = libm::log2((1.0 - pd) / pd / self.odds);
         let points = f64::from(self.points_at_odds) + f64::from(self.points_to_double_odds) * doublings;
         points.round().clamp(f64::from(self.lowest), f64::from(self.highest)) as i32
     }
