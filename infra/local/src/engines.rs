@@ -18,7 +18,7 @@ pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, Queu
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
-use connector::EmbeddedServices;
+use connector::{EmbeddedClient, EmbeddedServices};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::sync::watch;
 
@@ -26,6 +26,18 @@ use tokio::sync::watch;
 const DATABASE_FILE: &str = "tables.sqlite";
 /// Any region would do; the engines are in none.
 const REGION: &str = "ap-southeast-1";
+
+/// Who calls, where it is no function: the runner itself, or a test.
+pub const RUNNER: &str = "runner";
+
+/// What the SDK does with a call that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Retries {
+    /// It tries three times in all.
+    AsOnAws,
+    /// It gives up: an injected fault reaches the caller.
+    None,
+}
 
 /// Where the engines keep what they hold.
 #[derive(Clone, Debug, Default)]
@@ -71,21 +83,18 @@ impl Engines {
             None => None,
         };
         let services = Arc::new(EmbeddedServices::start(file.as_deref())?);
-        // As many attempts as on AWS, without its long waits: there is nobody here to be spared.
-        let retries =
-            RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(5));
-        let config = sdk_config(Arc::clone(&services), retries);
+        let config = sdk_config(Arc::clone(&services), RUNNER, Retries::AsOnAws);
         Ok(Self { services, config })
     }
 
-    /// The configuration to make clients from, with the SDK's retries as on AWS.
+    /// The configuration to make the runner's own clients from.
     pub fn sdk_config(&self) -> SdkConfig {
         self.config.clone()
     }
 
-    /// The same without retries: an injected fault reaches the caller.
-    pub fn sdk_config_without_retries(&self) -> SdkConfig {
-        sdk_config(Arc::clone(&self.services), RetryConfig::disabled())
+    /// The configuration to make the clients of a function from: what they call is counted for it.
+    pub fn sdk_config_for(&self, caller: &str, retries: Retries) -> SdkConfig {
+        sdk_config(Arc::clone(&self.services), caller, retries)
     }
 
     /// Makes the table unless it is there. One that is there with other keys or indexes is an error.
@@ -101,6 +110,11 @@ impl Engines {
     /// What has been called since the start or the last reset, by `dynamodb:PutItem`, `sqs:SendMessage`, ….
     pub fn calls(&self) -> BTreeMap<String, CallCount> {
         self.services.calls.all()
+    }
+
+    /// The same for each caller: a function by its local name, or [`RUNNER`].
+    pub fn calls_by_caller(&self) -> BTreeMap<String, BTreeMap<String, CallCount>> {
+        self.services.calls.by_caller()
     }
 
     /// Starts counting from zero.
@@ -126,14 +140,22 @@ impl Engines {
     }
 }
 
-fn sdk_config(services: Arc<EmbeddedServices>, retries: RetryConfig) -> SdkConfig {
+fn sdk_config(services: Arc<EmbeddedServices>, caller: &str, retries: Retries) -> SdkConfig {
+    let retries = match retries {
+        // As many attempts as on AWS, without its long waits: there is nobody here to be spared.
+        Retries::AsOnAws => {
+            RetryConfig::standard().with_max_attempts(3).with_initial_backoff(Duration::from_millis(5))
+        }
+        Retries::None => RetryConfig::disabled(),
+    };
+    let client = EmbeddedClient { services, caller: caller.into() };
     // The engines check that a request is signed and not by whom.
     let anyone = Credentials::new("local", "local", None, None, "embedded engines");
     SdkConfig::builder()
         .behavior_version(BehaviorVersion::latest())
         .region(Region::new(REGION))
         .credentials_provider(SharedCredentialsProvider::new(anyone))
-        .http_client(SharedHttpClient::new(connector::EmbeddedClient(services)))
+        .http_client(SharedHttpClient::new(client))
         .retry_config(retries)
         .build()
 }

@@ -7,7 +7,7 @@
 //! [`Stack::run`] starts what AWS would run by itself: pollers and schedules.
 
 use crate::{
-    engines::{EngineError, Engines, QueueSpec},
+    engines::{EngineError, Engines, QueueSpec, Retries},
     eventbridge,
     gateway::{self, Gateway, HttpAnswer, HttpRequest},
     invoke::{Deployed, InvocationError},
@@ -196,10 +196,7 @@ impl Stack {
         }
         let queues = create_queues(template, engines).await?;
         let names = names(template, &queues, &options);
-        let config =
-            if options.sdk_retries { engines.sdk_config() } else { engines.sdk_config_without_retries() };
-        let functions = build(template, registry, &names, &options, &Aws::from_sdk_config(&config))?;
-        // The pollers are AWS's: a fault that is meant for a function does not hit them harder than AWS would let it.
+        let functions = build(template, registry, &names, &options, engines)?;
         let sqs = aws_sdk_sqs::Client::new(&engines.sdk_config());
         let gateway = Arc::new(Gateway::new(&functions, Arc::clone(&options.clock)));
         let mut stack = Self {
@@ -214,19 +211,27 @@ impl Stack {
             stop: watch::Sender::new(false),
             tasks: Mutex::new(JoinSet::new()),
         };
-        stack.sources = stack.wire_sources(options.redelivery)?;
+        stack.sources = stack.wire_sources(engines, options.redelivery)?;
         Ok(stack)
     }
 
-    fn wire_sources(&self, redelivery: Option<Duration>) -> Result<Vec<Arc<Source>>, StackError> {
+    fn wire_sources(
+        &self,
+        engines: &Engines,
+        redelivery: Option<Duration>,
+    ) -> Result<Vec<Arc<Source>>, StackError> {
         let mut sources = Vec::new();
         for function in self.functions.values() {
+            // AWS polls in the function's name. It does try again: a fault that is meant for a function does not hit
+            // its poller harder than AWS would let it.
+            let sqs =
+                aws_sdk_sqs::Client::new(&engines.sdk_config_for(&function.spec.name, Retries::AsOnAws));
             for spec in &function.spec.queue_sources {
                 sources.push(Arc::new(Source {
                     spec: spec.clone(),
                     url: self.queue(&spec.queue)?.url.clone(),
                     function: Arc::clone(function),
-                    sqs: self.sqs.clone(),
+                    sqs: sqs.clone(),
                     redelivery,
                 }));
             }
@@ -467,11 +472,13 @@ fn build(
     registry: &Registry,
     names: &HashMap<String, String>,
     options: &StackOptions,
-    aws: &Aws,
+    engines: &Engines,
 ) -> Result<BTreeMap<String, Arc<Deployed>>, StackError> {
+    let retries = if options.sdk_retries { Retries::AsOnAws } else { Retries::None };
     let built = template.functions.iter().map(|spec| {
         let environment = environment(spec, names, options)?;
-        let function = registry.build(&spec.name, &environment, aws)?;
+        let aws = Aws::from_sdk_config(&engines.sdk_config_for(&spec.name, retries));
+        let function = registry.build(&spec.name, &environment, &aws)?;
         Ok((spec.name.clone(), Arc::new(Deployed::new(spec.clone(), function))))
     });
     built.collect()

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
+    ops::AddAssign,
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
@@ -19,15 +20,27 @@ pub struct CallCount {
     pub write_units: f64,
 }
 
+impl AddAssign for CallCount {
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.refused += other.refused;
+        self.read_units += other.read_units;
+        self.write_units += other.write_units;
+    }
+}
+
+/// By caller, then by operation.
+type Counts = BTreeMap<String, BTreeMap<String, CallCount>>;
+
 #[derive(Debug, Default)]
-pub(super) struct Calls(Mutex<BTreeMap<String, CallCount>>);
+pub(super) struct Calls(Mutex<Counts>);
 
 impl Calls {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, CallCount>> {
+    fn lock(&self) -> MutexGuard<'_, Counts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn all(&self) -> BTreeMap<String, CallCount> {
+    pub(super) fn by_caller(&self) -> Counts {
         self.lock().clone()
     }
 
@@ -35,17 +48,23 @@ impl Calls {
         self.lock().clear();
     }
 
-    /// Counts one answered call. `operation` is `<service>:<operation>`.
-    pub(super) fn count(&self, operation: &str, cost: Cost) {
-        let mut counts = self.lock();
-        if !counts.contains_key(operation) {
-            counts.insert(operation.to_owned(), CallCount::default());
+    /// What everybody called together.
+    pub(super) fn all(&self) -> BTreeMap<String, CallCount> {
+        let mut all: BTreeMap<String, CallCount> = BTreeMap::new();
+        for (operation, count) in self.by_caller().into_values().flatten() {
+            *all.entry(operation).or_default() += count;
         }
-        if let Some(count) = counts.get_mut(operation) {
-            count.calls += 1;
-            count.refused += u64::from(cost.refused);
-            count.read_units += cost.read_units;
-            count.write_units += cost.write_units;
+        all
+    }
+
+    /// Counts one answered call. `operation` is `<service>:<operation>`.
+    pub(super) fn count(&self, caller: &str, operation: &str, cost: Cost) {
+        let Cost { refused, read_units, write_units } = cost;
+        let count = CallCount { calls: 1, refused: refused.into(), read_units, write_units };
+        let mut counts = self.lock();
+        match counts.get_mut(caller).and_then(|counts| counts.get_mut(operation)) {
+            Some(known) => *known += count,
+            None => _ = counts.entry(caller.to_owned()).or_default().insert(operation.to_owned(), count),
         }
     }
 }

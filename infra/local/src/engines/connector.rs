@@ -86,7 +86,7 @@ impl EmbeddedServices {
     }
 
     /// Both services speak AWS JSON: the header `x-amz-target` names service and operation.
-    async fn answer(&self, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
+    async fn answer(&self, caller: &str, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let (service, operation) = match target.split_once('.') {
             Some(("DynamoDB_20120810", operation)) => ("dynamodb", operation),
@@ -102,7 +102,7 @@ impl EmbeddedServices {
             "dynamodb" => self.ask_dynamodb(operation, &request).await?,
             _ => self.ask_sqs(&request).await,
         };
-        self.calls.count(&name, cost);
+        self.calls.count(caller, &name, cost);
         if service == "sqs" && operation.starts_with("SendMessage") && !cost.refused {
             self.sent.send_modify(|count| *count += 1);
         }
@@ -145,14 +145,19 @@ impl EmbeddedServices {
     }
 }
 
-/// The HTTP client, and the one connector that it has.
+/// The HTTP client of one caller, and the one connector that it has.
 #[derive(Clone, Debug)]
-pub(super) struct EmbeddedClient(pub(super) Arc<EmbeddedServices>);
+pub(super) struct EmbeddedClient {
+    pub(super) services: Arc<EmbeddedServices>,
+    /// For whom calls are counted.
+    pub(super) caller: Arc<str>,
+}
 
 impl HttpConnector for EmbeddedClient {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let services = Arc::clone(&self.0);
-        HttpConnectorFuture::new(async move { services.answer(request).await.map_err(ConnectorError::from) })
+        let Self { services, caller } = self.clone();
+        let answer = async move { services.answer(&caller, request).await.map_err(ConnectorError::from) };
+        HttpConnectorFuture::new(answer)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::{engines, id};
 use aws::{Aws, QueueUrls, SqsCommandQueue};
 use domain::journey::{Command, Status};
-use local::engines::{Engines, Fault, QueueSpec};
+use local::engines::{Engines, Fault, QueueSpec, RUNNER, Retries};
 use ports::journal::CommandQueue;
 use serde_json::{Value, json};
 
@@ -95,7 +95,7 @@ async fn when_one_command_has_no_queue_none_is_sent() {
 async fn when_one_command_cannot_be_sent_the_others_still_are() {
     let (engines, _) = engines().await;
     let (urls, wired) = queues(&engines).await;
-    let aws = Aws::from_sdk_config(&engines.sdk_config_without_retries());
+    let aws = Aws::from_sdk_config(&engines.sdk_config_for(RUNNER, Retries::None));
     engines.faults().fail("sqs:SendMessage", 3, Fault::Before);
     let failed = SqsCommandQueue::new(aws.sqs.clone(), wired).send(id(), "river-bank", &COMMANDS).await;
     assert!(failed.expect_err("one send fails").is_retryable());

@@ -9,7 +9,7 @@ use domain::{
     loan::Report,
 };
 use jiff::Timestamp;
-use local::engines::{CallCount, EngineError, EngineOptions, Engines, KeySpec, TableSpec};
+use local::engines::{CallCount, EngineError, EngineOptions, Engines, KeySpec, RUNNER, Retries, TableSpec};
 use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
     ledger::{Ledger, Reservation},
@@ -43,6 +43,19 @@ fn payout() -> Payout {
 }
 
 const ALWAYS: Window = Window { from: Timestamp::UNIX_EPOCH, to: None };
+
+#[tokio::test]
+async fn a_call_is_counted_for_whoever_made_it() {
+    let (engines, aws) = engines().await;
+    let scores = Aws::from_sdk_config(&engines.sdk_config_for("score", Retries::None));
+    engines.reset_calls();
+    DynamoJournal::new(aws.dynamodb, "journeys").append(id(), &entry(1), None).await.expect("appended");
+    DynamoJournal::new(scores.dynamodb, "journeys").append(id(), &entry(2), None).await.expect("appended");
+    let by_caller = engines.calls_by_caller();
+    assert_eq!(by_caller.keys().collect::<Vec<_>>(), [RUNNER, "score"]);
+    assert_eq!(by_caller["score"]["dynamodb:PutItem"], written(1, 1.0));
+    assert_eq!(engines.calls()["dynamodb:PutItem"], written(2, 2.0));
+}
 
 #[tokio::test]
 async fn an_entry_costs_one_write_unit_and_one_more_in_the_index_when_due() {

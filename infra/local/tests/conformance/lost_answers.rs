@@ -9,7 +9,7 @@ use domain::{
     person::{BankCard, Person, PersonName, Phone, ResidentId},
 };
 use jiff::Timestamp;
-use local::engines::{Engines, Fault};
+use local::engines::{Engines, Fault, RUNNER, Retries};
 use ports::{
     PortError,
     journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
@@ -64,7 +64,7 @@ fn payout() -> Payout {
 
 async fn without_retries() -> (Engines, Aws) {
     let (engines, _) = engines().await;
-    let aws = Aws::from_sdk_config(&engines.sdk_config_without_retries());
+    let aws = Aws::from_sdk_config(&engines.sdk_config_for(RUNNER, Retries::None));
     (engines, aws)
 }
 
