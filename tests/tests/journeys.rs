@@ -168,6 +168,42 @@ async fn fault_29_a_ring_of_five_is_declined_even_where_the_first_members_looked
 }
 
 #[tokio::test]
+async fn fault_30_a_victim_whose_card_is_claimed_by_applications_under_way_is_paid_and_a_proven_ring_is_not()
+{
+    let app = TestApp::start().await;
+    let cards = |place: u32| if place < 24 { local::people::card(900) } else { local::people::card(901) };
+    let apply = async |place: u32, ending: &str| {
+        let owner = app.firm(sound_owners().nth(place as usize).unwrap()).await;
+        let who = owner.applicant(place, 1000);
+        let who = Applicant { phone: format!("{}{ending}", &who.phone[..7]), bank_card: cards(place), ..who };
+        let borrower = app.sign_in(who).await;
+        let id = borrower.apply(&quick(), "key-1").await.unwrap();
+        app.settle().await;
+        (borrower, id)
+    };
+    // Three whose phone check has no answer yet claim the card of the fourth.
+    for place in 20..23 {
+        let (attacker, id) = apply(place, "0006").await;
+        assert_eq!(attacker.read(&id).await.unwrap()["status"], "checking");
+    }
+    let (victim, id) = apply(23, "1000").await;
+    let answer = victim.read(&id).await.unwrap();
+    assert_eq!(answer["status"], "paid_out", "{answer}");
+    let explained = victim.explain(&id).await.unwrap();
+    let steps = explained["timeline"].as_array().unwrap();
+    let events: Vec<_> = steps.iter().map(|step| &step["event"]).collect();
+    assert!(events.iter().any(|event| *event == "graph_waits"), "{events:?}");
+    // Three who have proven to hold another card are a ring for the third.
+    let mut last = None;
+    for place in 24..27 {
+        last = Some(apply(place, "1000").await);
+    }
+    let (member, id) = last.unwrap();
+    assert_eq!(end(&member.read(&id).await.unwrap()), ("declined", "RING_SUSPECTED"));
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn fault_28_facts_that_never_come_expire_the_application() {
     let app = TestApp::start().await;
     let owner = app.firm(sound_owners().nth(16).unwrap()).await;

@@ -12,7 +12,9 @@
 //! same instant at least one sees the other. The members are told before the check itself is recorded, so a run that
 //! dies in between comes again and tells them, and once the check is recorded nobody is left to tell. Before a ring is
 //! held against anybody the journeys of its members are looked at: what somebody claimed and never proved joins nobody.
-//! Only applications with a suspicious ring pay for these reads, and for the two writes of a sighting. When the graph
+//! A ring that hangs on claims that are still being checked waits for the application's own proof (*graph waits*), which
+//! asks for the check again. Only applications with a suspicious ring pay for all this, and for the writes of a sighting.
+//! When the graph
 //! cannot be read nothing is recorded, and without a graph check nothing is decided.
 
 mod wire;
@@ -33,7 +35,7 @@ use ports::{
     relation::{Link, RelationGraph},
     rings::RingBook,
 };
-use relations::{FAN_OUT, Labels, Ring, Spread, Standing, link_of};
+use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, link_of};
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
@@ -85,7 +87,9 @@ impl GraphChecker {
         }
         self.graph.link(&own).await?;
         let at = own.at;
-        let ring = self.look_around(own).await?;
+        let Some(ring) = self.look_around(own, Proof::of(&loaded.journey)).await? else {
+            return self.wait(loaded).await;
+        };
         self.tell(id, &ring).await?;
         if let Some(sighting) = ring.sighting(id, at) {
             self.rings.record(&sighting).await?;
@@ -93,13 +97,14 @@ impl GraphChecker {
         self.record(loaded, ring.features).await
     }
 
-    /// The ring around an application. What only claims hold together is looked at twice.
-    async fn look_around(&self, own: Link) -> Result<Ring, AdvanceError> {
+    /// The ring around an application that has proven so much of its own claims. What only claims hold together is looked
+    /// at twice; `None` when it hangs on claims that are still being checked.
+    async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
         let mut spread = Spread::around(own);
         self.explore(&mut spread).await?;
         let ring = Ring::of(&spread, &self.labels);
         if !ring.is_doubtful() {
-            return Ok(ring);
+            return Ok(Some(ring));
         }
         let journeys = spread.doubtful().into_iter().map(|id| {
             let journeys = self.journeys.clone();
@@ -110,8 +115,28 @@ impl GraphChecker {
         });
         let journeys: Vec<_> = journeys.collect();
         let standings: Vec<_> = stream::iter(journeys).buffer_unordered(READS_AT_ONCE).try_collect().await?;
-        spread.judge(standings.into_iter().flatten());
-        Ok(Ring::of(&spread, &self.labels))
+        spread.judge(proof, standings.into_iter().flatten());
+        let believed = Ring::of(&spread, &self.labels);
+        if !believed.is_doubtful() {
+            return Ok(Some(believed));
+        }
+        spread.doubt_pending();
+        let proven = Ring::of(&spread, &self.labels);
+        Ok((proof == Proof::Proven || proven == believed).then_some(proven))
+    }
+
+    /// Puts the check off until the application has proven its own claims.
+    async fn wait(&self, loaded: Loaded) -> Result<(), RecordError> {
+        let id = loaded.journey.application.id;
+        match self.journeys.advance_from(loaded, &[Event::GraphWaits]).await {
+            Ok(_) => Ok(()),
+            // It has proven them meanwhile, or has ended. The proof found the check still under way and asked for none.
+            Err(AdvanceError::Transition(_)) => {
+                let message = CommandMessage { application_id: id, command: Command::CheckGraph };
+                Box::pin(self.handle(message)).await
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads the graph hop by hop, the nodes of each at once.

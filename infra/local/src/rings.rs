@@ -7,7 +7,7 @@ use crate::template::local_name;
 use aws::DynamoRings;
 use clap::Args;
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
-use domain::{RingId, ring::RingVerdict};
+use domain::{RingId, ring::RingLabel};
 use ports::rings::{ListedRing, RingBook, Sighting};
 use std::{
     io::Write,
@@ -45,9 +45,10 @@ async fn tell(book: &dyn RingBook, args: &RingsArgs, out: &mut impl Write) -> Re
         history.extend(book.history(*name).await?);
     }
     history.sort_by_key(|sighting| (sighting.at, sighting.finder));
-    describe(ring, &history, out)?;
+    let latest = history.last().ok_or_else(|| format!("the book lists {asked} and has no sighting of it"))?;
+    describe(ring, latest, &history, out)?;
     if let Some(file) = &args.svg {
-        std::fs::write(file, draw::svg(ring, history.len()))?;
+        std::fs::write(file, draw::svg(ring, latest, history.len()))?;
         writeln!(out, "\nDrawn into {}.", file.display())?;
     }
     Ok(())
@@ -61,36 +62,35 @@ fn list(listed: &[ListedRing], out: &mut impl Write) -> std::io::Result<()> {
         "applications",
         "firms",
         "seen last",
-        "why",
     ]);
     for ring in listed {
-        let features = &ring.latest.features;
+        let seen = &ring.latest;
         table.add_row([
             ring.ring.to_string(),
-            features.verdict.as_ref().map_or_else(String::new, label),
-            features.ring_size.to_string(),
-            features.ring_firms.to_string(),
-            format!("{:.0}", ring.latest.at),
-            features
-                .verdict
-                .as_ref()
-                .and_then(|v| v.findings.first())
-                .map_or_else(String::new, |f| f.en.clone()),
+            seen.label.map_or_else(String::new, label),
+            seen.applications.to_string(),
+            seen.firms.to_string(),
+            format!("{:.0}", seen.at),
         ]);
     }
     writeln!(out, "{table}\n{} rings. `-- rings <ring> --svg out.svg` draws one.", listed.len())
 }
 
-fn label(verdict: &RingVerdict) -> String {
-    format!("{} {}", verdict.label.zh(), verdict.label.as_str())
+fn label(label: RingLabel) -> String {
+    format!("{} {}", label.zh(), label.as_str())
 }
 
-fn describe(ring: &ListedRing, history: &[Sighting], out: &mut impl Write) -> std::io::Result<()> {
+fn describe(
+    ring: &ListedRing,
+    latest: &Sighting,
+    history: &[Sighting],
+    out: &mut impl Write,
+) -> std::io::Result<()> {
     writeln!(out, "Ring {}", ring.ring)?;
     for merged in &ring.merged {
         writeln!(out, "  also known as {merged}")?;
     }
-    if let Some(verdict) = &ring.latest.features.verdict {
+    if let Some(verdict) = &latest.features.verdict {
         writeln!(out, "{} · {}, by {}", verdict.label.zh(), verdict.label.en(), verdict.labels)?;
         for finding in &verdict.findings {
             writeln!(
@@ -118,7 +118,7 @@ fn describe(ring: &ListedRing, history: &[Sighting], out: &mut impl Write) -> st
             seen.finder.to_string(),
             seen.features.ring_size.to_string(),
             seen.features.ring_firms.to_string(),
-            verdict.map_or_else(String::new, label),
+            verdict.map_or_else(String::new, |verdict| label(verdict.label)),
         ]);
     }
     writeln!(out, "\n{table}")

@@ -125,7 +125,7 @@ impl DynamoRelations {
             if found.outcomes.len() > limit {
                 // Whoever floods a node with outcomes hides no link behind them.
                 found.outcomes.truncate(limit);
-                found.cut_off = true;
+                found.outcomes_cut_off = true;
                 if from == OUTCOME {
                     return Ok(());
                 }

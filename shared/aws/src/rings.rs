@@ -6,21 +6,24 @@ use crate::{
     item::{Item, Reader, json, text},
 };
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError};
+use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
 use domain::RingId;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ports::{
     PortError,
-    rings::{ListedRing, RingBook, Sighting, standing_names},
+    rings::{Glimpse, ListedRing, RingBook, Sighting, standing_names},
 };
 use std::collections::BTreeMap;
 
-/// The partition of the list.
-const LIST: &str = "rings";
+/// The list lies in so many partitions: a flood of rings is many writes of short rows, each of which says when its ring
+/// was last seen.
+const LIST_SHARDS: &[u8; 16] = b"0123456789abcdef";
 /// Between the two names of a merge.
 const INTO: &str = "#into#";
 
-/// In the table `relations`: `pk` = `ring#<ring id>`, `sk` = `<time>#<finder>` for a sighting; `pk` = `rings`, `sk` =
-/// `<ring id>` for the latest sighting of a name, and `<ring id>#into#<ring id>` for a merge.
+/// In the table `relations`: `pk` = `ring#<ring id>`, `sk` = `<time>#<finder>` for a sighting; `pk` = `rings#<last digit
+/// of the ring id>`, `sk` = `<ring id>` for a glimpse of the latest sighting under a name, and `<ring id>#into#<ring id>`
+/// for a merge.
 #[derive(Clone, Debug)]
 pub struct DynamoRings {
     client: Client,
@@ -37,16 +40,18 @@ impl DynamoRings {
         attempted: &'static str,
         pk: String,
         sk: String,
-        sighting: Option<&Sighting>,
+        value: Option<(&str, AttributeValue)>,
+        latest: Option<String>,
     ) -> Result<(), PortError> {
         let mut put =
             self.client.put_item().table_name(&self.table).item("pk", text(pk)).item("sk", text(sk));
-        if let Some(sighting) = sighting {
+        if let Some((name, value)) = value {
+            put = put.item(name, value);
+        }
+        if let Some(seen) = latest {
             // An earlier sighting that arrives late must not stand for the latest one.
-            let seen = format!("{:.9}#{}", sighting.at, sighting.finder);
             put = put
                 .item("seen", text(&seen))
-                .item("sighting", json(attempted, sighting)?)
                 .condition_expression("attribute_not_exists(pk) OR seen < :seen")
                 .expression_attribute_values(":seen", text(seen));
         }
@@ -75,42 +80,65 @@ impl DynamoRings {
     }
 }
 
+fn shard_named(shard: u8) -> String {
+    format!("rings#{}", char::from(shard))
+}
+
+fn shard_of(ring: RingId) -> String {
+    shard_named(ring.to_string().bytes().last().unwrap_or(LIST_SHARDS[0]))
+}
+
+/// Every ring once, under the name that stands, as it was seen last under any of its names.
+fn listed(mut latest: Vec<(RingId, Glimpse)>, merges: &[(RingId, RingId)]) -> Vec<ListedRing> {
+    let names = standing_names(latest.iter().map(|(ring, _)| *ring), merges);
+    let mut merged: BTreeMap<RingId, Vec<RingId>> = BTreeMap::new();
+    for (name, stands) in names.iter().filter(|(name, stands)| name != stands) {
+        merged.entry(*stands).or_default().push(*name);
+    }
+    let mut listed: BTreeMap<RingId, ListedRing> = BTreeMap::new();
+    latest.sort_by_key(|(_, seen)| (seen.at, seen.finder));
+    for (name, latest) in latest {
+        let ring = names.get(&name).copied().unwrap_or(name);
+        let merged = merged.get(&ring).cloned().unwrap_or_default();
+        listed.insert(ring, ListedRing { ring, latest, merged });
+    }
+    listed.into_values().collect()
+}
+
 #[async_trait]
 impl RingBook for DynamoRings {
     /// Calls `PutItem`: for the sighting, for the list, and for each merge.
     async fn record(&self, sighting: &Sighting) -> Result<(), PortError> {
         const ATTEMPTED: &str = "recording a ring";
-        let (ring, at) = (sighting.ring, sighting.at);
-        let key = format!("{at:.9}#{}", sighting.finder);
-        self.put(ATTEMPTED, format!("ring#{ring}"), key, Some(sighting)).await?;
+        let ring = sighting.ring;
+        let seen = format!("{:.9}#{}", sighting.at, sighting.finder);
+        let whole = ("sighting", json(ATTEMPTED, sighting)?);
+        self.put(ATTEMPTED, format!("ring#{ring}"), seen.clone(), Some(whole), None).await?;
         for merged in &sighting.merged {
-            self.put(ATTEMPTED, LIST.to_owned(), format!("{merged}{INTO}{ring}"), None).await?;
+            self.put(ATTEMPTED, shard_of(*merged), format!("{merged}{INTO}{ring}"), None, None).await?;
         }
-        self.put(ATTEMPTED, LIST.to_owned(), ring.to_string(), Some(sighting)).await
+        let glimpse = ("glimpse", json(ATTEMPTED, &Glimpse::from(sighting))?);
+        self.put(ATTEMPTED, shard_of(ring), ring.to_string(), Some(glimpse), Some(seen)).await
     }
 
-    /// Calls `Query`, strongly consistent, once per megabyte.
+    /// Calls `Query`, strongly consistent, sixteen times and once more per megabyte.
     async fn list(&self) -> Result<Vec<ListedRing>, PortError> {
         const ATTEMPTED: &str = "listing the rings";
-        let mut latest: Vec<Sighting> = Vec::new();
+        let shards = LIST_SHARDS.iter().map(|shard| shard_named(*shard));
+        let shards: Vec<_> = shards.map(|pk| async move { self.read(ATTEMPTED, &pk).await }).collect();
+        let items: Vec<Vec<Item>> = stream::iter(shards).buffered(LIST_SHARDS.len()).try_collect().await?;
+        let mut latest: Vec<(RingId, Glimpse)> = Vec::new();
         let mut merges: Vec<(RingId, RingId)> = Vec::new();
-        for item in &self.read(ATTEMPTED, LIST).await? {
+        for item in items.iter().flatten() {
             let reader = Reader { item, attempted: ATTEMPTED };
-            match reader.text("sk")?.split_once(INTO) {
-                Some((from, into)) => merges.extend(from.parse().ok().zip(into.parse().ok())),
-                None => latest.push(reader.json("sighting")?),
+            let key = reader.text("sk")?;
+            let ring = |name: &str| name.parse().map_err(|error| PortError::broken(ATTEMPTED, error));
+            match key.split_once(INTO) {
+                Some((from, into)) => merges.push((ring(from)?, ring(into)?)),
+                None => latest.push((ring(key)?, reader.json("glimpse")?)),
             }
         }
-        let names = standing_names(latest.iter().map(|sighting| sighting.ring), &merges);
-        let mut listed: BTreeMap<RingId, ListedRing> = BTreeMap::new();
-        latest.sort_by_key(|sighting| (sighting.at, sighting.finder));
-        for sighting in latest {
-            let ring = names.get(&sighting.ring).copied().unwrap_or(sighting.ring);
-            let merged = names.iter().filter(|(name, stands)| **stands == ring && **name != ring);
-            let merged = merged.map(|(name, _)| *name).collect();
-            listed.insert(ring, ListedRing { ring, latest: sighting, merged });
-        }
-        Ok(listed.into_values().collect())
+        Ok(listed(latest, &merges))
     }
 
     /// Calls `Query`, strongly consistent, once per megabyte.

@@ -58,6 +58,9 @@ pub enum Event {
     GraphChecked {
         features: GraphFeatures,
     },
+    /// The graph check would hold claims against this application that nobody has proven yet. It is done once this
+    /// application has proven its own, and then only what is proven counts.
+    GraphWaits,
     /// Another member's graph check found a ring that this application belongs to.
     RingFound {
         finder: ApplicationId,
@@ -109,6 +112,7 @@ impl Event {
             Event::PhoneChecked { .. } => "phone_checked",
             Event::Scored { .. } => "scored",
             Event::GraphChecked { .. } => "graph_checked",
+            Event::GraphWaits => "graph_waits",
             Event::RingFound { .. } => "ring_found",
             Event::Decided { .. } => "decided",
             Event::Accepted { .. } => "accepted",
@@ -250,6 +254,8 @@ pub struct Journey {
     pub face: Check,
     pub phone: Check,
     pub facts: Facts,
+    /// The graph check waits for this application's own proof.
+    pub graph_waits: bool,
     /// Counts the changes of `facts`. A decision names the revision that it saw, and one on older facts is refused.
     pub revision: u32,
     pub offer: Option<Offer>,
@@ -309,6 +315,7 @@ fn begin(application: &Application, at: Timestamp) -> (Journey, Vec<Command>) {
         face: if consented { asked } else { Check::Passed },
         phone: asked,
         facts: Facts::default(),
+        graph_waits: false,
         revision: 0,
         offer: None,
         strategy: None,
@@ -337,6 +344,13 @@ impl Journey {
             .try_fold(None, |state, (event, at)| transition(state, event, at).map(|(next, _)| Some(next)))
     }
 
+    /// Whether registration, face and phone agree with what the application claims.
+    pub fn is_proven(&self) -> bool {
+        self.elements == Some(ElementsAnswer::Match)
+            && self.face == Check::Passed
+            && self.phone == Check::Passed
+    }
+
     /// The commands without which the journey cannot go on. Sending one twice does no harm.
     pub fn outstanding(&self) -> Vec<Command> {
         match self.status {
@@ -350,7 +364,8 @@ impl Journey {
                     Check::Passed => None,
                 };
                 let score = self.facts.score.is_none().then_some(Command::Score);
-                let graph = self.facts.graph.is_none().then_some(Command::CheckGraph);
+                let graph_waits = self.graph_waits && !self.is_proven();
+                let graph = (self.facts.graph.is_none() && !graph_waits).then_some(Command::CheckGraph);
                 [face, phone, score, graph].into_iter().flatten().collect()
             }
             Status::Deciding => vec![Command::Decide],
@@ -442,6 +457,7 @@ impl Journey {
             Event::PhoneChecked { attempt, .. } => answered(self.phone, *attempt),
             Event::Scored { .. } => self.facts.score.is_some(),
             Event::GraphChecked { .. } => self.facts.graph.is_some(),
+            Event::GraphWaits => self.graph_waits || self.facts.graph.is_some(),
             Event::Decided { revision, .. } => self.strategy.is_some() && *revision == self.revision,
             Event::Accepted { .. } => matches!(
                 self.status,
@@ -512,6 +528,9 @@ impl Journey {
                 self.facts.graph = Some(features.clone());
                 self.revision += 1;
             }
+            // There is nothing to wait for any more.
+            Event::GraphWaits if self.is_proven() => return Err(forbidden),
+            Event::GraphWaits => self.graph_waits = true,
             _ => return Err(forbidden),
         }
         Ok(self.join(at))
@@ -520,9 +539,7 @@ impl Journey {
     /// Completes the join when the last fact is in.
     fn join(&mut self, at: Timestamp) -> Vec<Command> {
         let complete = self.status == Status::Checking
-            && self.elements == Some(ElementsAnswer::Match)
-            && self.face == Check::Passed
-            && self.phone == Check::Passed
+            && self.is_proven()
             && self.facts.score.is_some()
             && self.facts.graph.is_some();
         if !complete {

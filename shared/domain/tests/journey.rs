@@ -174,6 +174,7 @@ fn every_event() -> Vec<Event> {
         face(1, yes),
         phone(1, yes),
         scored(),
+        Event::GraphWaits,
         graph(1),
         ring(9, 5),
         approved(2),
@@ -192,7 +193,8 @@ fn next_status(status: Status, event: &str) -> Option<Status> {
     Some(match (status, event) {
         (
             Checking,
-            "elements_checked" | "face_checked" | "phone_checked" | "scored" | "graph_checked" | "ring_found",
+            "elements_checked" | "face_checked" | "phone_checked" | "scored" | "graph_waits"
+            | "graph_checked" | "ring_found",
         ) => Checking,
         (Deciding | Offered | Accepted, "ring_found") => Deciding,
         (Deciding, "decided") => Offered,
@@ -273,6 +275,24 @@ fn unknown_asks_again_at_most_three_times_and_then_declines_with_its_own_reason(
     events.push(phone(CHECK_ATTEMPTS, CheckAnswer::Unknown));
     let journey = fold(&events).unwrap();
     assert_eq!((journey.status, journey.reasons), (Status::Declined, vec![Reason::PhoneUnverified]));
+}
+
+#[test]
+fn a_graph_check_that_waits_is_asked_for_again_by_the_last_proof_and_not_before() {
+    let yes = CheckAnswer::Match;
+    let mut events = vec![received(), elements(ElementsAnswer::Match), Event::GraphWaits];
+    let asks = |events: &[Event]| fold(events).unwrap().outstanding().contains(&Command::CheckGraph);
+    assert!(!asks(&events));
+    events.push(phone(1, yes));
+    assert!(!asks(&events));
+    events.push(face(1, yes));
+    assert!(asks(&events));
+    let journey = fold(&events).unwrap();
+    let error = transition(Some(journey), &Event::GraphWaits, at()).unwrap_err();
+    assert_eq!(error, TransitionError::Repeated { status: Status::Checking, event: "graph_waits" });
+    let proven = fold(&[received(), elements(ElementsAnswer::Match), phone(1, yes), face(1, yes)]).unwrap();
+    let error = transition(Some(proven), &Event::GraphWaits, at()).unwrap_err();
+    assert_eq!(error, TransitionError::Forbidden { status: Status::Checking, event: "graph_waits" });
 }
 
 #[test]

@@ -111,8 +111,10 @@ pub struct LoanOutcome {
 pub struct Neighbours {
     pub links: Vec<Link>,
     pub outcomes: Vec<LoanOutcome>,
-    /// There are more of either than the limit.
+    /// There are more links in the window than the limit.
     pub cut_off: bool,
+    /// There are more outcomes than the limit.
+    pub outcomes_cut_off: bool,
 }
 
 /// The relation graph. Fraud is never gated on an index: reads are strongly consistent on the base table.

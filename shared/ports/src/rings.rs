@@ -2,7 +2,7 @@
 
 use crate::PortError;
 use async_trait::async_trait;
-use domain::{ApplicationId, RingId, checks::GraphFeatures};
+use domain::{ApplicationId, RingId, checks::GraphFeatures, ring::RingLabel};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -24,13 +24,35 @@ pub struct Sighting {
     pub merged: Vec<RingId>,
 }
 
+/// What the list tells of a sighting; the history has the whole of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Glimpse {
+    pub finder: ApplicationId,
+    pub at: Timestamp,
+    pub label: Option<RingLabel>,
+    pub applications: u32,
+    pub firms: u32,
+}
+
+impl From<&Sighting> for Glimpse {
+    fn from(seen: &Sighting) -> Self {
+        Self {
+            finder: seen.finder,
+            at: seen.at,
+            label: seen.features.verdict.as_ref().map(|verdict| verdict.label),
+            applications: seen.features.ring_size,
+            firms: seen.features.ring_firms,
+        }
+    }
+}
+
 /// A ring in the list.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedRing {
     /// The name that stands.
     pub ring: RingId,
     /// The latest sighting under any of its names.
-    pub latest: Sighting,
+    pub latest: Glimpse,
     /// Its other names, in their order.
     pub merged: Vec<RingId>,
 }

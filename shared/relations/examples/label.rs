@@ -6,7 +6,7 @@
 
 use domain::{ApplicationId, RingId, ring::RingLabel};
 use ports::relation::{Link, LoanOutcome, Neighbours, Node, Window};
-use relations::{FAN_OUT, Feature, Labels, MAX_JUDGED, Proof, Ring, Size, Spread, Standing};
+use relations::{FAN_OUT, Feature, Labels, Proof, Ring, Size, Spread, Standing};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -53,10 +53,10 @@ impl Store {
         let mut links: Vec<Link> = links.take(limit + 1).cloned().collect();
         let mut outcomes: Vec<LoanOutcome> =
             self.outcomes.get(node).into_iter().flat_map(BTreeMap::values).copied().collect();
-        let cut_off = links.len() > limit || outcomes.len() > limit;
+        let (cut_off, outcomes_cut_off) = (links.len() > limit, outcomes.len() > limit);
         links.truncate(limit);
         outcomes.truncate(limit);
-        Neighbours { links, outcomes, cut_off }
+        Neighbours { links, outcomes, cut_off, outcomes_cut_off }
     }
 }
 
@@ -127,8 +127,8 @@ fn check(
         };
         let doubtful = spread.doubtful();
         judged = doubtful.len();
-        assert!(judged <= MAX_JUDGED);
-        spread.judge(doubtful.into_iter().filter_map(standing));
+        // A ring that waits for a proof is seen as it is once that is there.
+        spread.judge(Proof::Proven, doubtful.into_iter().filter_map(standing));
         ring = Ring::of(&spread, labels);
     }
     (ring, spread.reads(), judged, started.elapsed().as_micros())

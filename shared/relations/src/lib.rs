@@ -14,7 +14,10 @@
 //! Device and network were seen by the channel. Everything else is a *claim* until registration, face and phone agree
 //! with it: anybody can write a victim's phone into an application. So before a ring is held against anybody, the
 //! journeys of its members are looked at ([`Spread::doubtful`], [`Spread::judge`]), and a claim that came to nothing
-//! joins nobody. Whoever was not looked at is believed. An ordinary application, which has no ring, pays nothing for that.
+//! joins nobody. Claims that are still being checked are held against nobody either: a ring that hangs on them waits until
+//! the application has proven its own, and then only what is proven counts ([`Spread::doubt_pending`]). Two members
+//! that share nothing but claims are seen together by the one that proves its own last. Whoever was not looked at is
+//! believed. An ordinary application, which has no ring, pays nothing for that.
 //!
 //! What a ring looks like is its profile; what it is called follows from the profile by [`Labels`], a scorecard whose
 //! numbers stand together in `models/rings`.
@@ -42,7 +45,7 @@ pub const FAN_OUT: u32 = 50;
 pub const MAX_READS: usize = 60;
 /// Most hops.
 pub const MAX_HOPS: u32 = 3;
-/// Most journeys of members that are looked at.
+/// Reads that are kept back for the journeys of members; more of them are looked at when reads are left.
 pub const MAX_JUDGED: usize = 16;
 /// Links further away in time than this do not count.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(90 * 24);

@@ -7,8 +7,7 @@
 use crate::{MAX_HOPS, MAX_JUDGED, MAX_READS, WINDOW, is_claim, is_strong};
 use domain::{
     ApplicationId, PayoutId, RingId,
-    checks::ElementsAnswer,
-    journey::{Check, Journey, Status},
+    journey::{Journey, Status},
     ring::OVERDUE_DAYS,
 };
 use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
@@ -51,6 +50,17 @@ pub enum Proof {
     Proven,
 }
 
+impl Proof {
+    /// What a journey says.
+    pub fn of(journey: &Journey) -> Self {
+        match journey.status.is_end() {
+            _ if journey.is_proven() => Proof::Proven,
+            true => Proof::Void,
+            false => Proof::Pending,
+        }
+    }
+}
+
 /// What was found in the journey of another application.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
@@ -63,16 +73,8 @@ pub struct Standing {
 impl Standing {
     /// What a journey says.
     pub fn of(journey: &Journey) -> Self {
-        let has_proven = journey.elements == Some(ElementsAnswer::Match)
-            && journey.face == Check::Passed
-            && journey.phone == Check::Passed;
-        let proof = match journey.status.is_end() {
-            _ if has_proven => Proof::Proven,
-            true => Proof::Void,
-            false => Proof::Pending,
-        };
         let declined = journey.status == Status::Declined;
-        Self { proof, declined, ring: journey.facts.largest_ring().ring }
+        Self { proof: Proof::of(journey), declined, ring: journey.facts.largest_ring().ring }
     }
 }
 
@@ -92,7 +94,17 @@ pub struct Spread {
     read: BTreeMap<Node, Crowd>,
     /// The budget ended a hop.
     is_starved: bool,
-    standings: Option<BTreeMap<ApplicationId, Standing>>,
+    judgement: Option<Judgement>,
+}
+
+/// What the journeys of members said.
+#[derive(Clone, Debug)]
+struct Judgement {
+    standings: BTreeMap<ApplicationId, Standing>,
+    /// From which proof on a claim counts.
+    least: Proof,
+    /// The application's own.
+    own: Proof,
 }
 
 /// What stands at a node that was read.
@@ -102,6 +114,7 @@ struct Crowd {
     /// Days overdue, of the loans that are. A loan runs for longer than the window, so its age does not matter.
     overdue: BTreeMap<PayoutId, u32>,
     cut_off: bool,
+    outcomes_cut_off: bool,
 }
 
 /// An application that a spread has reached.
@@ -140,7 +153,7 @@ impl Spread {
 
     fn begin(seed: Seed, scope: Scope) -> Self {
         let scope = Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
-        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, standings: None }
+        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, judgement: None }
     }
 
     /// What to read of a node.
@@ -201,11 +214,12 @@ impl Spread {
         let is_overdue = |outcome: &LoanOutcome| outcome.overdue_days > 0 && Some(outcome.payout) != own;
         let overdue = found.outcomes.into_iter().filter(is_overdue).map(|o| (o.payout, o.overdue_days));
         let overdue = overdue.collect();
-        self.read.insert(node, Crowd { links, overdue, cut_off: found.cut_off });
+        let Neighbours { cut_off, outcomes_cut_off, .. } = found;
+        self.read.insert(node, Crowd { links, overdue, cut_off, outcomes_cut_off });
     }
 
-    /// The members whose journeys have to be looked at before anybody is refused for them: those that only claims join
-    /// first, the newest first, at most [`MAX_JUDGED`].
+    /// The applications whose journeys have to be looked at before anybody is refused for them: members that only claims
+    /// join first, the newest first, then the crowd at a card or phone of its own, as many as reads are left.
     pub fn doubtful(&self) -> Vec<ApplicationId> {
         let members = self.members();
         let mut others: Vec<_> = members
@@ -217,19 +231,40 @@ impl Spread {
             })
             .collect();
         others.sort_unstable();
-        others.into_iter().take(MAX_JUDGED).map(|(_, _, id)| id).collect()
+        let crowd = self.crowd().filter(|link| !members.contains_key(&link.application));
+        let mut crowd: Vec<_> = crowd.map(|link| (Reverse(link.at), link.application)).collect();
+        crowd.sort_unstable();
+        crowd.dedup();
+        let all = others.into_iter().map(|(_, _, id)| id).chain(crowd.into_iter().map(|(_, id)| id));
+        all.take(MAX_READS.saturating_sub(self.read.len())).collect()
     }
 
-    /// Takes in what the journeys of the [`Self::doubtful`] said. From now on whoever has ended without a proof joins nobody
-    /// by what it only claimed. Whoever was not looked at is believed: otherwise a few claims that were made to be dropped
-    /// would hide everybody behind them.
-    pub fn judge(&mut self, standings: impl IntoIterator<Item = (ApplicationId, Standing)>) {
-        self.standings = Some(standings.into_iter().collect());
+    /// What was read of those at the application's own card and phone where they are too many to join anybody.
+    fn crowd(&self) -> impl Iterator<Item = &Link> {
+        let own = self.own().into_iter().flat_map(|own| &own.nodes);
+        let claims = own.filter(|node| matches!(node.kind, NodeKind::Card | NodeKind::Phone));
+        let crowds = claims.filter_map(|node| self.read.get(node)).filter(|crowd| crowd.cut_off);
+        crowds.flat_map(|crowd| crowd.links.values())
+    }
+
+    /// Takes in how far the application itself has proven its claims, and what the journeys of the [`Self::doubtful`] said.
+    /// From now on whoever has ended without a proof joins nobody by what it only claimed. Whoever was not looked at is
+    /// believed: otherwise a few claims that were made to be dropped would hide everybody behind them.
+    pub fn judge(&mut self, own: Proof, standings: impl IntoIterator<Item = (ApplicationId, Standing)>) {
+        let standings = standings.into_iter().collect();
+        self.judgement = Some(Judgement { standings, least: Proof::Pending, own });
+    }
+
+    /// From now on claims of those that were looked at count only where they are proven, the application's own too.
+    pub fn doubt_pending(&mut self) {
+        if let Some(judgement) = &mut self.judgement {
+            judgement.least = Proof::Proven;
+        }
     }
 
     /// The standings that [`Self::judge`] took in.
     pub(crate) fn standings(&self) -> impl Iterator<Item = (&ApplicationId, &Standing)> {
-        self.standings.iter().flatten()
+        self.judgement.iter().flat_map(|judgement| &judgement.standings)
     }
 
     /// The application that the spread began with.
@@ -243,10 +278,14 @@ impl Spread {
     /// Whether an application is taken at its word that it stands at a node of this kind. Device and network were seen by
     /// the channel; everything else may be a claim about a victim.
     pub(crate) fn holds(&self, kind: NodeKind, application: ApplicationId) -> bool {
-        let Some(standings) = &self.standings else { return true };
+        let Some(judgement) = self.judgement.as_ref().filter(|_| is_claim(kind)) else { return true };
         let is_own = self.own().is_some_and(|own| own.application == application);
-        let is_believed = |standing: &Standing| standing.proof > Proof::Void;
-        !is_claim(kind) || is_own || standings.get(&application).is_none_or(is_believed)
+        let proof = match judgement.standings.get(&application) {
+            // It speaks for itself until its own check is over.
+            _ if is_own => Some(judgement.own.max(Proof::Pending)),
+            known => known.map(|standing| standing.proof),
+        };
+        proof.is_none_or(|proof| proof >= judgement.least)
     }
 
     /// Applications at the application's own node of a kind, itself included, without claims that came to nothing.
@@ -267,6 +306,7 @@ impl Spread {
         let crowds = own.nodes.iter().filter_map(|node| Some((node.kind, self.read.get(node)?)));
         let unproven: BTreeSet<_> = crowds
             .flat_map(|(kind, crowd)| crowd.links.keys().filter(move |id| !self.holds(kind, **id)))
+            .filter(|id| **id != own.application)
             .collect();
         u32::try_from(unproven.len()).unwrap_or(u32::MAX)
     }
@@ -316,7 +356,7 @@ impl Spread {
 
     /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
     pub fn cut_off(&self) -> bool {
-        self.is_starved || self.read.values().any(|crowd| crowd.cut_off)
+        self.is_starved || self.read.values().any(|crowd| crowd.cut_off || crowd.outcomes_cut_off)
     }
 
     /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.

@@ -63,8 +63,11 @@ fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
 
 /// The same with loans of these applications that are overdue for so many days.
 fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread {
+    let mut around = Spread::around(own.clone());
+    let window = around.window();
     let at = |node: &Node| {
-        let mut links: Vec<Link> = graph.iter().filter(|l| l.nodes.contains(node)).cloned().collect();
+        let here = graph.iter().filter(|l| l.nodes.contains(node) && window.holds(l.at));
+        let mut links: Vec<Link> = here.cloned().collect();
         let cut_off = links.len() > FAN_OUT as usize;
         if cut_off {
             links.sort_by_key(|l| (Reverse(l.at), l.application));
@@ -78,10 +81,11 @@ fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread {
             at: day(0),
             version: 1,
         };
-        let outcomes = loans.iter().filter(at_node).map(outcome).collect();
-        Neighbours { links, outcomes, cut_off }
+        let mut outcomes: Vec<LoanOutcome> = loans.iter().filter(at_node).map(outcome).collect();
+        let outcomes_cut_off = outcomes.len() > FAN_OUT as usize;
+        outcomes.truncate(FAN_OUT as usize);
+        Neighbours { links, outcomes, cut_off, outcomes_cut_off }
     };
-    let mut around = Spread::around(own.clone());
     loop {
         let nodes = around.next_hop();
         if nodes.is_empty() {
@@ -197,12 +201,23 @@ fn label(ring: &Ring) -> Option<RingLabel> {
 
 /// Reads a graph, and judges the journeys of those that are doubtful.
 fn judged(graph: &[Link], own: &Link, proof: impl Fn(ApplicationId) -> Proof) -> Ring {
+    Ring::of(&judge(graph, own, Proof::Pending, proof), labels())
+}
+
+/// The same where only what is proven counts.
+fn proven(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationId) -> Proof) -> Ring {
+    let mut around = judge(graph, own, of_own, proof);
+    around.doubt_pending();
+    Ring::of(&around, labels())
+}
+
+fn judge(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationId) -> Proof) -> Spread {
     let mut around = spread(graph, own, &[]);
     let standing = |id| (id, Standing { proof: proof(id), declined: false, ring: None });
     let doubtful = around.doubtful();
-    assert!(doubtful.len() <= MAX_JUDGED);
-    around.judge(doubtful.into_iter().map(standing));
-    Ring::of(&around, labels())
+    assert!(around.reads() + doubtful.len() <= MAX_READS);
+    around.judge(of_own, doubtful.into_iter().map(standing));
+    around
 }
 
 #[test]
@@ -220,26 +235,39 @@ fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
     let features = &cleared.features;
     assert_eq!((features.phone_applications, features.card_applications), (1, 1));
     assert_eq!((features.unproven_claims, cleared.to_notify()), (6, [].as_slice()));
-    // Had they proven it, or were they about to, it would be a ring.
+    // Had they proven it, it would be a ring. As long as they may still do so it is one that waits.
     for proof in [Proof::Proven, Proof::Pending] {
         assert_eq!(sizes(&judged(&graph, victim, |_| proof)), (7, 7));
     }
+    assert_eq!(sizes(&proven(&graph, victim, Proof::Proven, |_| Proof::Proven)), (7, 7));
+    assert_eq!(sizes(&proven(&graph, victim, Proof::Proven, |_| Proof::Pending)), (1, 1));
 }
 
 #[test]
-fn a_crowd_behind_a_card_or_phone_counts_whatever_came_of_the_few_that_were_looked_at() {
+fn fault_30_who_claims_a_victims_card_tells_the_victim_of_nothing_before_it_has_proven_the_claim() {
+    let mut graph: Vec<Link> =
+        (1..=3).map(|n| link(n, n.into(), &format!("device attacker, card {n}"), 0)).collect();
+    graph.push(link(4, 4, "device attacker, card v", 1));
+    graph.push(link(9, 9, "device own, card v", 1));
+    let others = |own: Proof| proven(&graph, &graph[3], own, |_| Proof::Pending).others;
+    assert_eq!(others(Proof::Pending), [1, 2, 3].map(id).to_vec(), "the device was seen by the channel");
+    let victim_is_proven = |asked: ApplicationId| if asked == id(9) { Proof::Proven } else { Proof::Pending };
+    let told = proven(&graph, &graph[3], Proof::Proven, victim_is_proven).others;
+    assert!(told.contains(&id(9)), "a card that both have proven to be theirs");
+}
+
+#[test]
+fn fault_30_a_crowd_at_a_card_or_phone_counts_unless_its_claims_came_to_nothing() {
     for node in ["phone v", "card v"] {
         let mut graph: Vec<Link> =
             (1..=200).map(|n| link(n, n.into(), &format!("device {n}, {node}"), 1)).collect();
         graph.push(link(255, 9, &format!("device own, {node}"), 0));
         let own = &graph[200];
         assert!(ring(&graph, own).is_doubtful());
-        for proof in [Proof::Void, Proof::Proven] {
+        for (proof, least, most) in [(Proof::Void, 2, 2), (Proof::Proven, FAN_OUT, FAN_OUT + 2)] {
             let seen = judged(&graph, own, |_| proof).features;
-            assert!(
-                seen.phone_applications.max(seen.card_applications) >= FAN_OUT && seen.cut_off,
-                "{seen:?}"
-            );
+            let busiest = seen.phone_applications.max(seen.card_applications);
+            assert!((least..=most).contains(&busiest) && seen.cut_off, "{seen:?}");
         }
     }
 }
@@ -276,7 +304,7 @@ fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
         };
         let standing = |id| (id, Standing { proof: Proof::Proven, declined: true, ring: knows(id) });
         let doubtful = around.doubtful();
-        around.judge(doubtful.into_iter().map(standing));
+        around.judge(Proof::Pending, doubtful.into_iter().map(standing));
         let ring = Ring::of(&around, labels());
         (ring.notice().ring.unwrap(), ring.merged)
     };
@@ -378,6 +406,16 @@ fn an_overdue_loan_in_a_crowd_ties_nobody_but_its_person() {
     assert_eq!(overdue(&graph, &graph[0], &[(2, 31)]), (0, 0));
     graph[1] = link(2, 2, "device hall, person 1", 0);
     assert_eq!(overdue(&graph, &graph[0], &[(2, 31)]), (1, 31));
+}
+
+#[test]
+fn more_overdue_loans_than_are_read_at_a_card_hide_none_of_those_that_are() {
+    let graph: Vec<Link> =
+        (1..=60).map(|n| link(n, n.into(), "card c", if n == 1 { 0 } else { -365 })).collect();
+    let loans: Vec<(u8, u32)> = (2..=60).map(|n| (n, 31)).collect();
+    let spread = spread(&graph, &graph[0], &loans);
+    assert_eq!(spread.overdue(), (FAN_OUT, 31));
+    assert!(spread.cut_off(), "and it says that there may be more");
 }
 
 #[test]

@@ -45,8 +45,8 @@ struct Graph<'a> {
 }
 
 /// The latest sighting of a ring as an SVG document.
-pub fn svg(ring: &ListedRing, sightings: usize) -> String {
-    let graph = graph(&ring.latest);
+pub fn svg(ring: &ListedRing, latest: &Sighting, sightings: usize) -> String {
+    let graph = graph(latest);
     let places = layout(&graph);
     let (width, half) = (WIDTH + PANEL, WIDTH);
     let mut svg = format!(
@@ -56,8 +56,8 @@ pub fn svg(ring: &ListedRing, sightings: usize) -> String {
     );
     edges(&graph, &places, &mut svg);
     things(&graph, &places, &mut svg);
-    applications(&graph, &places, ring.latest.finder, &mut svg);
-    panel(ring, sightings, &graph, &mut svg);
+    applications(&graph, &places, latest.finder, &mut svg);
+    panel(ring, latest, sightings, &graph, &mut svg);
     svg.push_str("</svg>\n");
     svg
 }
@@ -165,8 +165,8 @@ fn applications(graph: &Graph<'_>, places: &[(f64, f64)], finder: ApplicationId,
 }
 
 /// Words: what the ring is, why, its figures, and what the shapes mean.
-fn panel(ring: &ListedRing, sightings: usize, graph: &Graph<'_>, svg: &mut String) {
-    let features = &ring.latest.features;
+fn panel(ring: &ListedRing, latest: &Sighting, sightings: usize, graph: &Graph<'_>, svg: &mut String) {
+    let features = &latest.features;
     let verdict = features.verdict.as_ref();
     let label = verdict.map_or(RingLabel::Ordinary, |verdict| verdict.label);
     let mut y = 36.0;
@@ -181,7 +181,7 @@ fn panel(ring: &ListedRing, sightings: usize, graph: &Graph<'_>, svg: &mut Strin
     };
     line(&format!("{} · {}", label.zh(), label.en()), 17, "bold", 24.0);
     line(&format!("ring {}", ring.ring), 12, "normal", 18.0);
-    let seen = format!("{:.0}", ring.latest.at);
+    let seen = format!("{:.0}", latest.at);
     line(&format!("seen {sightings} times, last at {seen}"), 12, "normal", 26.0);
     for finding in verdict.into_iter().flat_map(|verdict| &verdict.findings) {
         line(&finding.zh, 13, "normal", 17.0);
@@ -223,7 +223,7 @@ fn panel(ring: &ListedRing, sightings: usize, graph: &Graph<'_>, svg: &mut Strin
         line(&format!("{name}: {value}"), 12, "normal", 18.0);
     }
     y += 14.0;
-    legend(graph, ring.latest.finder, y, svg);
+    legend(graph, latest.finder, y, svg);
 }
 
 fn legend(graph: &Graph<'_>, finder: ApplicationId, mut y: f64, svg: &mut String) {

@@ -121,7 +121,7 @@ pub async fn an_outcome_stands_under_each_of_its_nodes_beside_the_links(graph: &
     for node in &nodes {
         let found = graph.neighbours(node, always(), 10).await.unwrap();
         let outcomes = vec![outcome(1, 31, 1)];
-        assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, cut_off: false });
+        assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, ..Neighbours::default() });
     }
     assert_eq!(
         graph.neighbours(&node(NodeKind::Person, "d"), always(), 10).await.unwrap(),
@@ -151,9 +151,12 @@ pub async fn outcomes_hide_no_link_however_many_there_are(graph: &dyn Both) {
     for n in 13..=20 {
         graph.mark(std::slice::from_ref(&device), &outcome(n, 31, 1)).await.unwrap();
     }
-    for (limit, links, outcomes, cut_off) in [(5, 5, 5, true), (12, 12, 12, true), (20, 12, 20, false)] {
+    for (limit, links, outcomes, cut_off) in
+        [(5, 5, 5, (true, true)), (12, 12, 12, (false, true)), (20, 12, 20, (false, false))]
+    {
         let found = graph.neighbours(&device, always(), limit).await.unwrap();
-        let counts = (found.links.len(), found.outcomes.len(), found.cut_off);
+        let cut_off_there = (found.cut_off, found.outcomes_cut_off);
+        let counts = (found.links.len(), found.outcomes.len(), cut_off_there);
         assert_eq!(counts, (links, outcomes, cut_off), "limit {limit}");
     }
 }

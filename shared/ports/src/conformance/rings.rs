@@ -1,7 +1,7 @@
 //! What the book of rings promises.
 
 use super::{application, at};
-use crate::rings::{RingBook, Sighting};
+use crate::rings::{Glimpse, RingBook, Sighting};
 use domain::{
     RingId,
     checks::GraphFeatures,
@@ -58,7 +58,8 @@ pub async fn a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last(book: &d
     assert_eq!(book.history(ring(1)).await.unwrap(), seen);
     let listed = book.list().await.unwrap();
     assert_eq!(listed.len(), 1);
-    assert_eq!((listed[0].ring, &listed[0].latest, listed[0].merged.len()), (ring(1), &seen[2], 0));
+    let latest = Glimpse::from(&seen[2]);
+    assert_eq!((listed[0].ring, &listed[0].latest, listed[0].merged.len()), (ring(1), &latest, 0));
 }
 
 pub async fn rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_order_it_shows(
@@ -72,6 +73,6 @@ pub async fn rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_or
     let listed = book.list().await.unwrap();
     let names: Vec<_> = listed.iter().map(|listed| (listed.ring, listed.merged.clone())).collect();
     assert_eq!(names, [(ring(1), vec![ring(2), ring(3)]), (ring(4), vec![])]);
-    assert_eq!(listed[0].latest, sighting(3, 10, &[]), "the latest under any name");
+    assert_eq!(listed[0].latest, Glimpse::from(&sighting(3, 10, &[])), "the latest under any name");
     assert_eq!(book.history(ring(2)).await.unwrap().len(), 1, "no history is lost");
 }
