@@ -84,7 +84,6 @@ class City:
         kinds = ("card", "device", "phone", "person", "address", "network")
         nodes = [{"kind": kind, "hash": who[kind]} for kind in kinds]
         nodes.append({"kind": "firm", "hash": who["firm"]})
-        nodes += [{"kind": "guarantee", "hash": edge} for edge in who["guarantees"]]
         number = self.rng.integers(0, 16, 32)
         text = "".join("0123456789abcdef"[n] for n in number)
         application = f"{text[:8]}-{text[8:12]}-8{text[13:16]}-8{text[17:20]}-{text[20:]}"
@@ -97,7 +96,8 @@ class City:
             "bank": bank or self.pick(BANKS),
             "place": self.pick(CITIES) if self.chance(0.1) else CITIES[0],
         }
-        self.rows.append({"link": link, "truth": truth, "group": group, "proof": proof})
+        row = {"link": link, "truth": truth, "group": group, "proof": proof, "guarantees": who["guarantees"]}
+        self.rows.append(row)
         return link
 
     def overdue(self, link: dict, days: int, after: float):

@@ -21,6 +21,7 @@ import extraction
 import features as feature_list
 import fit
 import identity
+import parties
 import reasons
 import registry
 import simulation
@@ -67,6 +68,7 @@ def write_city(folder: Path, city) -> list:
             out.writerow(("firm_code", *columns))
             for firm in np.flatnonzero(city.present[source]):
                 out.writerow((basic["firm_code"][firm], *(column.cell(firm) for column in columns.values())))
+    parties.write(folder)
     return basic["firm_code"]
 
 

@@ -3,9 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use jiff::SignedDuration;
-use local::borrower::{Applicant, Wish};
+use local::{
+    borrower::{Applicant, Wish},
+    people::{self, Owner},
+};
+use ports::relation::TieKind;
 use serde_json::Value;
-use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners, weak_owners};
+use tests::{TestApp, first_reason, loaded, quick, quick_without_acceptance, sound_owners, weak_owners};
 
 /// Applies with a sound firm and lets everything happen.
 async fn apply_and_settle(app: &TestApp, place: usize, change: impl Fn(Applicant) -> Applicant) -> Value {
@@ -200,6 +204,36 @@ async fn fault_30_a_victim_whose_card_is_claimed_by_applications_under_way_is_pa
     }
     let (member, id) = last.unwrap();
     assert_eq!(end(&member.read(&id).await.unwrap()), ("declined", "RING_SUSPECTED"));
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn firms_that_guarantee_each_other_in_a_circle_are_declined_for_it_and_a_chain_is_not() {
+    let app = TestApp::start().await;
+    let sound: Vec<&Owner> = sound_owners().collect();
+    let circles = people::circles(&sound, &loaded().ties);
+    let answers: Vec<&Owner> = circles.iter().flatten().copied().collect();
+    let tied = |o: &&&Owner| {
+        let mut guarantees = loaded().ties.iter().filter(|tie| tie.kind == TieKind::Guarantee);
+        guarantees.any(|tie| tie.firm == o.firm.firm_code) && answers.iter().all(|a| a.firm != o.firm)
+    };
+    let in_chain = *sound.iter().find(tied).unwrap();
+    app.lending.store(loaded()).await.unwrap();
+    let mut ends = Vec::new();
+    for (serial, owner) in circles[0].iter().copied().chain([in_chain]).enumerate() {
+        let owner = app.firm(owner).await;
+        let borrower = app.sign_in(owner.applicant(serial as u32 + 1, 1000)).await;
+        let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+        app.settle().await;
+        ends.push((borrower, id));
+    }
+    let (chain, id) = ends.pop().unwrap();
+    assert_eq!(chain.read(&id).await.unwrap()["status"], "offered");
+    for (borrower, id) in ends {
+        let answer = borrower.read(&id).await.unwrap();
+        assert_eq!(end(&answer), ("declined", "RING_SUSPECTED"));
+        assert_eq!(answer["reasons"][1]["code"], "RING_GUARANTEE_CIRCLE", "{answer}");
+    }
     app.stop().await;
 }
 

@@ -32,10 +32,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     PortError,
-    relation::{Link, RelationGraph},
+    relation::{FirmTies, Link, Node, RelationGraph},
     rings::RingBook,
 };
-use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, link_of};
+use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, TieSpread, link_of};
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
@@ -50,6 +50,7 @@ const NOTICES_AT_ONCE: usize = 8;
 pub struct GraphChecker {
     journeys: Journeys,
     graph: Arc<dyn RelationGraph>,
+    ties: Arc<dyn FirmTies>,
     rings: Arc<dyn RingBook>,
     labels: Arc<Labels>,
 }
@@ -100,8 +101,11 @@ impl GraphChecker {
     /// The ring around an application that has proven so much of its own claims. What only claims hold together is looked
     /// at twice; `None` when it hangs on claims that are still being checked.
     async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
+        let mut ties = TieSpread::around(own.firm.clone(), own.at);
         let mut spread = Spread::around(own);
-        self.explore(&mut spread).await?;
+        futures::try_join!(self.explore(&mut spread), self.explore_ties(&mut ties))?;
+        let tied_firms = spread.tie(ties);
+        self.read(&mut spread, tied_firms).await?;
         let ring = Ring::of(&spread, &self.labels);
         if !ring.is_doubtful() {
             return Ok(Some(ring));
@@ -141,22 +145,48 @@ impl GraphChecker {
 
     /// Reads the graph hop by hop, the nodes of each at once.
     async fn explore(&self, spread: &mut Spread) -> Result<(), PortError> {
-        let window = spread.window();
         loop {
             let nodes = spread.next_hop();
             if nodes.is_empty() {
                 return Ok(());
             }
+            self.read(spread, nodes).await?;
+        }
+    }
+
+    async fn read(&self, spread: &mut Spread, nodes: Vec<Node>) -> Result<(), PortError> {
+        let window = spread.window();
+        let reads = nodes.into_iter().map(|node| {
+            let graph = Arc::clone(&self.graph);
+            async move {
+                let found = graph.neighbours(&node, window, FAN_OUT).await?;
+                Ok::<_, PortError>((node, found))
+            }
+        });
+        let mut found = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
+        while let Some((node, neighbours)) = found.try_next().await? {
+            spread.add(node, neighbours);
+        }
+        Ok(())
+    }
+
+    /// Reads what the record says around the firm, hop by hop.
+    async fn explore_ties(&self, ties: &mut TieSpread) -> Result<(), PortError> {
+        loop {
+            let nodes = ties.next_hop();
+            if nodes.is_empty() {
+                return Ok(());
+            }
             let reads = nodes.into_iter().map(|node| {
-                let graph = Arc::clone(&self.graph);
+                let ties = Arc::clone(&self.ties);
                 async move {
-                    let found = graph.neighbours(&node, window, FAN_OUT).await?;
+                    let found = ties.ties(&node, FAN_OUT).await?;
                     Ok::<_, PortError>((node, found))
                 }
             });
             let mut found = stream::iter(reads).buffer_unordered(READS_AT_ONCE);
-            while let Some((node, neighbours)) = found.try_next().await? {
-                spread.add(node, neighbours);
+            while let Some((node, found)) = found.try_next().await? {
+                ties.add(node, found);
             }
         }
     }

@@ -18,9 +18,11 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<GraphChecker, WireError> {
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<GraphChecker, WireError> {
     let labels = Labels::in_force().map_err(WireError::other("the packaged labels of rings"))?;
+    let relations = Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?));
     Ok(GraphChecker {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        graph: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
+        graph: relations.clone(),
+        ties: relations,
         labels: Arc::new(labels),
         rings: Arc::new(DynamoRings::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
     })

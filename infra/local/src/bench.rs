@@ -97,8 +97,8 @@ pub async fn run(applications: u32, out: &mut impl Write) -> Result<(), AnyError
 async fn sound_owners(lending: &Lending, today: Date) -> Result<Vec<Owner>, AnyError> {
     let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/city"));
     let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
-    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
-    lending.store_firms(&loaded.firms).await?;
+    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?, today)?;
+    lending.store(&loaded).await?;
     let owners = people::owners(folder, &loaded, today)?;
     let sound = owners
         .into_iter()

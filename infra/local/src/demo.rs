@@ -13,6 +13,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use loans::PaidOut;
+use ports::relation::{Tie, TieKind};
 use reqwest::Client;
 use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
@@ -75,10 +76,11 @@ pub async fn run(
     channel_url: &str,
     banks: &BTreeMap<String, String>,
     owners: &[Owner],
+    ties: &[Tie],
     run: u32,
     out: &mut impl std::io::Write,
 ) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
-    let cases = cases(owners, run)?;
+    let cases = cases(owners, ties, run)?;
     let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} applications at rest  {wide_msg}")?;
     let progress = ProgressBar::new(cases.len() as u64).with_style(style);
@@ -143,12 +145,26 @@ async fn play(
     Ok(Played { borrower, answer, explanation })
 }
 
-fn cases(owners: &[Owner], run: u32) -> Result<Vec<Case>, TooFewFirms> {
+fn case(
+    name: &'static str,
+    applicant: Applicant,
+    wish: &Wish,
+    then: Then,
+    expected: &'static str,
+    reason: Option<&'static str>,
+) -> Case {
+    Case { name, applicant, wish: wish.clone(), then, expected, reason }
+}
+
+fn cases(owners: &[Owner], ties: &[Tie], run: u32) -> Result<Vec<Case>, TooFewFirms> {
     let sound = |o: &&Owner| {
         !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
     };
     // Each run of the demo takes other firms, so that yesterday's applications do not colour today's.
-    let mut good = owners.iter().filter(sound).skip(run as usize % 8 * 24);
+    // Who answers for others is kept for the circle.
+    let answers =
+        |o: &&Owner| ties.iter().any(|tie| tie.kind == TieKind::Guarantee && tie.firm == o.firm.firm_code);
+    let mut good = owners.iter().filter(|o| sound(o) && !answers(o)).skip(run as usize % 8 * 24);
     let mut good = || good.next().ok_or(TooFewFirms("sound"));
     let young = |o: &&Owner| o.age_days > 730 && !o.firm.is_banned() && o.firm.sources.len() >= 6;
     let weak = owners.iter().rev().filter(young).nth(run as usize % 8).ok_or(TooFewFirms("weak"))?;
@@ -169,14 +185,6 @@ fn cases(owners: &[Owner], run: u32) -> Result<Vec<Case>, TooFewFirms> {
     };
     let steady = Wish { product: "lake-steady", accept_up_to_bp: None, ..quick.clone() };
     let asks = |yuan: u64| Wish { amount_fen: yuan * 100, ..quick.clone() };
-    let case = |name, applicant, wish: &Wish, then, expected, reason| Case {
-        name,
-        applicant,
-        wish: wish.clone(),
-        then,
-        expected,
-        reason,
-    };
     use Then::{Accept, Cancel, LetLie, Wait};
     let mut cases = vec![
         case("good firm, accepted in advance", who(good()?, 1000), &quick, Wait, "paid_out", None),
@@ -201,14 +209,20 @@ fn cases(owners: &[Owner], run: u32) -> Result<Vec<Case>, TooFewFirms> {
     let stranger = good()?;
     let other = Applicant { name: "王伟".into(), ..who(stranger, 1000) };
     cases.push(case("not the representative", other, &quick, Wait, "declined", Some("IDENTITY_MISMATCH")));
-    let ringleader = who(good()?, 1000);
-    let card = people::card(run * 1_000 + 900);
+    let sound: Vec<&Owner> = owners.iter().filter(sound).collect();
+    let circles = people::circles(&sound, ties);
+    let circle =
+        circles.get(run as usize % circles.len().max(1)).ok_or(TooFewFirms("a circle of guarantees"))?;
+    // The offers lie until the rest of the ring has applied.
+    let asks = Wish { accept_up_to_bp: None, ..quick.clone() };
+    let ring = |name, member| case(name, member, &asks, LetLie, "declined", Some("RING_SUSPECTED"));
+    let device = who(good()?, 1000).device;
     for _ in 0..5 {
-        let member = who(good()?, 1000);
-        let member = Applicant { device: ringleader.device.clone(), bank_card: card.clone(), ..member };
-        let asks = Wish { accept_up_to_bp: None, ..quick.clone() };
-        cases.push(case("ring of five", member, &asks, LetLie, "declined", Some("RING_SUSPECTED")));
+        let bank_card = people::card(run * 1_000 + 900);
+        let member = Applicant { device: device.clone(), bank_card, ..who(good()?, 1000) };
+        cases.push(ring("ring of five", member));
     }
+    cases.extend(circle.iter().map(|owner| ring("circle of guarantees", who(owner, 1000))));
     Ok(cases)
 }
 

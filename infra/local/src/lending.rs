@@ -5,13 +5,14 @@ use crate::{
     engines::{EngineError, EngineOptions, Engines},
     gateway,
     keys::{Keys, KeysError},
+    load::Loaded,
     stack::{Registry, Stack, StackError, StackOptions},
-    template::{Template, TemplateError},
+    template::{Template, TemplateError, local_name},
 };
-use aws::{Aws, DynamoFirms};
+use aws::{Aws, DynamoFirms, DynamoRelations};
 use contract::names::setting;
 use domain::{FirmRecord, product::Catalogue};
-use ports::{Clock, SystemClock, firms::FirmLoader as _};
+use ports::{Clock, SystemClock, firms::FirmLoader as _, relation::TieLoader as _};
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -174,7 +175,7 @@ impl Lending {
         }
         let config = engines.sdk_config();
         let aws = Aws::from_sdk_config(&config);
-        let firms_table = crate::template::local_name("Firms");
+        let firms_table = local_name("Firms");
         Ok(Self { stack, counterparties, engines, aws, keys, products, files, address, firms_table })
     }
 
@@ -193,6 +194,13 @@ impl Lending {
     /// Base URL of the API.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Puts what was read from a folder where it belongs: firms into the archive, their ties into the relation graph.
+    pub async fn store(&self, loaded: &Loaded) -> Result<(), LendingError> {
+        self.store_firms(&loaded.firms).await?;
+        let graph = DynamoRelations::new(self.aws.dynamodb.clone(), local_name("Relations"));
+        Ok(graph.tie(&loaded.ties).await?)
     }
 
     /// Puts firms into the archive.

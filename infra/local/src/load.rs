@@ -2,13 +2,16 @@
 //!
 //! A row is refused whole: a firm with half a row would be scored on numbers that nobody delivered. What is refused
 //! costs nothing else: all other rows are loaded.
+//!
+//! `related_parties.csv` is of another kind: one row per tie of a firm, for the relation graph.
 
 use domain::{
     FirmCode, FirmRecord,
     firm::SourceRow,
-    person::{PersonName, ResidentId},
+    person::{PersonName, Phone, ResidentId},
 };
 use jiff::civil::Date;
+use ports::relation::{Node, NodeKind, Tie, TieKind};
 use serde_json::Value;
 use signing::KeyedHasher;
 use std::{
@@ -129,6 +132,11 @@ const FILES: [(&str, Columns); 8] = [
     ),
 ];
 
+/// The file of ties, and its columns: who owns or directs a firm (resident ids), which phone it registered, whose debts
+/// it answers for and whom it invoices (firm codes).
+const PARTIES: &str = "related_parties";
+const PARTY_COLUMNS: [&str; 3] = ["firm_code", "kind", "party"];
+
 /// Largest text cell, in characters.
 const LONGEST_TEXT: usize = 200;
 
@@ -136,6 +144,8 @@ const LONGEST_TEXT: usize = 200;
 #[derive(Debug, Default)]
 pub struct Loaded {
     pub firms: Vec<FirmRecord>,
+    /// What ties these firms to persons, phones and each other.
+    pub ties: Vec<Tie>,
     pub rows: usize,
     pub refused: Vec<Refused>,
     /// Files that are not there; their source is missing for every firm.
@@ -167,12 +177,12 @@ pub enum LoadError {
         #[source]
         source: csv::Error,
     },
-    #[error("{file}.csv must have exactly the columns firm_code,{expected}")]
+    #[error("{file}.csv must have exactly the columns {expected}")]
     Columns { file: &'static str, expected: String },
 }
 
-/// Reads the eight files of a folder. Only `basic_information.csv` has to be there.
-pub fn load(folder: &Path, hasher: &KeyedHasher) -> Result<Loaded, LoadError> {
+/// Reads the files of a folder, delivered on a day. Only `basic_information.csv` has to be there.
+pub fn load(folder: &Path, hasher: &KeyedHasher, on: Date) -> Result<Loaded, LoadError> {
     let mut loaded = Loaded::default();
     let mut firms: BTreeMap<FirmCode, FirmRecord> = BTreeMap::new();
     for (file, columns) in FILES {
@@ -186,8 +196,68 @@ pub fn load(folder: &Path, hasher: &KeyedHasher) -> Result<Loaded, LoadError> {
         }
         read_file(file, columns, &path, hasher, &mut firms, &mut loaded)?;
     }
+    let parties = folder.join(PARTIES).with_extension("csv");
+    match parties.exists() {
+        true => read_parties(&parties, hasher, on, &firms, &mut loaded)?,
+        false => loaded.missing.push(PARTIES),
+    }
     loaded.firms = firms.into_values().collect();
     Ok(loaded)
+}
+
+fn read_parties(
+    path: &Path,
+    hasher: &KeyedHasher,
+    on: Date,
+    firms: &BTreeMap<FirmCode, FirmRecord>,
+    loaded: &mut Loaded,
+) -> Result<(), LoadError> {
+    let mut seen = HashSet::new();
+    let mut ties = Vec::new();
+    each_row(PARTIES, &PARTY_COLUMNS, path, loaded, |record| {
+        let tie = tie_of(record, hasher, on)?;
+        if !firms.contains_key(&tie.firm) {
+            return Err("the firm is not in basic_information.csv".to_owned());
+        }
+        if !seen.insert((tie.kind, tie.firm.clone(), tie.party.clone())) {
+            return Err("the tie stands twice in this file".to_owned());
+        }
+        ties.push(tie);
+        Ok(())
+    })?;
+    loaded.ties = ties;
+    Ok(())
+}
+
+/// A row of [`PARTIES`]. Personal values leave it as keyed hashes.
+fn tie_of(record: &csv::StringRecord, hasher: &KeyedHasher, on: Date) -> Result<Tie, String> {
+    let firm: FirmCode = record[0].parse().map_err(|e| format!("firm_code {e}"))?;
+    let kind = TieKind::ALL.into_iter().find(|kind| kind.as_str() == &record[1]);
+    let kind = kind.ok_or_else(|| {
+        let kinds: Vec<&str> = TieKind::ALL.iter().map(|kind| kind.as_str()).collect();
+        format!("kind is none of {}", kinds.join(", "))
+    })?;
+    let party = &record[2];
+    let hash = match kind.party() {
+        NodeKind::Firm => {
+            let other: FirmCode = party.parse().map_err(|e| format!("party {e}"))?;
+            if other == firm {
+                return Err("party is the firm itself".to_owned());
+            }
+            other.to_string()
+        }
+        NodeKind::Phone => {
+            let phone = Phone::parse(party).map_err(|e| format!("party {e}"))?;
+            hasher.phone(&phone).to_string()
+        }
+        _ => {
+            let id = ResidentId::parse(party).map_err(|e| format!("party {e}"))?;
+            hasher.person(&id).to_string()
+        }
+    };
+    let party = Node { kind: kind.party(), hash };
+    let source = PARTIES.to_owned();
+    Ok(Tie { kind, firm, party, first_seen: on, last_seen: on, count: 1, source })
 }
 
 fn read_file(
@@ -198,21 +268,35 @@ fn read_file(
     firms: &mut BTreeMap<FirmCode, FirmRecord>,
     loaded: &mut Loaded,
 ) -> Result<(), LoadError> {
-    let broken = |source| LoadError::Read { file, source };
-    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(broken)?;
     let names = columns.iter().map(|(name, _)| *name);
     let expected: Vec<&str> = std::iter::once("firm_code").chain(names).collect();
-    if reader.headers().map_err(broken)?.iter().ne(expected.iter().copied()) {
-        return Err(LoadError::Columns { file, expected: expected[1..].join(",") });
-    }
     let mut seen = HashSet::new();
+    each_row(file, &expected, path, loaded, |record| {
+        take_row(file, columns, record, hasher, firms, &mut seen)
+    })
+}
+
+/// Gives every row with the right number of cells to `take`, and reports each that is refused.
+fn each_row(
+    file: &'static str,
+    expected: &[&str],
+    path: &Path,
+    loaded: &mut Loaded,
+    mut take: impl FnMut(&csv::StringRecord) -> Result<(), String>,
+) -> Result<(), LoadError> {
+    let broken = |source| LoadError::Read { file, source };
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_path(path).map_err(broken)?;
+    if reader.headers().map_err(broken)?.iter().ne(expected.iter().copied()) {
+        return Err(LoadError::Columns { file, expected: expected.join(",") });
+    }
     for (place, record) in reader.records().enumerate() {
         loaded.rows += 1;
         let line = |r: &csv::StringRecord| r.position().map_or(place as u64 + 2, csv::Position::line);
         let outcome = match &record {
-            Ok(record) => {
-                take_row(file, columns, record, hasher, firms, &mut seen).map_err(|e| (line(record), e))
+            Ok(record) if record.len() != expected.len() => {
+                Err((line(record), format!("has {} cells instead of {}", record.len(), expected.len())))
             }
+            Ok(record) => take(record).map_err(|e| (line(record), e)),
             Err(error) => {
                 let at = error.position().map_or(place as u64 + 2, csv::Position::line);
                 Err((at, "is not UTF-8 text in CSV form".to_owned()))
@@ -233,9 +317,6 @@ fn take_row(
     firms: &mut BTreeMap<FirmCode, FirmRecord>,
     seen: &mut HashSet<FirmCode>,
 ) -> Result<(), String> {
-    if record.len() != columns.len() + 1 {
-        return Err(format!("has {} cells instead of {}", record.len(), columns.len() + 1));
-    }
     let code: FirmCode = record[0].parse().map_err(|e| format!("firm_code {e}"))?;
     if !seen.insert(code.clone()) {
         return Err("the firm stands twice in this file; the first row was kept".to_owned());
@@ -298,6 +379,7 @@ mod tests {
         KeyedHasher::new(&[7; 32]).unwrap()
     }
 
+    const TODAY: Date = jiff::civil::date(2026, 11, 23);
     const BASIC: &str = "firm_code,name,legal_representative_name,legal_representative_resident_id,address,industry,established_on,status,banned\n";
     const FIRM: &str =
         "91350100M000100Y43,云海合达,王伟,11010519491231002X,工业一路1号,制造业,2020-09-19,active,0\n";
@@ -313,7 +395,7 @@ mod tests {
     #[test]
     fn the_first_city_loads_whole() {
         let city = Path::new(env!("CARGO_MANIFEST_DIR")).join("city");
-        let loaded = load(&city, &hasher()).unwrap();
+        let loaded = load(&city, &hasher(), TODAY).unwrap();
         assert_eq!(loaded.refused, []);
         assert_eq!(loaded.firms.len(), 2_000);
         assert_eq!(loaded.missing, Vec::<&str>::new());
@@ -328,7 +410,7 @@ mod tests {
             ("basic_information.csv", format!("{BASIC}{FIRM}{bad_code}{bad_date}{FIRM}")),
             ("tax_paid.csv", "firm_code,tax_12m_fen,arrears_fen,late_payments_24m,last_paid_on\n91350100M000100Y43,NaN,0,0,\n914403001922038216,1,0,0,\n".into()),
         ]);
-        let loaded = load(folder.path(), &hasher()).unwrap();
+        let loaded = load(folder.path(), &hasher(), TODAY).unwrap();
         assert_eq!(loaded.firms.len(), 1);
         let report: Vec<String> = loaded.refused.iter().map(ToString::to_string).collect();
         assert_eq!(
@@ -344,9 +426,34 @@ mod tests {
     }
 
     #[test]
+    fn ties_are_kept_without_personal_values_and_wrong_ones_are_reported() {
+        let parties = "firm_code,kind,party\n\
+            91350100M000100Y43,shareholder,11010519491231002X\n\
+            91350100M000100Y43,guarantee,91110000802100433B\n\
+            91350100M000100Y43,guarantee,91350100M000100Y43\n\
+            91350100M000100Y43,cousin,11010519491231002X\n\
+            91350100M000100Y43,director,11010519491231002Y\n\
+            91350100M000100Y43,registered_phone,139\n\
+            91110000802100433B,registered_phone,13900000000\n\
+            91350100M000100Y43,guarantee,91110000802100433B\n\
+            91350100M000100Y43,guarantee\n";
+        let folder = folder(&[
+            ("basic_information.csv", format!("{BASIC}{FIRM}")),
+            ("related_parties.csv", parties.to_owned()),
+        ]);
+        let loaded = load(folder.path(), &hasher(), TODAY).unwrap();
+        let kinds: Vec<TieKind> = loaded.ties.iter().map(|tie| tie.kind).collect();
+        assert_eq!(kinds, [TieKind::Shareholder, TieKind::Guarantee]);
+        assert!(!format!("{:?}", loaded.ties).contains("11010519491231002X"));
+        let lines: Vec<u64> = loaded.refused.iter().map(|refused| refused.line).collect();
+        assert_eq!(lines, [4, 5, 6, 7, 8, 9, 10], "{:?}", loaded.refused);
+        assert!(!format!("{:?}", loaded.refused).contains("139"), "{:?}", loaded.refused);
+    }
+
+    #[test]
     fn the_legal_representative_is_kept_as_a_keyed_hash_only() {
         let folder = folder(&[("basic_information.csv", format!("{BASIC}{FIRM}"))]);
-        let firm = &load(folder.path(), &hasher()).unwrap().firms[0];
+        let firm = &load(folder.path(), &hasher(), TODAY).unwrap().firms[0];
         let text = serde_json::to_string(firm).unwrap();
         assert!(!text.contains("王伟") && !text.contains("11010519491231002X"), "{text}");
         assert!(firm.legal_representative.is_some());
@@ -355,7 +462,7 @@ mod tests {
     #[test]
     fn a_file_with_other_columns_is_refused_with_the_right_ones_named() {
         let folder = folder(&[("basic_information.csv", "firm_code,nom\n".into())]);
-        let error = load(folder.path(), &hasher()).unwrap_err().to_string();
+        let error = load(folder.path(), &hasher(), TODAY).unwrap_err().to_string();
         assert!(error.contains("firm_code,name,legal_representative_name"), "{error}");
     }
 }

@@ -171,8 +171,9 @@ async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loa
     };
     let lending = Lending::start(options).await?;
     let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
-    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?)?;
-    lending.store_firms(&loaded.firms).await?;
+    let today = domain::calendar::day_in_china(SystemClock.now());
+    let loaded = load::load(folder, &signing::KeyedHasher::new(&key)?, today)?;
+    lending.store(&loaded).await?;
     Ok((lending, loaded))
 }
 
@@ -257,7 +258,8 @@ async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), A
         .iter()
         .filter_map(|p| Some((p.id.clone(), simulated.get(&p.bank)?.url().to_owned())));
     let banks = banks.collect();
-    let right = demo::run(&url, &lending.counterparties.channel_url, &banks, &owners, run, out).await;
+    let right =
+        demo::run(&url, &lending.counterparties.channel_url, &banks, &owners, &loaded.ties, run, out).await;
     lending.stop().await;
     if right? { Ok(()) } else { Err("the demo did not end as it should".into()) }
 }

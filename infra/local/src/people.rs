@@ -4,7 +4,11 @@
 use crate::{borrower::Applicant, load::Loaded};
 use domain::FirmRecord;
 use jiff::civil::Date;
-use std::{collections::HashMap, path::Path};
+use ports::relation::{Tie, TieKind};
+use std::{
+    collections::{HashMap, HashSet},
+    path::Path,
+};
 
 /// A firm with its legal representative in clear, as only the CSV file has it.
 #[derive(Clone)]
@@ -89,6 +93,29 @@ pub fn card(serial: u32) -> String {
         })
         .sum();
     format!("{body}{}", (10 - sum % 10) % 10)
+}
+
+/// The circles of guarantees among the firms of these owners: each answers for the debts of the next, and the last for those
+/// of the first. In the order of their first owners.
+pub fn circles<'a>(owners: &[&'a Owner], ties: &[Tie]) -> Vec<Vec<&'a Owner>> {
+    let by_code: HashMap<&str, &Owner> = owners.iter().map(|o| (o.firm.firm_code.as_str(), *o)).collect();
+    let answers = ties.iter().filter(|tie| tie.kind == TieKind::Guarantee);
+    let answers: HashMap<&str, &str> =
+        answers.map(|tie| (tie.firm.as_str(), tie.party.hash.as_str())).collect();
+    let mut known = HashSet::new();
+    let mut circles = Vec::new();
+    for owner in owners {
+        let first = owner.firm.firm_code.as_str();
+        let next = |code: &&str| answers.get(code).copied().filter(|code| *code != first);
+        let codes: Vec<&str> = std::iter::successors(Some(first), next).take(ties.len()).collect();
+        let closes = codes.last().and_then(|last| answers.get(last)) == Some(&first);
+        let members: Vec<&Owner> = codes.iter().filter_map(|code| by_code.get(code).copied()).collect();
+        if closes && codes.len() > 2 && members.len() == codes.len() && !known.contains(first) {
+            known.extend(codes);
+            circles.push(members);
+        }
+    }
+    circles
 }
 
 #[cfg(test)]

@@ -105,8 +105,8 @@ pub struct Machine {
 /// Firms to borrow in the simulation, sound ones first, with their owners.
 pub fn owners(city: &Path) -> Result<Arc<[Owner]>, AnyError> {
     let hasher = KeyedHasher::new(&HASH_KEY)?;
-    let loaded = load::load(city, &hasher).map_err(|error: LoadError| Box::new(error) as AnyError)?;
     let today = domain::calendar::day_in_china(beginning()?);
+    let loaded = load::load(city, &hasher, today).map_err(|error: LoadError| Box::new(error) as AnyError)?;
     let all =
         people::owners(city, &loaded, today).map_err(|error: PeopleError| Box::new(error) as AnyError)?;
     let sound = all.into_iter().filter(|o| {

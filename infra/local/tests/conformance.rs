@@ -185,6 +185,13 @@ conforms! { relations on DynamoRelations in "relations":
     outcomes_of_any_age_stand_beside_every_window
 }
 
+conforms! { ties on DynamoRelations in "relations":
+    a_firm_has_no_ties_at_first
+    a_tie_stands_under_its_firm_and_its_party
+    a_tie_that_is_delivered_again_keeps_its_first_day_and_counts_each_day_once
+    more_ties_than_the_limit_are_cut_off_and_say_so
+}
+
 conforms! { rings on DynamoRings in "relations":
     a_book_is_empty_at_first
     a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last

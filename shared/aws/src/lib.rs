@@ -22,6 +22,7 @@ mod queue;
 mod relations;
 mod rings;
 mod sign_ins;
+mod ties;
 mod transaction;
 
 pub use endpoints::DynamoEndpoints;

@@ -27,14 +27,15 @@ const BEHIND_SECOND: &str = "$";
 const WRITES_AT_ONCE: usize = 8;
 
 /// The table `relations`, `pk` = `<kind>#<hash>`; `sk` = `<second>#<application id>` for a link, the second as in RFC 3339,
-/// so that the links of any window are one range of keys and are read the newest first; `outcome#<payout id>` for an outcome.
+/// so that the links of any window are one range of keys and are read the newest first; `outcome#<payout id>` for an outcome,
+/// `tie#…` for a tie of a firm.
 ///
 /// A node is one partition, which takes a thousand writes a second: 86 million applications a day on one network. So
 /// crowds need no shards here; what they need is that nobody reads them whole, and nobody does.
 #[derive(Clone, Debug)]
 pub struct DynamoRelations {
-    client: Client,
-    table: String,
+    pub(crate) client: Client,
+    pub(crate) table: String,
 }
 
 impl DynamoRelations {
@@ -47,7 +48,7 @@ fn second(at: Timestamp) -> String {
     format!("{:.0}", at)
 }
 
-fn partition(node: &Node) -> String {
+pub(crate) fn partition(node: &Node) -> String {
     format!("{}#{}", node.kind.as_str(), node.hash)
 }
 

@@ -119,6 +119,12 @@ pub struct RingProfile {
     pub span_hours: u32,
     /// Firms in the longest circle of guarantees that was found; 0 without any.
     pub guarantee_circle: u32,
+    /// Firms in the longest circle of invoices: what is sold in a circle was sold to raise cash.
+    pub invoice_circle: u32,
+    /// Most firms, by the record, that one owner or director of the application's firm stands behind.
+    pub firms_of_owner: u32,
+    /// Most firms, by the record, with the phone that the application's firm registered.
+    pub firms_on_registered_phone: u32,
     /// Loans that are overdue by [`OVERDUE_DAYS`] or more at the members' nodes.
     pub overdue_loans: u32,
     /// Steps to the nearest of them: 1 shares a node with it; 0 when there is none.

@@ -261,6 +261,10 @@ fn city() -> BTreeMap<String, Sources> {
     for entry in read_dir(root().join("infra/local/city")).unwrap() {
         let path = entry.unwrap().path();
         let source = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        // What ties firms to each other is for the relation graph, and no model reads it.
+        if source == "related_parties" {
+            continue;
+        }
         let mut file = csv::Reader::from_path(&path).unwrap();
         let header = file.headers().unwrap().clone();
         for record in file.records() {

@@ -17,6 +17,7 @@ pub mod notices;
 pub mod relations;
 pub mod rings;
 pub mod sign_ins;
+pub mod ties;
 
 use domain::{ApplicationId, FirmCode};
 use jiff::{SignedDuration, Timestamp};

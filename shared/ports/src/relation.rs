@@ -3,7 +3,7 @@
 use crate::PortError;
 use async_trait::async_trait;
 use domain::{ApplicationId, FirmCode, PayoutId};
-use jiff::Timestamp;
+use jiff::{Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 /// What a node stands for. Strong kinds join applications into a ring; weak ones only add to suspicion.
@@ -81,6 +81,75 @@ pub struct Link {
     pub place: Option<String>,
 }
 
+/// How the record ties a firm to a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TieKind {
+    /// The firm answers for the debts of the party, a firm.
+    Guarantee,
+    /// The firm invoices the party, a firm.
+    Invoice,
+    /// The party, a person, holds shares in the firm.
+    Shareholder,
+    /// The party, a person, directs the firm.
+    Director,
+    /// The party is the phone that the firm registered.
+    RegisteredPhone,
+}
+
+impl TieKind {
+    /// Every kind.
+    pub const ALL: [TieKind; 5] = [
+        TieKind::Guarantee,
+        TieKind::Invoice,
+        TieKind::Shareholder,
+        TieKind::Director,
+        TieKind::RegisteredPhone,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            TieKind::Guarantee => "guarantee",
+            TieKind::Invoice => "invoice",
+            TieKind::Shareholder => "shareholder",
+            TieKind::Director => "director",
+            TieKind::RegisteredPhone => "registered_phone",
+        }
+    }
+
+    /// What a party of this kind is.
+    pub const fn party(self) -> NodeKind {
+        match self {
+            TieKind::Guarantee | TieKind::Invoice => NodeKind::Firm,
+            TieKind::Shareholder | TieKind::Director => NodeKind::Person,
+            TieKind::RegisteredPhone => NodeKind::Phone,
+        }
+    }
+}
+
+/// What a source says of a firm and a party. It stands under both, so that either leads to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tie {
+    pub kind: TieKind,
+    pub firm: FirmCode,
+    pub party: Node,
+    /// The days on which deliveries said so first and last.
+    pub first_seen: Date,
+    pub last_seen: Date,
+    /// How many deliveries said so.
+    pub count: u32,
+    /// Which source does, as the archive names it.
+    pub source: String,
+}
+
+/// Ties of a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ties {
+    pub ties: Vec<Tie>,
+    /// There are more than the limit.
+    pub cut_off: bool,
+}
+
 /// Links from `from` on, and not later than `to` where one is given; both to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -126,6 +195,21 @@ pub trait RelationGraph: Send + Sync {
     /// At most `limit` links of the window at a node, the newest first, and as many outcomes of any age. Links outside the
     /// window are not read. However many outcomes there are, they hide no link.
     async fn neighbours(&self, node: &Node, window: Window, limit: u32) -> Result<Neighbours, PortError>;
+}
+
+/// What the record says of firms, in the relation graph.
+#[async_trait]
+pub trait FirmTies: Send + Sync {
+    /// At most `limit` ties of a firm, a person or a phone. Strongly consistent.
+    async fn ties(&self, node: &Node, limit: u32) -> Result<Ties, PortError>;
+}
+
+/// Where what the record says of firms is put.
+#[async_trait]
+pub trait TieLoader: Send + Sync {
+    /// Writes each tie under its firm and its party. One that stands there already keeps its first day; its last day and
+    /// its count move on, unless it was written for that day before. May write some and fail; writing again completes it.
+    async fn tie(&self, ties: &[Tie]) -> Result<(), PortError>;
 }
 
 /// Where outcomes of loans are put into the graph.

@@ -4,9 +4,10 @@
 //! Each application is linked, checked against the graph as it stands, and tells the other members, as
 //! `functions/graph-check` does; only the store is a map here.
 
-use domain::{ApplicationId, RingId, ring::RingLabel};
-use ports::relation::{Link, LoanOutcome, Neighbours, Node, Window};
-use relations::{FAN_OUT, Feature, Labels, Proof, Ring, Size, Spread, Standing};
+use domain::{ApplicationId, RingId, calendar::day_in_china, ring::RingLabel};
+use jiff::civil::Date;
+use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Tie, TieKind, Ties, Window};
+use relations::{FAN_OUT, Feature, Labels, Proof, Ring, Size, Spread, Standing, TieSpread};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,8 +20,19 @@ use std::{
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
-    Outcome { outcome: LoanOutcome, nodes: Vec<Node> },
-    Application { link: Box<Link>, truth: String, group: String, proof: Claimed },
+    Outcome {
+        outcome: LoanOutcome,
+        nodes: Vec<Node>,
+    },
+    Application {
+        link: Box<Link>,
+        truth: String,
+        group: String,
+        proof: Claimed,
+        /// `<guarantor>><debtor>`, of the guarantees that the firm gives or has.
+        #[serde(default)]
+        guarantees: Vec<String>,
+    },
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -35,6 +47,7 @@ struct Store {
     links: Vec<Link>,
     at: HashMap<Node, Vec<usize>>,
     outcomes: HashMap<Node, BTreeMap<ApplicationId, LoanOutcome>>,
+    ties: HashMap<Node, Vec<Tie>>,
 }
 
 impl Store {
@@ -43,6 +56,28 @@ impl Store {
             self.at.entry(node.clone()).or_default().push(self.links.len());
         }
         self.links.push(link);
+    }
+
+    /// The record names a guarantee with both firms, from the first application of either on.
+    fn guarantee(&mut self, guarantee: &str, on: Date) -> Result<(), Box<dyn Error>> {
+        let (guarantor, debtor) = guarantee.split_once('>').ok_or("a guarantee has two firms")?;
+        let firm = |code: &str| Node { kind: NodeKind::Firm, hash: code.to_owned() };
+        let tie = Tie {
+            kind: TieKind::Guarantee,
+            firm: guarantor.parse()?,
+            party: firm(debtor),
+            first_seen: on,
+            last_seen: on,
+            count: 1,
+            source: "rings.py".to_owned(),
+        };
+        for node in [firm(guarantor), firm(debtor)] {
+            let known = self.ties.entry(node).or_default();
+            if known.iter().all(|known| (&known.firm, &known.party) != (&tie.firm, &tie.party)) {
+                known.push(tie.clone());
+            }
+        }
+        Ok(())
     }
 
     /// What the adapter answers: the newest links of the window.
@@ -102,6 +137,17 @@ fn check(
     labels: &Labels,
 ) -> (Ring, usize, usize, u128) {
     let started = Instant::now();
+    let mut ties = TieSpread::around(own.firm.clone(), own.at);
+    loop {
+        let nodes = ties.next_hop();
+        if nodes.is_empty() {
+            break;
+        }
+        for node in nodes {
+            let known = store.ties.get(&node).cloned().unwrap_or_default();
+            ties.add(node, Ties { ties: known, cut_off: false });
+        }
+    }
     let mut spread = Spread::around(own);
     loop {
         let nodes = spread.next_hop();
@@ -112,6 +158,10 @@ fn check(
             let found = store.neighbours(&node, spread.window());
             spread.add(node, found);
         }
+    }
+    for firm in spread.tie(ties) {
+        let found = store.neighbours(&firm, spread.window());
+        spread.add(firm, found);
     }
     let mut ring = Ring::of(&spread, labels);
     let mut judged = 0;
@@ -144,7 +194,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut store = Store::default();
     let mut known: HashMap<ApplicationId, Known> = HashMap::new();
     for line in BufReader::new(File::open(file)?).lines() {
-        let (link, truth, group, proof) = match serde_json::from_str(&line?)? {
+        let (link, truth, group, proof, guarantees) = match serde_json::from_str(&line?)? {
             Line::Outcome { outcome, nodes } => {
                 for node in nodes {
                     let loans = store.outcomes.entry(node).or_default();
@@ -152,9 +202,14 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 continue;
             }
-            Line::Application { link, truth, group, proof } => (*link, truth, group, proof),
+            Line::Application { link, truth, group, proof, guarantees } => {
+                (*link, truth, group, proof, guarantees)
+            }
         };
         let own = link.application;
+        for guarantee in &guarantees {
+            store.guarantee(guarantee, day_in_china(link.at))?;
+        }
         store.link(link.clone());
         let (ring, reads, judged, micros) = check(&store, &known, link, &labels);
         let notice = ring.notice();

@@ -54,6 +54,9 @@ features! {
     Burst "burst" = |_s, p| p.burst;
     SpanHours "span_hours" = |_s, p| p.span_hours;
     GuaranteeCircle "guarantee_circle" = |_s, p| p.guarantee_circle;
+    InvoiceCircle "invoice_circle" = |_s, p| p.invoice_circle;
+    FirmsOfOwner "firms_of_owner" = |_s, p| p.firms_of_owner;
+    FirmsOnRegisteredPhone "firms_on_registered_phone" = |_s, p| p.firms_on_registered_phone;
     OverdueLoans "overdue_loans" = |_s, p| p.overdue_loans;
     OverdueDistance "overdue_distance" = |_s, p| p.overdue_distance;
 }

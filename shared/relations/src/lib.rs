@@ -6,7 +6,7 @@
 //! ring in the same graph.
 //!
 //! Two applications belong together when they share a *strong* node: bank card, device, phone, person, the firm
-//! itself, or a guarantee. Address and network are *weak*: thousands share one in good faith, so they are counted and
+//! itself. Address and network are *weak*: thousands share one in good faith, so they are counted and
 //! join nobody. For the same reason a node with more than [`FAN_OUT`] applications joins nobody (a device in a service
 //! hall); whoever floods a node to hide in the crowd shows in its count instead. A person is the exception and always
 //! joins: nobody is the legal representative of fifty applicants by accident, and no count would tell.
@@ -19,6 +19,10 @@
 //! that share nothing but claims are seen together by the one that proves its own last. Whoever was not looked at is
 //! believed. An ordinary application, which has no ring, pays nothing for that.
 //!
+//! What the record says of firms, their ties ([`TieSpread`]), joins nobody either: an ordinary firm has a guarantor and
+//! owners. Guarantees bring the applications of the firms around into view, and only where these answer for each other
+//! in a circle do they make a ring.
+//!
 //! What a ring looks like is its profile; what it is called follows from the profile by [`Labels`], a scorecard whose
 //! numbers stand together in `models/rings`.
 //!
@@ -29,11 +33,13 @@ mod label;
 mod profile;
 mod ring;
 mod spread;
+mod ties;
 
 pub use label::{Feature, Labels, LabelsError, Rule, Sign, Size};
 pub use profile::profile;
 pub use ring::Ring;
 pub use spread::{Member, Proof, Scope, Spread, Standing, Step};
+pub use ties::{MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread};
 
 use domain::Application;
 use jiff::{SignedDuration, Timestamp};
@@ -47,6 +53,8 @@ pub const MAX_READS: usize = 60;
 pub const MAX_HOPS: u32 = 3;
 /// Reads that are kept back for the journeys of members; more of them are looked at when reads are left.
 pub const MAX_JUDGED: usize = 16;
+/// For how many days a tie is believed that no delivery has confirmed since.
+pub const TIE_BELIEVED_FOR: SignedDuration = SignedDuration::from_hours(400 * 24);
 /// Links further away in time than this do not count.
 pub const WINDOW: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Most pieces of evidence kept.
@@ -59,13 +67,8 @@ pub const MAX_NOTICES: usize = 100;
 /// Whether sharing a node of this kind joins two applications.
 pub const fn is_strong(kind: NodeKind) -> bool {
     match kind {
-        NodeKind::Card
-        | NodeKind::Device
-        | NodeKind::Phone
-        | NodeKind::Person
-        | NodeKind::Firm
-        | NodeKind::Guarantee => true,
-        NodeKind::Address | NodeKind::Network => false,
+        NodeKind::Card | NodeKind::Device | NodeKind::Phone | NodeKind::Person | NodeKind::Firm => true,
+        NodeKind::Guarantee | NodeKind::Address | NodeKind::Network => false,
     }
 }
 

@@ -6,7 +6,7 @@ use domain::{
     ring::{RingProfile, STACKING_DAYS},
 };
 use jiff::SignedDuration;
-use ports::relation::{Link, Node, NodeKind};
+use ports::relation::{Link, Node, NodeKind, TieKind};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use std::{
 
 /// Most members that are compared with each other, the newest first; a profile of more is a profile of these.
 const MAX_COMPARED: usize = 128;
-/// Most steps in looking for a circle of guarantees.
+/// Most steps in looking for a circle of firms.
 const MAX_CIRCLE_STEPS: u32 = 10_000;
 /// Longest circle that is looked for.
 const MAX_CIRCLE: usize = 32;
@@ -60,7 +60,10 @@ pub fn profile(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -
         stacked_lenders: stacked(&persons).max(stacked(&at(NodeKind::Firm))),
         burst: within(&compared, HOUR, |link| link.firm.as_str()),
         span_hours: span_hours(&compared),
-        guarantee_circle: circle(&at(NodeKind::Guarantee)),
+        guarantee_circle: circle(spread, TieKind::Guarantee, members),
+        invoice_circle: circle(spread, TieKind::Invoice, members),
+        firms_of_owner: firms_at(spread, &[TieKind::Shareholder, TieKind::Director]),
+        firms_on_registered_phone: firms_at(spread, &[TieKind::RegisteredPhone]),
         overdue_loans,
         overdue_distance,
         judged: count(standings.len()),
@@ -167,12 +170,19 @@ fn density(spread: &Spread, links: &[&Link]) -> u32 {
     percent((0..nodes.len()).map(joined).sum(), pairs)
 }
 
-/// The firms in the longest circle of guarantees that a bounded search finds. Firms that answer for each other in pairs
-/// make no circle.
-fn circle(guarantees: &Sharers<'_>) -> u32 {
+fn firms_at(spread: &Spread, kinds: &[TieKind]) -> u32 {
+    spread.ties().map_or(0, |ties| ties.firms_at(kinds))
+}
+
+/// The firms in the longest circle that a bounded search finds among ties with a member's firm at one end or both. Firms
+/// that are tied in pairs make no circle.
+fn circle(spread: &Spread, kind: TieKind, members: &BTreeMap<ApplicationId, Member<'_>>) -> u32 {
+    let firms: BTreeSet<&str> = members.values().map(|member| member.link.firm.as_str()).collect();
     let mut debtors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
-    for (guarantor, debtor) in guarantees.keys().filter_map(|node| node.hash.split_once('>')) {
-        debtors.entry(guarantor).or_default().insert(debtor);
+    for (from, to) in spread.ties().into_iter().flat_map(|ties| ties.between_firms(kind)) {
+        if firms.contains(from.as_str()) || firms.contains(to) {
+            debtors.entry(from.as_str()).or_default().insert(to);
+        }
     }
     let mut steps = 0;
     let longest = debtors.keys().map(|start| walk(&debtors, start, &mut vec![*start], &mut steps));

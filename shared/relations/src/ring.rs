@@ -1,7 +1,8 @@
 //! The ring that a neighbourhood shows.
 
 use crate::{
-    FAN_OUT, Labels, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Size, Spread, profile,
+    FAN_OUT, Labels, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Size, Spread, TieSpread,
+    profile,
 };
 use domain::{
     ApplicationId, FirmCode, RingId,
@@ -30,12 +31,27 @@ pub struct Ring {
 }
 
 impl Ring {
-    /// Joins what was read around an application.
+    /// Joins what was read around an application: those who share something, and with them those who answer for each
+    /// other's debts where they do so in a circle.
     pub fn of(spread: &Spread, labels: &Labels) -> Self {
         let members = spread.members();
-        let firms: BTreeSet<&FirmCode> = members.values().map(|member| &member.link.firm).collect();
-        let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
-        let size = Size { applications: count(members.len()), firms: count(firms.len()) };
+        let verdict = verdict(spread, &members, labels);
+        let guaranteed = spread.ties().map(TieSpread::guaranteed).unwrap_or_default();
+        if !guaranteed.is_empty() {
+            let wider = spread.guaranteed_members(&guaranteed);
+            if let Some(verdict) = circle_verdict(spread, &wider, verdict.as_ref(), labels) {
+                return Self::with(spread, &wider, Some(verdict));
+            }
+        }
+        Self::with(spread, &members, verdict)
+    }
+
+    fn with(
+        spread: &Spread,
+        members: &BTreeMap<ApplicationId, Member<'_>>,
+        verdict: Option<RingVerdict>,
+    ) -> Self {
+        let size = size(members);
         let (overdue_neighbours, longest_overdue_days) = spread.overdue();
         let features = GraphFeatures {
             ring_size: size.applications,
@@ -48,14 +64,14 @@ impl Ring {
             longest_overdue_days,
             cut_off: spread.cut_off(),
             unproven_claims: spread.unproven_claims(),
-            verdict: verdict(spread, &members, size, labels),
-            evidence: evidence(spread, &members),
+            verdict,
+            evidence: evidence(spread, members),
         };
         let mut others: Vec<&Link> =
             members.values().filter(|member| member.distance > 0).map(|member| member.link).collect();
         others.sort_unstable_by_key(|link| (Reverse(link.at), link.application));
         let named = features.notice().ring;
-        let known: BTreeSet<RingId> = known_names(spread, &members).collect();
+        let known: BTreeSet<RingId> = known_names(spread, members).collect();
         Self {
             features,
             others: others.into_iter().map(|link| link.application).collect(),
@@ -103,24 +119,49 @@ impl Ring {
     }
 }
 
-/// What the ring is called; `None` for an application on its own. It keeps the smallest name that any of its members knows it by; a ring that nobody has seen
-/// before is called after its first application.
+fn size(members: &BTreeMap<ApplicationId, Member<'_>>) -> Size {
+    let firms: BTreeSet<&FirmCode> = members.values().map(|member| &member.link.firm).collect();
+    let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    Size { applications: count(members.len()), firms: count(firms.len()) }
+}
+
+/// What the ring is called; `None` for an application on its own. It keeps the smallest name that any of its members
+/// knows it by; a ring that nobody has seen before is called after its first application.
 fn verdict(
     spread: &Spread,
     members: &BTreeMap<ApplicationId, Member<'_>>,
-    size: Size,
     labels: &Labels,
 ) -> Option<RingVerdict> {
     if members.len() < 2 {
         return None;
     }
     let profile = profile::profile(spread, members);
-    let findings = labels.findings(size, &profile);
+    let findings = labels.findings(size(members), &profile);
     let known = known_names(spread, members).min();
     let first = members.values().map(|member| (member.link.at, member.link.application)).min();
     let ring = known.or(first.map(|(_, id)| id.ring_id()))?;
     let label = findings.first().map_or(RingLabel::Ordinary, |finding| finding.label);
     Some(RingVerdict { ring, label, labels: labels.version.clone(), profile, findings })
+}
+
+/// What the ring of those who answer for each other is called, beside what is found without them; `None` where they do not
+/// so in a circle, for then they are no ring.
+fn circle_verdict(
+    spread: &Spread,
+    wider: &BTreeMap<ApplicationId, Member<'_>>,
+    without: Option<&RingVerdict>,
+    labels: &Labels,
+) -> Option<RingVerdict> {
+    let mut verdict = verdict(spread, wider, labels)?;
+    verdict.findings.retain(|finding| finding.label == RingLabel::GuaranteeCircle);
+    if verdict.findings.is_empty() {
+        return None;
+    }
+    let others = without.into_iter().flat_map(|verdict| &verdict.findings);
+    verdict.findings.extend(others.filter(|finding| finding.label.is_suspicious()).cloned());
+    verdict.findings.sort_by_key(|finding| Reverse((finding.points, finding.label)));
+    verdict.label = verdict.findings.first().map_or(RingLabel::Ordinary, |finding| finding.label);
+    Some(verdict)
 }
 
 /// The names that members know the ring by.
@@ -138,6 +179,12 @@ fn evidence(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> V
         let held = |node: &&Node| spread.joins(node) && spread.holds(node.kind, link.application);
         for node in link.nodes.iter().filter(held) {
             sharers.entry(node).or_default().insert(link.application);
+        }
+    }
+    // A guarantee that brought somebody here is named with those on both of its sides.
+    for member in members.values() {
+        if let Some((node, Some(from))) = member.via.filter(|(node, _)| node.kind == NodeKind::Guarantee) {
+            sharers.entry(node).or_default().extend([from, member.link.application]);
         }
     }
     let mut shared: Vec<(&Node, BTreeSet<ApplicationId>)> =

@@ -4,9 +4,11 @@
 //! holds a [`Spread`] asks for [`Spread::next_hop`], reads those nodes in any order, [`Spread::add`]s what was found, and
 //! goes on until a hop is empty.
 
-use crate::{MAX_HOPS, MAX_JUDGED, MAX_READS, WINDOW, is_claim, is_strong};
+use crate::{
+    MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread, WINDOW, is_claim, is_strong,
+};
 use domain::{
-    ApplicationId, PayoutId, RingId,
+    ApplicationId, FirmCode, PayoutId, RingId,
     journey::{Journey, Status},
     ring::OVERDUE_DAYS,
 };
@@ -33,8 +35,8 @@ impl Scope {
     pub fn of_check(own: &Link) -> Self {
         let from = own.at.checked_sub(WINDOW).unwrap_or(own.at);
         let window = Window { from, to: None };
-        // The journeys of members may have to be looked at too, and stay within the same budget.
-        let reads = MAX_READS - MAX_JUDGED;
+        // The journeys of members and the ties of the firm are looked at too, and stay within the same budget.
+        let reads = MAX_READS - MAX_JUDGED - MAX_TIE_READS - MAX_TIED_FIRMS;
         Self { window, kinds: NodeKind::ALL.into(), hops: MAX_HOPS, reads }
     }
 }
@@ -95,6 +97,7 @@ pub struct Spread {
     /// The budget ended a hop.
     is_starved: bool,
     judgement: Option<Judgement>,
+    ties: Option<TieSpread>,
 }
 
 /// What the journeys of members said.
@@ -153,7 +156,7 @@ impl Spread {
 
     fn begin(seed: Seed, scope: Scope) -> Self {
         let scope = Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
-        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, judgement: None }
+        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, judgement: None, ties: None }
     }
 
     /// What to read of a node.
@@ -161,9 +164,21 @@ impl Spread {
         self.scope.window
     }
 
-    /// How many nodes were read.
+    /// How many reads were made: nodes, and ties of nodes.
     pub fn reads(&self) -> usize {
-        self.read.len()
+        self.read.len() + self.ties.as_ref().map_or(0, TieSpread::reads)
+    }
+
+    /// Takes in what the record says around the application's firm. Returns the firms around whose applications are to be
+    /// read and [`Self::add`]ed.
+    pub fn tie(&mut self, ties: TieSpread) -> Vec<Node> {
+        let firms = ties.tied_firms().into_iter().filter(|firm| !self.read.contains_key(firm)).collect();
+        self.ties = Some(ties);
+        firms
+    }
+
+    pub(crate) fn ties(&self) -> Option<&TieSpread> {
+        self.ties.as_ref()
     }
 
     /// The nodes to be read next; empty when the spread is done. The first hop is the seed's own nodes, weak ones too,
@@ -236,7 +251,7 @@ impl Spread {
         crowd.sort_unstable();
         crowd.dedup();
         let all = others.into_iter().map(|(_, _, id)| id).chain(crowd.into_iter().map(|(_, id)| id));
-        all.take(MAX_READS.saturating_sub(self.read.len())).collect()
+        all.take(MAX_READS.saturating_sub(self.reads())).collect()
     }
 
     /// What was read of those at the application's own card and phone where they are too many to join anybody.
@@ -356,7 +371,9 @@ impl Spread {
 
     /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
     pub fn cut_off(&self) -> bool {
-        self.is_starved || self.read.values().any(|crowd| crowd.cut_off || crowd.outcomes_cut_off)
+        let ties_cut_off = self.ties.as_ref().is_some_and(TieSpread::cut_off);
+        let is_cut_off = |crowd: &Crowd| crowd.cut_off || crowd.outcomes_cut_off;
+        self.is_starved || ties_cut_off || self.read.values().any(is_cut_off)
     }
 
     /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.
@@ -385,6 +402,33 @@ impl Spread {
                     Member { link: next, distance: distance + 1, via }
                 });
             }
+        }
+        members
+    }
+
+    /// The same with the applications of the firms that guarantees join with the application's own. Each guarantee is one
+    /// step more.
+    pub(crate) fn guaranteed_members<'a>(
+        &'a self,
+        guaranteed: &'a [(FirmCode, Node, FirmCode)],
+    ) -> BTreeMap<ApplicationId, Member<'a>> {
+        let mut members = self.members();
+        let mut nearest: BTreeMap<&FirmCode, (ApplicationId, u32)> = BTreeMap::new();
+        for member in members.values() {
+            let known = (member.link.application, member.distance);
+            let near = nearest.entry(&member.link.firm).or_insert(known);
+            *near = if known.1 < near.1 { known } else { *near };
+        }
+        for (firm, guarantee, from) in guaranteed {
+            let Some((before, distance)) = nearest.get(from).copied() else { continue };
+            let node = Node { kind: NodeKind::Firm, hash: firm.as_str().to_owned() };
+            let links = self.read.get(&node).into_iter().flat_map(|crowd| crowd.links.values());
+            let held = links.filter(|link| self.holds(NodeKind::Firm, link.application));
+            for link in held {
+                let via = Some((guarantee, Some(before)));
+                members.entry(link.application).or_insert(Member { link, distance: distance + 1, via });
+            }
+            nearest.entry(firm).or_insert((before, distance + 1));
         }
         members
     }

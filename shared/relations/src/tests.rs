@@ -11,21 +11,21 @@ use proptest::prelude::*;
 use std::{cmp::Reverse, collections::BTreeSet, sync::OnceLock};
 
 /// A firm code by number: any stem with its right check character will do.
-fn firm(number: usize) -> FirmCode {
+pub(crate) fn firm(number: usize) -> FirmCode {
     let stem = format!("91420100MA4K{number:05}");
     "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().find_map(|check| format!("{stem}{check}").parse().ok()).unwrap()
 }
 
-fn id(number: u8) -> ApplicationId {
+pub(crate) fn id(number: u8) -> ApplicationId {
     ApplicationId::from_bytes([number; 16])
 }
 
-fn day(number: i64) -> Timestamp {
+pub(crate) fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number * 86_400).unwrap()
 }
 
 /// `link(1, 2, "device a, card b", day)`: application 1 of firm 2 with these nodes and its firm.
-fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
+pub(crate) fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
     let kind = |name: &str| match name {
         "card" => NodeKind::Card,
         "device" => NodeKind::Device,
@@ -62,7 +62,7 @@ fn ring_with_loans(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Ring {
 }
 
 /// The same with loans of these applications that are overdue for so many days.
-fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread {
+pub(crate) fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread {
     let mut around = Spread::around(own.clone());
     let window = around.window();
     let at = |node: &Node| {
@@ -189,7 +189,7 @@ fn a_spread_from_a_node_reaches_whom_its_kinds_hops_and_window_allow() {
     assert_eq!(reached(all, 99, 0), [id(1), id(2), id(3)]);
 }
 
-fn labels() -> &'static Labels {
+pub(crate) fn labels() -> &'static Labels {
     static LABELS: OnceLock<Labels> = OnceLock::new();
     LABELS.get_or_init(|| Labels::in_force().unwrap())
 }
