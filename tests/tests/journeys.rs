@@ -2,12 +2,16 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
+use domain::journey::Event;
 use jiff::SignedDuration;
 use local::{
     borrower::{Applicant, Wish},
     people::{self, Owner},
 };
-use ports::relation::TieKind;
+use ports::{
+    journal::Journal as _,
+    relation::{Tie, TieKind, TieLoader as _},
+};
 use serde_json::Value;
 use tests::{TestApp, first_reason, loaded, quick, quick_without_acceptance, sound_owners, weak_owners};
 
@@ -214,11 +218,14 @@ async fn firms_that_guarantee_each_other_in_a_circle_are_declined_for_it_and_a_c
     let circles = people::circles(&sound, &loaded().ties);
     let answers: Vec<&Owner> = circles.iter().flatten().copied().collect();
     let tied = |o: &&&Owner| {
-        let mut guarantees = loaded().ties.iter().filter(|tie| tie.kind == TieKind::Guarantee);
-        guarantees.any(|tie| tie.firm == o.firm.firm_code) && answers.iter().all(|a| a.firm != o.firm)
+        let gives = |tie: &Tie| tie.kind == TieKind::Guarantee && tie.firm == o.firm.firm_code;
+        loaded().ties.iter().any(gives) && answers.iter().all(|a| a.firm != o.firm)
     };
     let in_chain = *sound.iter().find(tied).unwrap();
-    app.lending.store(loaded()).await.unwrap();
+    let guarantees = loaded().ties.iter().filter(|tie| tie.kind == TieKind::Guarantee).cloned();
+    let guarantees: Vec<Tie> = guarantees.collect();
+    let graph = aws::DynamoRelations::new(app.lending.aws.dynamodb.clone(), "relations");
+    graph.tie(&guarantees).await.unwrap();
     let mut ends = Vec::new();
     for (serial, owner) in circles[0].iter().copied().chain([in_chain]).enumerate() {
         let owner = app.firm(owner).await;
@@ -234,6 +241,29 @@ async fn firms_that_guarantee_each_other_in_a_circle_are_declined_for_it_and_a_c
         assert_eq!(end(&answer), ("declined", "RING_SUSPECTED"));
         assert_eq!(answer["reasons"][1]["code"], "RING_GUARANTEE_CIRCLE", "{answer}");
     }
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn sign_ins_and_failed_checks_on_a_device_are_seen_by_who_applies_there_next() {
+    let app = TestApp::start().await;
+    let on_one_device = |who: Applicant| Applicant { device: "lent".into(), ..who };
+    // Two only sign in; a third one's phone is somebody else's.
+    for place in 30..32 {
+        let owner = sound_owners().nth(place).unwrap();
+        app.sign_in(on_one_device(owner.applicant(place as u32, 1000))).await;
+    }
+    let who = |who| on_one_device(phone_ending(who, "0003"));
+    assert_eq!(end(&apply_and_settle(&app, 32, who).await), ("declined", "PHONE_MISMATCH"));
+    let answer = apply_and_settle(&app, 33, on_one_device).await;
+    let id = answer["application_id"].as_str().unwrap().parse().unwrap();
+    let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");
+    let entries = journal.load(id).await.unwrap();
+    let seen = entries.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
+        Event::GraphChecked { features } => Some((features.device_accounts, features.device_mismatches)),
+        _ => None,
+    });
+    assert_eq!(seen, Some((4, 1)));
     app.stop().await;
 }
 

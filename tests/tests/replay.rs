@@ -83,6 +83,7 @@ fn input(points: i32) -> Input {
         ring: RingFacts { size: 1, firms: 1, label: None },
         graph: GraphFacts {
             unproven_claims: 0,
+            device_mismatches: 0,
             device_applications: 1,
             card_applications: 1,
             phone_applications: 1,

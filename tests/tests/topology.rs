@@ -234,6 +234,7 @@ const RECORD_REPORT: PortMethod = (
     "Payouts.Arn",
     &["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"],
 );
+const RECORD_ACT: PortMethod = ("Relations.Arn", &["dynamodb:UpdateItem"]);
 const RECORD_RING: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const MARK: PortMethod = ("Relations.Arn", &["dynamodb:PutItem"]);
 const DISPUTE: PortMethod = ("Payouts.Arn", &["dynamodb:Query", "dynamodb:PutItem"]);
@@ -262,7 +263,7 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
     };
     let (further, sends): (&[PortMethod], &[&str]) = match function {
         "intake" => (
-            &[CLAIM_APPLICATION, RECORD_SIGN_IN, GET_FIRM, ASK_FOR_LOAN, GET_LOAN],
+            &[CLAIM_APPLICATION, RECORD_SIGN_IN, RECORD_ACT, GET_FIRM, ASK_FOR_LOAN, GET_LOAN],
             &[
                 "FaceChecks",
                 "PhoneChecks",
@@ -273,8 +274,12 @@ fn needs(function: &str) -> (Vec<PortMethod>, &'static [&'static str]) {
                 "NoticeRequests",
             ],
         ),
-        "verify-face" => (&[GET_APPLICANT], &["FaceChecks", "GraphChecks", "Decisions", "NoticeRequests"]),
-        "verify-phone" => (&[GET_APPLICANT], &["PhoneChecks", "GraphChecks", "Decisions", "NoticeRequests"]),
+        "verify-face" => {
+            (&[GET_APPLICANT, RECORD_ACT], &["FaceChecks", "GraphChecks", "Decisions", "NoticeRequests"])
+        }
+        "verify-phone" => {
+            (&[GET_APPLICANT, RECORD_ACT], &["PhoneChecks", "GraphChecks", "Decisions", "NoticeRequests"])
+        }
         "score" => (&[GET_FIRM, READ_MODELS[0], READ_MODELS[1]], &["Decisions"]),
         "graph-check" => (&[LINK, FIND_NEIGHBOURS, RECORD_RING], &["Decisions"]),
         "decide" => (&[], &["RiverBankPayouts", "LakeBankPayouts", "NoticeRequests"]),

@@ -32,7 +32,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     PortError,
-    relation::{FirmTies, Link, Node, RelationGraph},
+    relation::{Acts, FirmTies, Link, Node, RecentActs, RelationGraph},
     rings::RingBook,
 };
 use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, TieSpread, link_of};
@@ -51,6 +51,7 @@ pub struct GraphChecker {
     journeys: Journeys,
     graph: Arc<dyn RelationGraph>,
     ties: Arc<dyn FirmTies>,
+    acts: Arc<dyn RecentActs>,
     rings: Arc<dyn RingBook>,
     labels: Arc<Labels>,
 }
@@ -103,7 +104,15 @@ impl GraphChecker {
     async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
         let mut ties = TieSpread::around(own.firm.clone(), own.at);
         let mut spread = Spread::around(own);
-        futures::try_join!(self.explore(&mut spread), self.explore_ties(&mut ties))?;
+        let (device, window) = (spread.device().cloned(), spread.window());
+        let acts = async {
+            match &device {
+                Some(device) => self.acts.acts(device, window, FAN_OUT).await,
+                None => Ok(Acts::default()),
+            }
+        };
+        let (_, _, acts) = futures::try_join!(self.explore(&mut spread), self.explore_ties(&mut ties), acts)?;
+        spread.act(acts);
         let tied_firms = spread.tie(ties);
         self.read(&mut spread, tied_firms).await?;
         let ring = Ring::of(&spread, &self.labels);

@@ -22,7 +22,8 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<GraphC
     Ok(GraphChecker {
         journeys: wiring::journeys(env, aws, outside, BY)?,
         graph: relations.clone(),
-        ties: relations,
+        ties: relations.clone(),
+        acts: relations,
         labels: Arc::new(labels),
         rings: Arc::new(DynamoRings::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
     })

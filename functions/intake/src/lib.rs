@@ -4,7 +4,7 @@
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
 //! | reads | `firms`, `journeys`; `payouts`: whether the firm has a loan, and how a loan does |
-//! | writes | `sign-ins`, `journeys` (applicant, entries) |
+//! | writes | `sign-ins`; `relations`: the sign-in under its device and network; `journeys` (applicant, entries) |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |
 
@@ -26,7 +26,7 @@ use lambda_kit::{
 };
 use ports::{
     Clock, PortError, counterparty::ChannelExchange, firms::FirmArchive, journal::Applicants, loans::Loans,
-    sign_ins::SignIns,
+    relation::ActRecorder, sign_ins::SignIns,
 };
 use serde_json::Value;
 use signing::{Claims, KeyedHasher, TokenIssuer, TokenVerifier};
@@ -40,6 +40,7 @@ pub struct Intake {
     firms: Arc<dyn FirmArchive>,
     loans: Arc<dyn Loans>,
     sign_ins: Arc<dyn SignIns>,
+    acts: Arc<dyn ActRecorder>,
     channels: Arc<dyn ChannelExchange>,
     clock: Arc<dyn Clock>,
     products: Catalogue,

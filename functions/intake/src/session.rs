@@ -8,6 +8,7 @@ use lambda_kit::{
 };
 use ports::{
     counterparty::ExchangeError,
+    relation::{Act, ActKind, Node, NodeKind},
     sign_ins::{Recorded, SignIn},
 };
 use signing::{Session, token::LIFETIME_SECONDS};
@@ -46,7 +47,16 @@ impl Intake {
             place: session.place.clone(),
             at: now,
         };
-        if self.sign_ins.record(&sign_in).await? == Recorded::CodeUsed {
+        let account = format!("{}\n{}", channel.as_str(), sign_in.subject.as_str());
+        let act =
+            Act { kind: ActKind::SignIn, who: self.hasher.hash("account", &account).to_string(), at: now };
+        let device = Node { kind: NodeKind::Device, hash: sign_in.device.clone() };
+        let network = Node { kind: NodeKind::Network, hash: sign_in.network.clone() };
+        let nodes = [device, network];
+        // A code that is used again is an act on that device all the same.
+        let (recorded, _) =
+            futures::try_join!(self.sign_ins.record(&sign_in), self.acts.record(&nodes, &act))?;
+        if recorded == Recorded::CodeUsed {
             return Err(refused().into());
         }
         let (token, _) = self

@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::Intake;
-use aws::{Aws, DynamoFirms, DynamoLoans, DynamoSignIns};
+use aws::{Aws, DynamoFirms, DynamoLoans, DynamoRelations, DynamoSignIns};
 use contract::names::setting;
 use counterparties::HttpChannelExchange;
 use lambda_kit::Environment;
@@ -38,6 +38,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
         loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
+        acts: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
         channels: Arc::new(channels),
         clock: outside.clock.clone(),
         products: outside.products()?,

@@ -192,6 +192,12 @@ conforms! { ties on DynamoRelations in "relations":
     more_ties_than_the_limit_are_cut_off_and_say_so
 }
 
+conforms! { acts on DynamoRelations in "relations":
+    nothing_was_done_at_a_node_at_first
+    an_act_stands_under_each_of_its_nodes_and_is_counted_by_the_hour
+    acts_are_read_from_the_hour_in_which_a_window_begins
+}
+
 conforms! { rings on DynamoRings in "relations":
     a_book_is_empty_at_first
     a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last

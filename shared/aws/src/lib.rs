@@ -5,6 +5,7 @@
 //! calls are retried by the SDK (standard mode, three attempts in all); what the adapters retry on top of that, they
 //! bound. Errors carry the service's code and request id and never an item: see [`failure`].
 
+mod acts;
 mod applicants;
 mod batch;
 mod due;

@@ -28,7 +28,8 @@ const WRITES_AT_ONCE: usize = 8;
 
 /// The table `relations`, `pk` = `<kind>#<hash>`; `sk` = `<second>#<application id>` for a link, the second as in RFC 3339,
 /// so that the links of any window are one range of keys and are read the newest first; `outcome#<payout id>` for an outcome,
-/// `tie#…` for a tie of a firm.
+/// `tie#…` for a tie of a firm, `seen#…` for a sign-in or a failed check.
+/// What else comes to stand at a node has to sort behind outcomes.
 ///
 /// A node is one partition, which takes a thousand writes a second: 86 million applications a day on one network. So
 /// crowds need no shards here; what they need is that nobody reads them whole, and nobody does.

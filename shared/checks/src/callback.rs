@@ -8,9 +8,15 @@ use counterparties::{
 };
 use domain::{
     Application,
+    application::Traces,
+    checks::CheckAnswer,
     journey::{Event, TransitionError},
 };
 use lambda_kit::http::{Request, Response, problem};
+use ports::{
+    PortError,
+    relation::{Act, ActKind, Node, NodeKind},
+};
 use steps::AdvanceError;
 
 impl Checks {
@@ -35,11 +41,30 @@ impl Checks {
             return problem(403, "not-bound", "The callback belongs to another check or person").into();
         }
         let event = event(self.kind, &body, message_id.into());
+        let traces = loaded.journey.application.traces.clone();
         match self.journeys.advance_from(loaded, &[event]).await {
+            Ok(_) if body.answer == CheckAnswer::Mismatch => match self.remember_mismatch(traces).await {
+                Ok(()) => callbacks::recorded(),
+                Err(error) => callbacks::not_recorded(&error.into()),
+            },
             Ok(_) => callbacks::recorded(),
             Err(error) if has_ended(&error) => callbacks::too_late(),
             Err(error) => callbacks::not_recorded(&error),
         }
+    }
+}
+
+impl Checks {
+    /// Device and network were seen by the channel; what else the application names may be somebody else's.
+    async fn remember_mismatch(&self, traces: Traces) -> Result<(), PortError> {
+        let kind = match self.kind {
+            CheckKind::Face => ActKind::FaceMismatch,
+            CheckKind::Phone => ActKind::PhoneMismatch,
+        };
+        let nodes = [(NodeKind::Device, traces.device), (NodeKind::Network, traces.network)];
+        let nodes = nodes.map(|(kind, hash)| Node { kind, hash });
+        let act = Act { kind, who: traces.person, at: self.journeys.clock.now() };
+        self.acts.record(&nodes, &act).await
     }
 }
 

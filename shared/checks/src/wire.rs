@@ -1,7 +1,8 @@
 //! Settings become one of the two functions.
 
 use crate::Checks;
-use aws::Aws;
+use aws::{Aws, DynamoRelations};
+use contract::names::setting;
 use counterparties::{CheckKind, HttpCheckProvider};
 use lambda_kit::Environment;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ pub fn wire_in(
         kind,
         journeys: wiring::journeys(env, aws, outside, by)?,
         applicants: wiring::journal(env, aws)?,
+        acts: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
         provider: Arc::new(provider),
         verifier: wiring::verifier(env, kind.secrets())?,
         public_url: wiring::public_url(env)?,

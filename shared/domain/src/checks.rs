@@ -107,6 +107,12 @@ pub struct GraphFeatures {
     /// Other applications that only claimed a phone, card, person or firm and never proved to be it; they join nobody.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unproven_claims: u32,
+    /// Accounts that signed in on this device, this one included.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub device_accounts: u32,
+    /// Persons whose face or phone check failed on this device.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub device_mismatches: u32,
     /// What the ring is; `None` when the application stands alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<RingVerdict>,

@@ -82,6 +82,8 @@ fn graph(ring_size: u32) -> Event {
         longest_overdue_days: 0,
         cut_off: false,
         unproven_claims: 0,
+        device_accounts: 1,
+        device_mismatches: 0,
         verdict: None,
         evidence: vec![],
     };

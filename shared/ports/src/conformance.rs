@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "checks panic, as tests do")]
 
+pub mod acts;
 pub mod applicants;
 pub mod due;
 pub mod endpoints;

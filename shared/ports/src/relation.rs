@@ -150,6 +150,57 @@ pub struct Ties {
     pub cut_off: bool,
 }
 
+/// Something done at a device or network without applying.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ActKind {
+    /// An account signed in.
+    SignIn,
+    /// The face of somebody else was shown for a person.
+    FaceMismatch,
+    /// The phone in the hand was not the person's.
+    PhoneMismatch,
+}
+
+impl ActKind {
+    /// Every kind.
+    pub const ALL: [ActKind; 3] = [ActKind::SignIn, ActKind::FaceMismatch, ActKind::PhoneMismatch];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            ActKind::SignIn => "sign_in",
+            ActKind::FaceMismatch => "face_mismatch",
+            ActKind::PhoneMismatch => "phone_mismatch",
+        }
+    }
+}
+
+/// One act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Act {
+    pub kind: ActKind,
+    /// Keyed hash: of the account that signed in, or of the person whose check failed.
+    pub who: String,
+    pub at: Timestamp,
+}
+
+/// What somebody did at a node within one hour.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenAct {
+    pub kind: ActKind,
+    pub who: String,
+    pub first_seen: Timestamp,
+    pub last_seen: Timestamp,
+    pub count: u32,
+}
+
+/// What was done at a node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Acts {
+    pub acts: Vec<SeenAct>,
+    /// There is more than the limit.
+    pub cut_off: bool,
+}
+
 /// Links from `from` on, and not later than `to` where one is given; both to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Window {
@@ -210,6 +261,20 @@ pub trait TieLoader: Send + Sync {
     /// Writes each tie under its firm and its party. One that stands there already keeps its first day; its last day and
     /// its count move on, unless it was written for that day before. May write some and fail; writing again completes it.
     async fn tie(&self, ties: &[Tie]) -> Result<(), PortError>;
+}
+
+/// What was done at devices and networks, in the relation graph.
+#[async_trait]
+pub trait RecentActs: Send + Sync {
+    /// At most `limit` acts of the window at a node, the newest first; the window to the hour. Strongly consistent.
+    async fn acts(&self, node: &Node, window: Window, limit: u32) -> Result<Acts, PortError>;
+}
+
+/// Where acts are recorded.
+#[async_trait]
+pub trait ActRecorder: Send + Sync {
+    /// Counts the act under each of the nodes. Recording it again counts it again.
+    async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError>;
 }
 
 /// Where outcomes of loans are put into the graph.

@@ -11,7 +11,7 @@ use domain::{
 };
 use jiff::Timestamp;
 use ports::{
-    relation::{Link, Node, NodeKind},
+    relation::{ActKind, Link, Node, NodeKind},
     rings::{MAX_MEMBERS, Sighting},
 };
 use std::{
@@ -64,6 +64,8 @@ impl Ring {
             longest_overdue_days,
             cut_off: spread.cut_off(),
             unproven_claims: spread.unproven_claims(),
+            device_accounts: spread.actors(&[ActKind::SignIn]),
+            device_mismatches: spread.actors(&[ActKind::FaceMismatch, ActKind::PhoneMismatch]),
             verdict,
             evidence: evidence(spread, members),
         };

@@ -12,7 +12,7 @@ use domain::{
     journey::{Journey, Status},
     ring::OVERDUE_DAYS,
 };
-use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
+use ports::relation::{ActKind, Acts, Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -35,8 +35,8 @@ impl Scope {
     pub fn of_check(own: &Link) -> Self {
         let from = own.at.checked_sub(WINDOW).unwrap_or(own.at);
         let window = Window { from, to: None };
-        // The journeys of members and the ties of the firm are looked at too, and stay within the same budget.
-        let reads = MAX_READS - MAX_JUDGED - MAX_TIE_READS - MAX_TIED_FIRMS;
+        // The journeys of members, the ties of the firm and the acts on the device are read within the same budget.
+        let reads = MAX_READS - MAX_JUDGED - MAX_TIE_READS - MAX_TIED_FIRMS - 1;
         Self { window, kinds: NodeKind::ALL.into(), hops: MAX_HOPS, reads }
     }
 }
@@ -98,6 +98,7 @@ pub struct Spread {
     is_starved: bool,
     judgement: Option<Judgement>,
     ties: Option<TieSpread>,
+    acts: Option<Acts>,
 }
 
 /// What the journeys of members said.
@@ -156,7 +157,16 @@ impl Spread {
 
     fn begin(seed: Seed, scope: Scope) -> Self {
         let scope = Scope { hops: scope.hops.min(MAX_HOPS), reads: scope.reads.min(MAX_READS), ..scope };
-        Self { seed, scope, hops: 0, read: BTreeMap::new(), is_starved: false, judgement: None, ties: None }
+        Self {
+            seed,
+            scope,
+            hops: 0,
+            read: BTreeMap::new(),
+            is_starved: false,
+            judgement: None,
+            ties: None,
+            acts: None,
+        }
     }
 
     /// What to read of a node.
@@ -166,7 +176,8 @@ impl Spread {
 
     /// How many reads were made: nodes, and ties of nodes.
     pub fn reads(&self) -> usize {
-        self.read.len() + self.ties.as_ref().map_or(0, TieSpread::reads)
+        let ties = self.ties.as_ref().map_or(0, TieSpread::reads);
+        self.read.len() + ties + usize::from(self.acts.is_some())
     }
 
     /// Takes in what the record says around the application's firm. Returns the firms around whose applications are to be
@@ -175,6 +186,23 @@ impl Spread {
         let firms = ties.tied_firms().into_iter().filter(|firm| !self.read.contains_key(firm)).collect();
         self.ties = Some(ties);
         firms
+    }
+
+    /// The device whose acts are to be read, with [`FAN_OUT`] as the limit.
+    pub fn device(&self) -> Option<&Node> {
+        self.own()?.nodes.iter().find(|node| node.kind == NodeKind::Device)
+    }
+
+    /// Takes in what was done at [`Self::device`].
+    pub fn act(&mut self, acts: Acts) {
+        self.acts = Some(acts);
+    }
+
+    /// How many different ones did something of these kinds on the application's device.
+    pub(crate) fn actors(&self, kinds: &[ActKind]) -> u32 {
+        let acts = self.acts.iter().flat_map(|acts| &acts.acts).filter(|act| kinds.contains(&act.kind));
+        let actors: BTreeSet<&str> = acts.map(|act| act.who.as_str()).collect();
+        u32::try_from(actors.len()).unwrap_or(u32::MAX)
     }
 
     pub(crate) fn ties(&self) -> Option<&TieSpread> {
@@ -371,9 +399,10 @@ impl Spread {
 
     /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
     pub fn cut_off(&self) -> bool {
+        let acts_cut_off = self.acts.as_ref().is_some_and(|acts| acts.cut_off);
         let ties_cut_off = self.ties.as_ref().is_some_and(TieSpread::cut_off);
         let is_cut_off = |crowd: &Crowd| crowd.cut_off || crowd.outcomes_cut_off;
-        self.is_starved || ties_cut_off || self.read.values().any(is_cut_off)
+        self.is_starved || ties_cut_off || acts_cut_off || self.read.values().any(is_cut_off)
     }
 
     /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.

@@ -40,6 +40,7 @@ fn input(points: i32) -> Input {
             overdue_neighbours: 1,
             longest_overdue_days: 3,
             unproven_claims: 0,
+            device_mismatches: 0,
             cut_off: false,
         },
     }

@@ -302,6 +302,7 @@ pub(crate) fn good_firm() -> Input {
             overdue_neighbours: 0,
             longest_overdue_days: 0,
             unproven_claims: 0,
+            device_mismatches: 0,
             cut_off: false,
         },
     }

@@ -62,6 +62,7 @@ pub struct RingFacts {
 /// Applications at the application's own nodes, itself included, and overdue loans at them; lower bounds when `cut_off`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct GraphFacts {
+    /// Applications on this device, or accounts that signed in there, whichever are more.
     pub device_applications: u32,
     pub card_applications: u32,
     pub phone_applications: u32,
@@ -72,6 +73,8 @@ pub struct GraphFacts {
     pub longest_overdue_days: u32,
     /// Other applications that claimed a phone, card, person or firm of this one and never proved it.
     pub unproven_claims: u32,
+    /// Persons whose face or phone check failed on this device. No rule in force reads it.
+    pub device_mismatches: u32,
     pub cut_off: bool,
 }
 
@@ -110,13 +113,14 @@ impl Input {
             },
             ring: RingFacts { size: ring.ring_size, firms: ring.ring_firms, label: ring.label },
             graph: GraphFacts {
-                device_applications: graph.device_applications,
+                device_applications: graph.device_applications.max(graph.device_accounts),
                 card_applications: graph.card_applications,
                 phone_applications: graph.phone_applications,
                 network_applications: graph.network_applications,
                 overdue_neighbours: graph.overdue_neighbours,
                 longest_overdue_days: graph.longest_overdue_days,
                 unproven_claims: graph.unproven_claims,
+                device_mismatches: graph.device_mismatches,
                 cut_off: graph.cut_off,
             },
         })

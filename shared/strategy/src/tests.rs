@@ -412,6 +412,7 @@ fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
                 overdue_neighbours: counts[6] / 10,
                 longest_overdue_days: if counts[6] < 10 { 0 } else { counts[6] },
                 unproven_claims: counts[0],
+                device_mismatches: counts[0],
                 cut_off,
             };
             input

@@ -31,6 +31,8 @@ fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
         longest_overdue_days: 0,
         cut_off: false,
         unproven_claims: 0,
+        device_accounts: 1,
+        device_mismatches: 0,
         verdict: Some(verdict),
         evidence: vec![],
     };

@@ -1,0 +1,97 @@
+//! What was done at a device or network without applying, in the table of the relation graph: `sk` =
+//! `seen#<hour>#<kind>#<who>`, so that any window is one range of keys.
+
+use crate::{
+    failure::port_error,
+    item::{Reader, number, text},
+    relations::{DynamoRelations, partition},
+};
+use async_trait::async_trait;
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use ports::{
+    PortError,
+    relation::{Act, ActKind, ActRecorder, Acts, Node, RecentActs, SeenAct, Window},
+};
+
+/// Sorts behind links and outcomes, so that no reader of those meets it.
+const ACT: &str = "seen#";
+
+/// An item is no act.
+#[derive(Debug, thiserror::Error)]
+#[error("the act is of no kind that we know")]
+struct UnknownKind;
+
+/// `2026-11-26T18`.
+fn hour(at: Timestamp) -> String {
+    format!("{at:.0}").chars().take("2026-11-26T18".len()).collect()
+}
+
+#[async_trait]
+impl ActRecorder for DynamoRelations {
+    /// Calls `UpdateItem`, once per node.
+    async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError> {
+        const ATTEMPTED: &str = "recording an act";
+        let sort_key = format!("{ACT}{}#{}#{}", hour(act.at), act.kind.as_str(), act.who);
+        let updates = nodes.iter().map(|node| {
+            self.client
+                .update_item()
+                .table_name(&self.table)
+                .key("pk", text(partition(node)))
+                .key("sk", text(&sort_key))
+                .update_expression(
+                    "SET kind = :kind, who = :who, last_seen = :at, \
+                     first_seen = if_not_exists(first_seen, :at) ADD times :one",
+                )
+                .expression_attribute_values(":kind", text(act.kind.as_str()))
+                .expression_attribute_values(":who", text(&act.who))
+                .expression_attribute_values(":at", text(act.at.to_string()))
+                .expression_attribute_values(":one", number(1))
+                .send()
+        });
+        try_join_all(updates).await.map_err(|error| port_error(ATTEMPTED, &error))?;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RecentActs for DynamoRelations {
+    /// Calls `Query`, strongly consistent, once. Asks for one more than the limit, to know of it.
+    async fn acts(&self, node: &Node, window: Window, limit: u32) -> Result<Acts, PortError> {
+        const ATTEMPTED: &str = "reading what was done at a node";
+        let asked = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);
+        let to = window.to.map_or_else(|| "~".to_owned(), |to| format!("{}~", hour(to)));
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .consistent_read(true)
+            .key_condition_expression("pk = :node AND sk BETWEEN :from AND :to")
+            .expression_attribute_values(":node", text(partition(node)))
+            .expression_attribute_values(":from", text(format!("{ACT}{}", hour(window.from))))
+            .expression_attribute_values(":to", text(format!("{ACT}{to}")))
+            .scan_index_forward(false)
+            .limit(asked)
+            .send()
+            .await
+            .map_err(|error| port_error(ATTEMPTED, &error))?;
+        let acts = page.items().iter().map(|item| read(Reader { item, attempted: ATTEMPTED }));
+        let mut acts: Vec<SeenAct> = acts.collect::<Result<_, _>>()?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let cut_off = acts.len() > limit;
+        acts.truncate(limit);
+        Ok(Acts { acts, cut_off })
+    }
+}
+
+fn read(reader: Reader<'_>) -> Result<SeenAct, PortError> {
+    let kind = reader.text("kind")?;
+    let kind = ActKind::ALL.into_iter().find(|known| known.as_str() == kind);
+    Ok(SeenAct {
+        kind: kind.ok_or_else(|| PortError::broken(reader.attempted, UnknownKind))?,
+        who: reader.text("who")?.to_owned(),
+        first_seen: reader.parsed("first_seen")?,
+        last_seen: reader.parsed("last_seen")?,
+        count: reader.integer("times")?,
+    })
+}
