@@ -28,13 +28,20 @@ class Labelled:
     """A city with its labels: arrays over its applications, in the order of time."""
 
     def __init__(self, lines: Path, answers: Path):
-        self.links = [row["link"] for row in map(json.loads, open(lines, encoding="utf-8")) if "link" in row]
+        applications = [row for row in map(json.loads, open(lines, encoding="utf-8")) if "link" in row]
+        self.links = [row["link"] for row in applications]
+        # The record has them and no application does; other methods get them as they get everything else.
+        for row in applications:
+            row["link"]["nodes"] += [{"kind": "guarantee", "hash": edge} for edge in row["guarantees"]]
         self.rows = [json.loads(line) for line in open(answers, encoding="utf-8")]
         at = {row["application"]: row for row in self.rows}
         self.rows = [at[link["application"]] for link in self.links]
         self.truth = np.array([row["truth"] for row in self.rows])
         self.own = np.array([row["own"] or "alone" for row in self.rows])
         self.heard = np.array([row["heard"] or "alone" for row in self.rows])
+        # What production refuses: a label, or three applications of three firms that are joined, whatever they are called.
+        joined = np.array([row["size"] >= 3 and row["firms"] >= 3 for row in self.rows])
+        self.refused = np.isin(self.own, rings.KINDS) | joined
         self.is_ring = np.isin(self.truth, rings.KINDS)
         self.is_alike = np.isin(self.truth, rings.LOOKALIKES)
 
@@ -155,6 +162,7 @@ def comparison(train: list[Labelled], test: list[Labelled]) -> list[str]:
     methods = [
         ("**labels, once the whole ring has applied**", heard, joined(test, lambda c: c.any_points())),
         ("labels, at each application's own check", own, None),
+        ("what an own check refuses: a label, or three firms joined", joined(test, lambda c: c.refused), None),
         ("plain connected components of three firms or more", firms >= 3, firms),
         ("boosted tree without neighbours", like_labels(alone), alone),
         ("boosted tree on the ring's features at the own check", like_labels(around), around),
