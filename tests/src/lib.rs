@@ -17,9 +17,10 @@ use serde_json::Value;
 use signing::KeyedHasher;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
     time::Duration,
 };
+use telemetry::MetricLog;
 use wiring::Offering;
 
 /// When every test begins.
@@ -55,6 +56,26 @@ pub struct TestOptions {
     pub sealed: bool,
     /// What is offered in place of the packaged products, at banks that no amount steers.
     pub offering: Option<Arc<Offering>>,
+    /// Takes the lines of metrics.
+    pub metrics: Option<Arc<Lines>>,
+}
+
+/// Keeps the lines of metrics.
+#[derive(Debug, Default)]
+pub struct Lines(Mutex<Vec<Value>>);
+
+impl Lines {
+    /// Those that were told since the last call of this.
+    pub fn take(&self) -> Vec<Value> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl MetricLog for Lines {
+    fn line(&self, text: &str) {
+        let line = serde_json::from_str(text).expect("a line is JSON");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+    }
 }
 
 impl TestApp {
@@ -81,6 +102,7 @@ impl TestApp {
             bank_timeout: Duration::from_millis(300),
             clock: clock.clone(),
             offering: options.offering,
+            metrics: options.metrics.map(|lines| lines as Arc<dyn MetricLog>),
             ..LendingOptions::default()
         };
         let lending = Lending::start(options).await.expect("the product starts");

@@ -7,7 +7,7 @@ use std::{
     io::Write,
     sync::{Arc, Mutex},
 };
-use tests::{TestApp, quick, sound_owners};
+use tests::{Lines, TestApp, TestOptions, quick, sound_owners};
 
 #[derive(Clone, Default)]
 struct Captured(Arc<Mutex<Vec<u8>>>);
@@ -31,7 +31,9 @@ async fn fault_31_no_personal_value_reaches_a_log_line_or_a_dead_letter() {
         .with_max_level(tracing::Level::INFO)
         .with_writer(move || writer.clone())
         .init();
-    let app = TestApp::start().await;
+    let lines = Arc::new(Lines::default());
+    let options = TestOptions { sdk_retries: true, metrics: Some(lines.clone()), ..TestOptions::default() };
+    let app = TestApp::start_with(options).await;
     let mut values = Vec::new();
     // Paid, bank refuses, bank times out, phone mismatch, face mismatch, identity mismatch, ring.
     let endings = ["1000", "1000", "1000", "0003", "0004", "1000", "1000", "1000", "1000"];
@@ -56,8 +58,10 @@ async fn fault_31_no_personal_value_reaches_a_log_line_or_a_dead_letter() {
     app.settle().await;
     let letters = app.lending.stack.dead_letters("score-requests").await.unwrap();
     assert_eq!(letters.len(), 1);
-    let logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
-    assert!(logs.contains("scored"), "the functions' logs were captured");
+    let mut logs = String::from_utf8(captured.0.lock().unwrap().clone()).unwrap();
+    assert!(logs.contains("a bank's word was taken"), "the functions' logs were captured");
+    logs.extend(lines.take().iter().map(|line| line.to_string()));
+    assert!(logs.contains("scored"), "and their metrics");
     for value in values {
         assert!(!logs.contains(&value), "a personal value is in the logs");
         assert!(

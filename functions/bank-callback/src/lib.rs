@@ -24,7 +24,7 @@ use contract::http::Problem;
 use counterparties::callbacks::{self, Genuine};
 use domain::{PayoutId, ledger::Evidence, loan::Report};
 use lambda_kit::{
-    Failure, Function, Incoming,
+    Failure, Function, Incoming, Invocation,
     http::{Request, Response, problem},
 };
 use ports::ledger::Ledger;
@@ -62,6 +62,7 @@ impl BankCallbacks {
         let now = self.journeys.clock.now();
         let Genuine { message_id, body } = callbacks::read::<Kind>(request, verifier, now)?;
         let Said { payout_id, what } = body::read(&request.body, &body, message_id.as_str(), now)?;
+        Invocation::is_about(payout_id.application_id());
         Ok(match what {
             What::Word(word) => self.settle(bank, payout_id, message_id.as_str(), word).await,
             What::Report(report) => self.report(bank, payout_id, message_id.as_str(), &report).await,

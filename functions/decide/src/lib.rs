@@ -95,12 +95,6 @@ impl Decider {
         let decision = strategy
             .decide(&input, self.journeys.clock.now())
             .map_err(|e| RecordError::other("evaluating the strategy", e))?;
-        tracing::info!(
-            application_id = %application.id,
-            strategy = strategy.version(),
-            decision = ?decision,
-            "decided"
-        );
         let accepted = match &decision {
             Decision::Approved { offer, .. } => accepted_in_advance(application, offer),
             Decision::Declined { .. } => false,

@@ -10,6 +10,7 @@ use domain::{
 };
 use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{
+    Invocation,
     http::{Request, Response, invalid, problem},
     json,
 };
@@ -31,6 +32,7 @@ impl Intake {
         let sub = &borrower.claims.session.sub;
         let seed = format!("{}\n{sub}\n{key}", borrower.channel.as_str());
         let id = ApplicationId::from_bytes(self.hasher.hash("application", &seed).to_bytes());
+        Invocation::is_about(id);
         self.check_outstanding(id, &terms.firm_code).await?;
         let applicant = Applicant {
             request_digest: self.hasher.hash("request", &terms.digest_text()).to_string(),

@@ -21,7 +21,7 @@ use async_trait::async_trait;
 use contract::http::Problem;
 use domain::{ApplicationId, Channel, product::Catalogue};
 use lambda_kit::{
-    Failure, Function, Incoming,
+    Failure, Function, Incoming, Invocation,
     http::{Request, Response, problem},
 };
 use ports::{
@@ -95,7 +95,10 @@ impl Intake {
     async fn own(&self, request: &Request, borrower: &Borrower) -> Result<Loaded, Refusal> {
         let id: Option<ApplicationId> = request.path_parameter("id").and_then(|id| id.parse().ok());
         let loaded = match id {
-            Some(id) => self.journeys.load(id).await?,
+            Some(id) => {
+                Invocation::is_about(id);
+                self.journeys.load(id).await?
+            }
             None => None,
         };
         loaded.filter(|l| borrower.owns(l)).ok_or(Refusal::Advance(AdvanceError::NotFound))

@@ -20,7 +20,8 @@ mod sample;
 mod wire;
 
 pub use manifests::Manifests;
-pub use metrics::{MetricLog, NAMESPACE, StandardOutput, Traced};
+pub use metrics::NAMESPACE;
+pub use telemetry::MetricLog;
 pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;

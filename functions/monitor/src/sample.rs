@@ -70,7 +70,7 @@ pub(crate) async fn sample(
 mod tests {
     use super::*;
     use async_trait::async_trait;
-    use ports::journal::DueEntry;
+    use ports::journal::{DueEntry, Swept};
 
     /// An index in memory.
     struct Index(Vec<DueEntry>);
@@ -94,11 +94,11 @@ mod tests {
             unreachable!("nothing is written")
         }
 
-        async fn cursor(&self) -> Result<Option<Timestamp>, PortError> {
+        async fn cursor(&self) -> Result<Option<Swept>, PortError> {
             unreachable!("the sweeper's")
         }
 
-        async fn set_cursor(&self, _: Timestamp) -> Result<(), PortError> {
+        async fn set_cursor(&self, _: &Swept) -> Result<(), PortError> {
             unreachable!("nothing is written")
         }
     }

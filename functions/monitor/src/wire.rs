@@ -1,10 +1,6 @@
 //! Settings become the function.
 
-use crate::{
-    Manifests, Monitor,
-    bands::band_edges,
-    metrics::{FUNCTION_NAME, MetricLog, StandardOutput, Traced},
-};
+use crate::{Manifests, Monitor, bands::band_edges, metrics::FUNCTION_NAME};
 use aws::{Aws, DynamoLoans};
 use buckets::ModelBucket;
 use contract::names::setting;
@@ -23,14 +19,13 @@ const BUCKET_WITHIN: Duration = Duration::from_secs(60);
 
 /// Builds the function.
 pub fn wire(env: &Environment, aws: &Aws) -> Result<Monitor, WireError> {
-    Ok(Monitor { metrics: Arc::new(StandardOutput), ..wire_in(env, aws, &Outside::real())? })
+    wire_in(env, aws, &Outside::real())
 }
 
-/// Builds the function on a given clock, outside of Lambda.
+/// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monitor, WireError> {
     let journal = wiring::journal(env, aws)?;
     let files = buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN);
-    let metrics: Arc<dyn MetricLog> = Arc::new(Traced);
     Ok(Monitor {
         files: files.map_err(WireError::other(setting::STATEMENTS_URL))?,
         journal: journal.clone(),
@@ -40,7 +35,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monito
         manifests: manifests(env)?,
         bands: bands(outside)?,
         settings: Settings::parse(SETTINGS).map_err(WireError::other("the packaged settings"))?,
-        metrics,
+        metrics: outside.metrics.clone(),
         name: env.get(FUNCTION_NAME).unwrap_or("monitor").to_owned(),
     })
 }

@@ -32,11 +32,13 @@ use domain::{
     ledger::{Evidence, Outcome, Payout, PayoutStatus},
     product::Catalogue,
 };
+use jiff::Timestamp;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     counterparty::{Bank, Instructed},
     journal::Applicants,
     ledger::{Announced, Ledger, Reservation},
+    observer::{Stage, StageTime},
 };
 use serde_json::Value;
 use std::sync::Arc;
@@ -59,8 +61,8 @@ pub struct PayOut {
 /// A journey whose payout has been requested.
 struct Requested {
     journey: Box<Journey>,
-    /// By this very invocation.
-    just_now: bool,
+    /// By this very invocation: with this entry, at this time, the offer was accepted.
+    just_now: Option<(u32, Timestamp)>,
 }
 
 /// What the ledger holds for the payout.
@@ -95,8 +97,8 @@ impl PayOut {
         match self.reserve(&payout, &requested.journey).await? {
             Row::Resolved(row) => self.conclude(&row).await,
             Row::Reserved { just_now } => {
-                let alone = requested.just_now && just_now;
-                self.deal(&requested.journey, &payout, alone).await
+                let accepted = requested.just_now.filter(|_| just_now);
+                self.deal(&requested.journey, &payout, accepted).await
             }
         }
     }
@@ -107,7 +109,7 @@ impl PayOut {
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
         match loaded.journey.status {
             Status::PayoutRequested => {
-                return Ok(Some(Requested { journey: Box::new(loaded.journey), just_now: false }));
+                return Ok(Some(Requested { journey: Box::new(loaded.journey), just_now: None }));
             }
             Status::Accepted => {}
             Status::PaidOut | Status::PayoutFailed => {
@@ -121,11 +123,12 @@ impl PayOut {
                 return Ok(None);
             }
         }
+        let accepted = (loaded.entries.len() as u32, loaded.journey.updated_at);
         let event = Event::PayoutRequested { payout_id: id.payout_id() };
         match self.journeys.advance_from(loaded, &[event]).await {
-            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, just_now: true })),
+            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, just_now: Some(accepted) })),
             Ok(Advanced::Repeated(journey)) if journey.status == Status::PayoutRequested => {
-                Ok(Some(Requested { journey, just_now: false }))
+                Ok(Some(Requested { journey, just_now: None }))
             }
             Ok(Advanced::Repeated(_)) => Ok(None),
             Err(AdvanceError::Transition(TransitionError::Forbidden { status, .. })) => {
@@ -208,7 +211,13 @@ impl PayOut {
 
     /// Takes the steps that [`next_step`] names. It instructs at most twice and asks at most once before and once after
     /// each, so this ends.
-    async fn deal(&self, journey: &Journey, payout: &Payout, alone: bool) -> Result<(), RecordError> {
+    async fn deal(
+        &self,
+        journey: &Journey,
+        payout: &Payout,
+        accepted: Option<(u32, Timestamp)>,
+    ) -> Result<(), RecordError> {
+        let alone = accepted.is_some();
         let mut dealings = Dealings::begin(alone);
         loop {
             dealings.age = self.journeys.clock.now().duration_since(journey.updated_at);
@@ -216,13 +225,33 @@ impl PayOut {
                 Step::Instruct if !alone && self.announce(payout).await? == Announced::Resolved => {
                     return Err(RecordError::Handler("the payout was resolved in the meantime"));
                 }
-                Step::Instruct => dealings.instructed(self.instruct(journey, payout).await?),
+                Step::Instruct => {
+                    let is_first = dealings.instructed.is_none();
+                    dealings.instructed(self.instruct(journey, payout).await?);
+                    if let (true, Some(accepted)) = (is_first, accepted) {
+                        self.time(journey, accepted, dealings.instructed);
+                    }
+                }
                 Step::Ask => dealings.heard(self.ask(payout).await?),
                 Step::Settle(word) => return self.settle(payout, word).await,
                 Step::GiveUp(outcome) => return self.give_up(payout, &outcome).await,
                 Step::Wait => return Ok(()),
                 Step::TryAgain => return Err(RecordError::Handler("the bank was not reached")),
             }
+        }
+    }
+
+    /// Tells how long it took until the bank held the instruction, where it took it at the first try.
+    fn time(
+        &self,
+        journey: &Journey,
+        (cause, accepted_at): (u32, Timestamp),
+        instructed: Option<Instructed>,
+    ) {
+        if instructed == Some(Instructed::Taken) {
+            let (from, to) = (accepted_at, self.journeys.clock.now());
+            let time = StageTime { stage: Stage::Instruct, cause, from, to };
+            self.journeys.observer.instructed(journey.application.id, time);
         }
     }
 

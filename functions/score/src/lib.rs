@@ -20,7 +20,7 @@ pub use wire::{ensemble, wire, wire_in};
 use async_trait::async_trait;
 use contract::queue::CommandMessage;
 use domain::{
-    ApplicationId, FeatureRow, FirmRecord,
+    FeatureRow, FirmRecord,
     calendar::day_in_china,
     checks::{ChallengerScore, DimensionScore, Score, ScoreReason},
     journey::Event,
@@ -84,16 +84,10 @@ impl Scorer {
         let mut score =
             assess(&chosen.model, &firm, today).map_err(|e| RecordError::other("scoring a firm", e))?;
         score.challenger = chosen.challenger.and_then(|challenger| in_shadow(&challenger, &firm, today));
-        self.record(id, loaded, score).await
+        self.record(loaded, score).await
     }
 
-    async fn record(
-        &self,
-        id: ApplicationId,
-        loaded: steps::Loaded,
-        score: Score,
-    ) -> Result<(), RecordError> {
-        tracing::info!(application_id = %id, points = score.points, model = score.model, "scored");
+    async fn record(&self, loaded: steps::Loaded, score: Score) -> Result<(), RecordError> {
         match self.journeys.advance_from(loaded, &[Event::Scored { score }]).await {
             Ok(_) => Ok(()),
             // The journey ended while the firm was being scored.

@@ -5,6 +5,7 @@
 //! | triggered by | a schedule |
 //! | reads | the due index of `journeys`, the journal of each journey that is due, and whether its notice is in `notices` |
 //! | writes | `journeys`: *expired* entries, new due times, the cursor |
+//! | tells | how many payouts have had no known outcome for over five minutes, as the metric `UnknownPayouts` |
 //! | emits | again, the commands that an overdue journey still waits for, and the notice of an offer or an end that nobody has seen to |
 //! | retries | the next run looks again at whatever could not be given a new due time |
 //!
@@ -16,6 +17,7 @@ mod look;
 mod testing;
 #[cfg(test)]
 mod tests;
+mod watch;
 mod wire;
 
 pub use look::{LONGEST_WAIT, Look, SHORTEST_WAIT, look};
@@ -31,13 +33,14 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{Failure, Function, Incoming};
 use look::later;
 use ports::{
-    journal::{DueEntry, DueJourneys},
+    journal::{DueEntry, DueJourneys, Swept},
     notices::{NoticeId, Notices},
 };
 use serde::Serialize;
 use serde_json::Value;
 use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
 use steps::{AdvanceError, Journeys, Loaded};
+use watch::Watched;
 
 /// How far before the cursor every run begins, for entries that showed up late in the index.
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
@@ -81,6 +84,25 @@ enum Deed {
     Failed,
 }
 
+/// What came of one entry.
+struct Tended {
+    deed: Deed,
+    /// When to look again; `None` for never.
+    again_at: Option<Timestamp>,
+    /// The journey, where it stands still.
+    stands: Option<Box<Journey>>,
+}
+
+impl Tended {
+    fn done(deed: Deed, again_at: Option<Timestamp>) -> Self {
+        Self { deed, again_at, stands: None }
+    }
+
+    fn failed(again_at: Timestamp) -> Self {
+        Self::done(Deed::Failed, Some(again_at))
+    }
+}
+
 #[async_trait]
 impl Function for Sweeper {
     async fn call(&self, event: Value) -> Result<Value, Failure> {
@@ -98,8 +120,9 @@ impl Sweeper {
         let until = self.journeys.clock.now();
         let cursor = self.due.cursor().await.map_err(|e| Failure::new("reading the cursor", e))?;
         // Without a cursor nothing has been looked at, however long ago it was due.
-        let cursor = cursor.unwrap_or(Timestamp::UNIX_EPOCH);
-        let mut run = Run::begin(cursor);
+        let swept = cursor.unwrap_or(Swept { until: Timestamp::UNIX_EPOCH, payouts_in_doubt: Vec::new() });
+        let watched = self.still_open(swept.payouts_in_doubt).await;
+        let mut run = Run::begin(swept.until, watched);
         while let Some((from, limit)) = run.next_page() {
             let page = self
                 .due
@@ -110,9 +133,10 @@ impl Sweeper {
             for entries in new.chunks(AT_ONCE) {
                 self.look_after_all(entries, until, &mut run).await;
             }
-            let swept = run.swept_until();
-            self.due.set_cursor(swept).await.map_err(|e| Failure::new("setting the cursor", e))?;
+            let swept = Swept { until: run.swept_until(), payouts_in_doubt: run.watched.0.clone() };
+            self.due.set_cursor(&swept).await.map_err(|e| Failure::new("setting the cursor", e))?;
         }
+        self.journeys.observer.unknown_payouts(run.watched.unknown(until), until);
         tracing::info!(summary = ?run.summary, "swept");
         match run.held {
             None => Ok(run.summary),
@@ -126,12 +150,15 @@ impl Sweeper {
     async fn look_after_all(&self, entries: &[DueEntry], now: Timestamp, run: &mut Run) {
         let looks = entries.iter().map(|&entry| AssertUnwindSafe(self.look_after(entry, now)).catch_unwind());
         for (entry, looked) in entries.iter().zip(join_all(looks).await) {
-            let (deed, again_at) = looked.unwrap_or_else(|_| {
+            let tended = looked.unwrap_or_else(|_| {
                 tracing::error!(application_id = %entry.id, "looking after a journey panicked");
-                (Deed::Failed, Some(later(now, AFTER_LASTING_FAULT)))
+                Tended::failed(later(now, AFTER_LASTING_FAULT))
             });
-            run.count(deed);
-            if let Some(again_at) = again_at
+            run.count(tended.deed);
+            if let Some(journey) = &tended.stands {
+                run.watched.see(journey, now);
+            }
+            if let Some(again_at) = tended.again_at
                 && let Err(error) = self.due.rearm(entry.id, entry.number, again_at).await
             {
                 let error = lambda_kit::chain(&error);
@@ -141,35 +168,38 @@ impl Sweeper {
         }
     }
 
-    /// Does what one entry asks for, and says when to look again; `None` for never.
-    async fn look_after(&self, entry: DueEntry, now: Timestamp) -> (Deed, Option<Timestamp>) {
+    /// Does what one entry asks for.
+    async fn look_after(&self, entry: DueEntry, now: Timestamp) -> Tended {
         self.tend(entry, now).await.unwrap_or_else(|error| {
             let retryable = error.is_retryable();
             let wait = if retryable { AFTER_PASSING_FAULT } else { AFTER_LASTING_FAULT };
             let chain = lambda_kit::chain(&error);
             tracing::error!(application_id = %entry.id, error = chain, retryable, "a journey could not be looked after");
-            (Deed::Failed, Some(later(now, wait)))
+            Tended::failed(later(now, wait))
         })
     }
 
-    async fn tend(&self, entry: DueEntry, now: Timestamp) -> Result<(Deed, Option<Timestamp>), AdvanceError> {
+    async fn tend(&self, entry: DueEntry, now: Timestamp) -> Result<Tended, AdvanceError> {
         let loaded = self.journeys.load(entry.id).await?.ok_or(AdvanceError::NotFound)?;
         if loaded.is_superseded(entry.number) {
-            return Ok((Deed::Nothing, None));
+            return Ok(Tended::done(Deed::Nothing, None));
         }
         match look(&loaded.journey, now) {
-            Look::Nothing => Ok((self.tell(&loaded).await?, None)),
-            Look::Later { again_at } => Ok((self.tell(&loaded).await?, Some(again_at))),
+            Look::Nothing => Ok(Tended::done(self.tell(&loaded).await?, None)),
+            Look::Later { again_at } => Ok(Tended::done(self.tell(&loaded).await?, Some(again_at))),
             Look::Send { again_at } => {
                 let Journey { application, .. } = &loaded.journey;
                 let commands = loaded.journey.outstanding();
                 self.journeys.commands.send(entry.id, &application.bank, &commands).await?;
-                Ok((Deed::Sent, Some(again_at)))
+                let sent = Tended::done(Deed::Sent, Some(again_at));
+                Ok(Tended { stands: Some(Box::new(loaded.journey)), ..sent })
             }
             Look::Expire => match self.journeys.advance_from(loaded, &[Event::Expired]).await {
-                Ok(_) => Ok((Deed::Expired, None)),
+                Ok(_) => Ok(Tended::done(Deed::Expired, None)),
                 // It moved on at the last moment. Where to, the next look tells.
-                Err(AdvanceError::Transition(_)) => Ok((Deed::Nothing, Some(later(now, SHORTEST_WAIT)))),
+                Err(AdvanceError::Transition(_)) => {
+                    Ok(Tended::done(Deed::Nothing, Some(later(now, SHORTEST_WAIT))))
+                }
                 Err(error) => Err(error),
             },
         }
@@ -203,11 +233,12 @@ struct Run {
     /// Pages overlap where entries are due at the same instant, and the index shows a new due time a little late.
     seen: HashSet<(ApplicationId, u32)>,
     beyond_cursor: usize,
+    watched: Watched,
     summary: Summary,
 }
 
 impl Run {
-    fn begin(cursor: Timestamp) -> Self {
+    fn begin(cursor: Timestamp, watched: Watched) -> Self {
         Self {
             cursor,
             next: Some((earlier(cursor, OVERLAP), PAGE)),
@@ -215,6 +246,7 @@ impl Run {
             held: None,
             seen: HashSet::new(),
             beyond_cursor: 0,
+            watched,
             summary: Summary::default(),
         }
     }

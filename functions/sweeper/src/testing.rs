@@ -11,8 +11,9 @@ use domain::{
 use jiff::{SignedDuration, Timestamp};
 use ports::{
     FixedClock, PortError,
-    journal::{AppendError, CommandQueue, DueEntry, DueJourneys, Entry, Journal},
+    journal::{AppendError, CommandQueue, DueEntry, DueJourneys, Entry, Journal, Swept},
     notices::{Notice, NoticeId, Notices, Recorded},
+    observer::{self, Observer, StageTime},
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -60,7 +61,9 @@ pub(crate) fn application(n: u16) -> Application {
 pub(crate) struct Memory {
     pub(crate) journals: Mutex<BTreeMap<ApplicationId, Vec<Entry>>>,
     pub(crate) due: Mutex<BTreeMap<(ApplicationId, u32), Timestamp>>,
-    pub(crate) cursor: Mutex<Option<Timestamp>>,
+    pub(crate) cursor: Mutex<Option<Swept>>,
+    /// What was told of payouts with an unknown outcome.
+    pub(crate) unknown: Mutex<Vec<usize>>,
     pub(crate) sent: Mutex<Vec<(ApplicationId, Vec<Command>)>>,
     pub(crate) notices: Mutex<Vec<Notice>>,
     /// Journals that cannot be read.
@@ -87,8 +90,18 @@ impl Memory {
     /// The sweeper over this memory when it is `wait` after the start.
     pub(crate) fn sweeper(self: &Arc<Self>, wait: SignedDuration) -> Sweeper {
         let clock = Arc::new(FixedClock::at(start().checked_add(wait).unwrap()));
-        let journeys = Journeys { journal: self.clone(), commands: self.clone(), clock, by: "sweeper/test" };
+        let journeys = Journeys {
+            journal: self.clone(),
+            commands: self.clone(),
+            clock,
+            observer: self.clone(),
+            by: "sweeper/test",
+        };
         Sweeper { journeys, due: self.clone(), notices: self.clone() }
+    }
+
+    pub(crate) fn swept_until(&self) -> Option<Timestamp> {
+        self.cursor.lock().unwrap().as_ref().map(|swept| swept.until)
     }
 
     pub(crate) fn due_at(&self, n: u16) -> Timestamp {
@@ -148,13 +161,23 @@ impl DueJourneys for Memory {
         Ok(())
     }
 
-    async fn cursor(&self) -> Result<Option<Timestamp>, PortError> {
-        Ok(*self.cursor.lock().unwrap())
+    async fn cursor(&self) -> Result<Option<Swept>, PortError> {
+        Ok(self.cursor.lock().unwrap().clone())
     }
 
-    async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError> {
-        *self.cursor.lock().unwrap() = Some(to);
+    async fn set_cursor(&self, to: &Swept) -> Result<(), PortError> {
+        *self.cursor.lock().unwrap() = Some(to.clone());
         Ok(())
+    }
+}
+
+impl Observer for Memory {
+    fn recorded(&self, _: &observer::Recorded<'_>) {}
+
+    fn instructed(&self, _: ApplicationId, _: StageTime) {}
+
+    fn unknown_payouts(&self, count: usize, _: Timestamp) {
+        self.unknown.lock().unwrap().push(count);
     }
 }
 

@@ -5,7 +5,9 @@ use crate::{
     testing::{Memory, id, start},
 };
 use domain::{
-    Channel, Subject,
+    BasisPoints, Channel, Fen, Reason, Subject,
+    checks::{CheckAnswer, ElementsAnswer, GraphFeatures, Score},
+    decision::{Decision, Offer},
     journey::{AcceptedBy, Command, Event, Status},
 };
 use jiff::SignedDuration;
@@ -30,7 +32,7 @@ async fn a_journey_that_stands_still_gets_its_commands_again_and_a_later_due_tim
     assert_eq!(sent[0].0, id(1));
     assert!(sent[0].1.contains(&Command::Score) && sent[0].1.len() == 4, "{sent:?}");
     assert_eq!(memory.due_at(1), later(start(), secs(35)));
-    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+    assert_eq!(memory.swept_until(), Some(later(start(), secs(20))));
 }
 
 #[tokio::test]
@@ -60,7 +62,7 @@ async fn a_journal_that_cannot_be_read_holds_up_neither_its_neighbours_nor_the_c
     let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
     assert_eq!(summary, Summary { looked_at: 2, sent: 1, expired: 0, failed: 1 });
     assert_eq!(memory.due_at(1), later(start(), secs(20 + 3_600)), "it is looked at again later");
-    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+    assert_eq!(memory.swept_until(), Some(later(start(), secs(20))));
 }
 
 #[tokio::test]
@@ -72,7 +74,7 @@ async fn the_cursor_waits_before_an_entry_that_got_no_new_due_time() {
     memory.stuck.lock().unwrap().insert(id(2));
     assert!(memory.sweeper(secs(20)).sweep().await.is_err());
     assert_eq!(memory.sent.lock().unwrap().len(), 3, "the others were looked after");
-    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(16))));
+    assert_eq!(memory.swept_until(), Some(later(start(), secs(16))));
     memory.stuck.lock().unwrap().clear();
     let summary = memory.sweeper(secs(30)).sweep().await.unwrap();
     assert_eq!((summary.looked_at, summary.sent), (1, 1), "it is looked at again");
@@ -122,7 +124,7 @@ async fn more_than_one_run_can_do_is_finished_by_the_next_runs() {
         assert!(runs <= 3, "the runs make no headway");
     }
     assert!(runs > 1, "one run has a bound");
-    assert_eq!(*memory.cursor.lock().unwrap(), Some(later(start(), secs(20))));
+    assert_eq!(memory.swept_until(), Some(later(start(), secs(20))));
 }
 
 /// A journey that was cancelled by an invocation that died before it sent the notice.
@@ -160,4 +162,76 @@ async fn a_notice_that_has_been_seen_to_is_not_sent_again() {
     memory.record(&row).await.unwrap();
     let summary = memory.sweeper(secs(20)).sweep().await.unwrap();
     assert_eq!(summary, Summary { looked_at: 1, sent: 0, expired: 0, failed: 0 });
+}
+
+/// A journey whose payout was requested at the start, and of which the bank says nothing.
+fn requested(memory: &Arc<Memory>, n: u16) {
+    memory.received(n, secs(15));
+    let score = Score {
+        model: "m".into(),
+        default_probability: 0.01,
+        points: 700,
+        dimensions: Vec::new(),
+        reasons: Vec::new(),
+        firm_age_days: None,
+        supported_amount_fen: None,
+        features: domain::FeatureRow::default(),
+        challenger: None,
+    };
+    let features: GraphFeatures = serde_json::from_value(serde_json::json!({
+        "ring_size": 1, "ring_firms": 1, "device_applications": 1, "card_applications": 1,
+        "phone_applications": 1, "network_applications": 1, "cut_off": false, "evidence": [],
+    }))
+    .unwrap();
+    let (attempt, answer, message_id) = (1, CheckAnswer::Match, String::new());
+    let offer = Offer {
+        amount_fen: Fen::yuan(100_000),
+        annual_rate_bp: BasisPoints(600),
+        term_months: 12,
+        expires_at: later(start(), SignedDuration::from_hours(24)),
+    };
+    let decision = Decision::Approved { offer, reasons: Vec::new() };
+    memory.write(
+        n,
+        vec![
+            Event::ElementsChecked { answer: ElementsAnswer::Match },
+            Event::FaceChecked { attempt, answer, message_id: message_id.clone() },
+            Event::PhoneChecked { attempt, answer, message_id },
+            Event::Scored { score },
+            Event::GraphChecked { features },
+            Event::Decided { revision: 2, strategy: "s".into(), decision },
+            Event::Accepted { by: AcceptedBy::InAdvance, revision: 2 },
+            Event::PayoutRequested { payout_id: id(n).payout_id() },
+        ],
+    );
+}
+
+/// Runs once a minute, and gives what each run told.
+async fn minutes(memory: &Arc<Memory>, minutes: std::ops::RangeInclusive<i64>) -> Vec<usize> {
+    for minute in minutes {
+        memory.sweeper(SignedDuration::from_mins(minute)).sweep().await.unwrap();
+    }
+    std::mem::take(&mut *memory.unknown.lock().unwrap())
+}
+
+#[tokio::test]
+async fn a_payout_counts_as_unknown_from_the_sixth_minute_until_its_end_is_known() {
+    let memory = memory();
+    requested(&memory, 1);
+    requested(&memory, 2);
+    assert_eq!(minutes(&memory, 1..=8).await, [0, 0, 0, 0, 0, 2, 2, 2]);
+    memory.write(1, vec![Event::PaidOut { bank_reference: "R1".into(), resolution: 1 }]);
+    assert_eq!(minutes(&memory, 9..=9).await, [1], "long before its own next look");
+    memory.write(2, vec![Event::PayoutFailed { reason: Reason::BankFailed, resolution: 1 }]);
+    assert_eq!(minutes(&memory, 10..=11).await, [0, 0]);
+    assert_eq!(memory.cursor.lock().unwrap().as_ref().unwrap().payouts_in_doubt, []);
+}
+
+#[tokio::test]
+async fn a_payout_that_cannot_be_read_stays_unknown() {
+    let memory = memory();
+    requested(&memory, 1);
+    minutes(&memory, 1..=6).await;
+    memory.unreadable.lock().unwrap().insert(id(1));
+    assert_eq!(minutes(&memory, 7..=7).await, [1]);
 }

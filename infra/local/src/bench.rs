@@ -12,7 +12,7 @@ use crate::{
     lending::{Lending, LendingOptions},
     load,
     people::{self, Owner},
-    prices::{self, Prices},
+    prices,
 };
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use hdrhistogram::Histogram;
@@ -322,11 +322,14 @@ fn print_calls(
         read_units: per(sum.read_units),
         write_units: per(sum.write_units),
         sqs_requests: per(sqs as f64),
+        ..prices::Usage::default()
     };
-    writeln!(out, "Cost of these calls per 1,000 applications, list prices of {}:", prices::AS_OF)?;
-    for Prices { region, .. } in prices::TABLE {
-        writeln!(out, "  {region}: USD {:.4}", prices::per_thousand(region, usage).unwrap_or_default())?;
-    }
-    writeln!(out, "API Gateway requests, Lambda time, logs and traffic are not in it.")?;
+    let prices = prices::TABLE[0];
+    let money = prices.of_calls(&usage).amount * 1e6;
+    writeln!(
+        out,
+        "{} {money:.2} for a million applications in {}; `-- cost` tells the rest.",
+        prices.currency, prices.region
+    )?;
     Ok(())
 }

@@ -27,6 +27,8 @@ pub struct CounterpartyOptions {
     pub delay: Option<sim::Delay>,
     /// Where simulated counterparties take the time from; the machine's clock without it.
     pub clock: Option<sim::Clock>,
+    /// Holds the callbacks of simulated counterparties back until they are let out one by one.
+    pub gate: Option<sim::Gate>,
 }
 
 /// Running counterparties.
@@ -77,6 +79,7 @@ impl Counterparties {
                 config.delay = options.delay.unwrap_or(config.delay);
                 config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
                 config.clock = options.clock.clone().unwrap_or(config.clock);
+                config.gate.clone_from(&options.gate);
                 let provider = providers::start(config).await?;
                 let url = provider.url().to_owned();
                 handles.push(provider);
@@ -97,6 +100,7 @@ impl Counterparties {
             config.delay = options.delay.unwrap_or(config.delay);
             config.redelivery_pause = options.delay.map_or(config.redelivery_pause, |d| d.longest);
             config.clock = options.clock.clone().unwrap_or(config.clock);
+            config.gate.clone_from(&options.gate);
             let handle = bank::start(config).await?;
             bank_urls.insert(name.to_owned(), handle.url().to_owned());
             simulated.insert(name.to_owned(), handle);
@@ -112,6 +116,12 @@ impl Counterparties {
         for bank in self.banks.values() {
             bank.idle().await;
         }
+    }
+
+    /// How many callbacks and payments of simulated counterparties are under way.
+    pub fn under_way(&self) -> usize {
+        let providers = self.handles.iter().map(Handle::under_way);
+        providers.chain(self.banks.values().map(|bank| bank.under_way())).sum()
     }
 
     /// Stops what was started.

@@ -24,7 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the borrower does once there is an offer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Then {
+pub(crate) enum Then {
     /// The offer was accepted in advance, or none is expected.
     Wait,
     Accept,
@@ -34,12 +34,12 @@ enum Then {
 }
 
 /// One application and what should become of it.
-struct Case {
-    name: &'static str,
-    applicant: Applicant,
-    wish: Wish,
-    then: Then,
-    expected: &'static str,
+pub(crate) struct Case {
+    pub name: &'static str,
+    pub applicant: Applicant,
+    pub wish: Wish,
+    pub then: Then,
+    pub expected: &'static str,
     reason: Option<&'static str>,
 }
 
@@ -156,7 +156,8 @@ fn case(
     Case { name, applicant, wish: wish.clone(), then, expected, reason }
 }
 
-fn cases(owners: &[Owner], ties: &[Tie], run: u32) -> Result<Vec<Case>, TooFewFirms> {
+/// The mix, in the order of its table. `run` chooses the firms and the people.
+pub(crate) fn cases(owners: &[Owner], ties: &[Tie], run: u32) -> Result<Vec<Case>, TooFewFirms> {
     let sound = |o: &&Owner| {
         !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
     };

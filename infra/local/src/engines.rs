@@ -10,10 +10,12 @@ mod connector;
 pub(crate) mod dynamodb;
 mod faults;
 pub(crate) mod spec;
+mod writes;
 
 pub use calls::CallCount;
 pub use faults::{Fault, Faults};
 pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
+pub use writes::Write;
 
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
@@ -120,6 +122,11 @@ impl Engines {
     /// Starts counting from zero.
     pub fn reset_calls(&self) {
         self.services.calls.reset();
+    }
+
+    /// What was written since the last call of this; it is kept from the first call on.
+    pub fn take_writes(&self) -> Vec<Write> {
+        self.services.writes.take()
     }
 
     /// The rules by which calls fail.

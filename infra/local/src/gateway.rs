@@ -105,7 +105,7 @@ impl Gateway {
         let Some(event) = event(&request, found.route, &found.parameters, self.clock.now(), number) else {
             return HttpAnswer::message(400, "Bad Request");
         };
-        let invocation = tokio::time::timeout(INTEGRATION_TIMEOUT, found.function.invoke(event));
+        let invocation = tokio::time::timeout(INTEGRATION_TIMEOUT, found.function.invoke_by_http(event));
         match invocation.await {
             Ok(Ok(value)) => answer(&value).unwrap_or_else(internal_error),
             Ok(Err(_)) => internal_error(),

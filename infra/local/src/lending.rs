@@ -21,6 +21,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
+use telemetry::MetricLog;
 use wiring::{Offering, Outside};
 
 /// The template, as it was when this binary was built.
@@ -47,6 +48,8 @@ pub struct LendingOptions {
     pub clock: Arc<dyn Clock>,
     /// What is offered in place of the packaged products; `None` for these.
     pub offering: Option<Arc<Offering>>,
+    /// Where metrics go; the trace of this program keeps them without one.
+    pub metrics: Option<Arc<dyn MetricLog>>,
 }
 
 impl Default for LendingOptions {
@@ -62,6 +65,7 @@ impl Default for LendingOptions {
             sdk_retries: true,
             clock: Arc::new(SystemClock),
             offering: None,
+            metrics: None,
         }
     }
 }
@@ -149,7 +153,8 @@ impl Lending {
     pub async fn start(options: LendingOptions) -> Result<Self, LendingError> {
         let machine = |source| LendingError::Machine { port: options.port, source };
         let template = Template::parse(TEMPLATE)?;
-        let inner = Outside { offering: options.offering.clone(), ..Outside::at(options.clock.clone()) };
+        let mut inner = Outside { offering: options.offering.clone(), ..Outside::at(options.clock.clone()) };
+        inner.metrics = options.metrics.clone().unwrap_or(inner.metrics);
         let products = inner.products()?;
         let banks: BTreeSet<&str> = products.iter().map(|p| p.bank.as_str()).collect();
         if let Some(folder) = &options.state {

@@ -11,6 +11,7 @@ use local::{
 };
 use ports::{Clock as _, SystemClock};
 use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A fifth of a simulated run is allocation.
 #[global_allocator]
@@ -78,6 +79,10 @@ enum Command {
     Replay(local::replay::ReplayArgs),
     /// List the rings that the checks have found, or draw one of them.
     Rings(local::rings::RingsArgs),
+    /// Tell the way of one application as a waterfall: who recorded what, when, and what waited for what.
+    Trace(local::trace::TraceArgs),
+    /// Count what an application costs, in calls and in money, by function and by case of the demo.
+    Cost(local::cost::CostArgs),
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -105,7 +110,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), AnyError> {
-    init_logs();
+    init_logs(matches!(cli.command, Some(Command::Cost(_))));
     let mut out = std::io::stdout();
     match cli.command {
         Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
@@ -135,17 +140,20 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         }
         Some(Command::Drift(args)) => Ok(local::drift::run(&args, &cli.run.state, &mut out).await?),
         Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
+        Some(Command::Trace(args)) => local::trace::run(&args, &cli.run.state, &mut out).await,
+        Some(Command::Cost(args)) => local::cost::run(&args, &mut out).await,
         Some(Command::Rings(args)) => local::rings::run(&args, &cli.run.state, &mut out).await,
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }
 }
 
-/// Warnings and errors to standard error; `RUST_LOG` tells more.
-fn init_logs() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+/// Warnings and errors to standard error; `RUST_LOG` tells more. `counted`: the functions' own logs are counted as well.
+fn init_logs(counted: bool) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+    let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
+    let counted = counted.then(local::log_bytes::layer);
+    tracing_subscriber::registry().with(counted).with(shown).init();
 }
 
 /// The first city, which comes with the source.

@@ -12,6 +12,7 @@ use aws_sdk_sqs::{
         MessageSystemAttributeName,
     },
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use tokio::{
@@ -52,6 +53,7 @@ impl Source {
             .queue_url(&self.url)
             .max_number_of_messages(i32::try_from(self.spec.batch_size).unwrap_or(i32::MAX))
             .wait_time_seconds(0)
+            .message_attribute_names("All")
             .message_system_attribute_names(MessageSystemAttributeName::All);
         let answer = request.send().await.map_err(StackError::queue("receiving from", &self.spec.queue))?;
         Ok(answer.messages.unwrap_or_default())
@@ -92,7 +94,7 @@ impl Source {
                 "receiptHandle": message.receipt_handle(),
                 "body": message.body(),
                 "attributes": attributes,
-                "messageAttributes": {},
+                "messageAttributes": message_attributes(message),
                 "md5OfBody": message.md5_of_body(),
                 "eventSource": "aws:sqs",
                 "eventSourceARN": format!("arn:aws:sqs:local:000000000000:{}", self.spec.queue),
@@ -132,6 +134,22 @@ impl Source {
             self.sqs.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
         request.send().await.map(|_| ()).map_err(StackError::queue("returning to", &self.spec.queue))
     }
+}
+
+/// The attributes that the sender gave a message, in Lambda's shape.
+fn message_attributes(message: &Message) -> Value {
+    let attributes = message.message_attributes().into_iter().flatten().map(|(name, value)| {
+        let binary = value.binary_value().map(|bytes| STANDARD.encode(bytes.as_ref()));
+        let attribute = json!({
+            "dataType": value.data_type(),
+            "stringValue": value.string_value(),
+            "binaryValue": binary,
+            "stringListValues": [],
+            "binaryListValues": [],
+        });
+        (name.clone(), attribute)
+    });
+    Value::Object(attributes.collect())
 }
 
 fn ids(batch: &[Message]) -> BTreeSet<String> {

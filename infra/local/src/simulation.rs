@@ -126,7 +126,7 @@ impl Machine {
         let gate = Arc::new(Gate::default());
         let ends = Ends(gate.clone());
         let aws = ends.aws();
-        let outside = Outside { clock: gate.clone(), network: Some(Arc::new(ends)), offering: None };
+        let outside = Outside { network: Some(Arc::new(ends)), ..Outside::at(gate.clone()) };
         let options = stack_options(&template);
         let names = names(&template, &options);
         let registry = registry_of(&outside);

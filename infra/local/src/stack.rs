@@ -10,10 +10,10 @@ use crate::{
     engines::{EngineError, Engines, QueueSpec, Retries},
     eventbridge,
     gateway::{self, Gateway, HttpAnswer, HttpRequest},
-    invoke::{Deployed, InvocationError},
+    invoke::{Deployed, InvocationError, Invocations},
     poller::{self, Delivered, Source},
     schedule,
-    template::{FunctionSpec, NoSuchName, Template},
+    template::{FunctionSpec, NoSuchName, QueueSource, Template},
 };
 use aws::Aws;
 use aws_sdk_sqs::types::Message;
@@ -302,6 +302,32 @@ impl Stack {
         let function =
             self.functions.get(function).ok_or_else(|| StackError::Unknown(function.to_owned()))?;
         Ok(function.invoke(event).await?)
+    }
+
+    /// How often each function was called since the last call of this.
+    pub fn take_invocations(&self) -> BTreeMap<String, Invocations> {
+        let functions = self.functions.iter();
+        functions.map(|(name, function)| (name.clone(), function.take_invocations())).collect()
+    }
+
+    /// The memory of each function by the template, in megabytes.
+    pub fn memory_mb(&self) -> BTreeMap<String, u32> {
+        let functions = self.functions.iter();
+        functions.map(|(name, function)| (name.clone(), function.spec.memory_mb)).collect()
+    }
+
+    /// The most messages that each function is given at once; one of a function that reads no queue.
+    pub fn batch_sizes(&self) -> BTreeMap<String, u32> {
+        let functions = self.functions.iter();
+        let largest = |sources: &[QueueSource]| sources.iter().map(|source| source.batch_size).max();
+        functions
+            .map(|(name, function)| (name.clone(), largest(&function.spec.queue_sources).unwrap_or(1)))
+            .collect()
+    }
+
+    /// The names of the queues that functions read.
+    pub fn queues(&self) -> Vec<String> {
+        self.sources.iter().map(|source| source.spec.queue.clone()).collect()
     }
 
     /// One tick of a function's schedule.

@@ -42,7 +42,7 @@ pub use reports::{NotReported, Report, Reported};
 pub use statement::{Statement, StatementLine};
 
 use crate::{
-    Clock, Delay, Handle, Keys, StartError,
+    Clock, Delay, Gate, Handle, Keys, StartError,
     book::{Book, Record},
     courier::{Courier, callback_id, is_callback_url},
     digest, pause,
@@ -150,6 +150,8 @@ pub struct BankConfig {
     /// Keeps the book over restarts.
     pub book: Option<PathBuf>,
     pub clock: Clock,
+    /// Holds callbacks back until they are let out; they go by themselves without one.
+    pub gate: Option<Gate>,
 }
 
 impl BankConfig {
@@ -167,6 +169,7 @@ impl BankConfig {
             steered_by_amount: true,
             book: None,
             clock: system_clock(),
+            gate: None,
         }
     }
 }
@@ -204,6 +207,11 @@ impl BankHandle {
         self.server.idle().await;
     }
 
+    /// How many payments and callbacks are under way.
+    pub fn under_way(&self) -> usize {
+        self.server.under_way()
+    }
+
     /// Ends answers that are held back, drops what is still due, and ends.
     pub async fn stop(self) {
         self.server.stop().await;
@@ -214,7 +222,7 @@ impl BankHandle {
 pub async fn start(config: BankConfig) -> Result<BankHandle, StartError> {
     let background = Background::new();
     let bank = Arc::new(Bank {
-        courier: Courier::new(Arc::clone(&config.clock), config.redelivery_pause)?,
+        courier: Courier::new(Arc::clone(&config.clock), config.redelivery_pause, config.gate.clone())?,
         background: background.clone(),
         book: Mutex::new(Book::open(config.book.as_deref()).map_err(StartError::Book)?),
         stumbled: Mutex::default(),

@@ -1,6 +1,6 @@
 //! Delivers callbacks: signed, and again when the lender does not take them.
 
-use crate::{Clock, Keys, digest, pause};
+use crate::{Clock, Gate, Keys, digest, pause};
 use signing::MessageId;
 use std::time::Duration;
 
@@ -16,22 +16,30 @@ pub(crate) struct Courier {
     client: reqwest::Client,
     clock: Clock,
     first_pause: Duration,
+    gate: Option<Gate>,
 }
 
 impl Courier {
     /// `first_pause` comes before the first redelivery and doubles with each further one.
-    pub(crate) fn new(clock: Clock, first_pause: Duration) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(
+        clock: Clock,
+        first_pause: Duration,
+        gate: Option<Gate>,
+    ) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .timeout(TIMEOUT)
             .build()?;
-        Ok(Self { client, clock, first_pause })
+        Ok(Self { client, clock, first_pause, gate })
     }
 
     /// Delivers until the lender answers anything below 500, at most six times. Every delivery has the same id and a
     /// time of its own.
     pub(crate) async fn deliver(&self, keys: &Keys, url: &str, id: &MessageId, body: &[u8]) {
+        if let Some(gate) = &self.gate {
+            gate.pass().await;
+        }
         for redelivery in 0..=REDELIVERIES {
             if redelivery > 0 {
                 pause(self.first_pause.saturating_mul(2_u32.pow(redelivery - 1))).await;

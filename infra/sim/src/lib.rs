@@ -21,9 +21,11 @@ pub mod providers;
 
 mod book;
 mod courier;
+mod gate;
 mod request;
 mod server;
 
+pub use gate::Gate;
 pub use server::{Handle, StartError};
 
 use jiff::Timestamp;

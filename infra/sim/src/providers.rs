@@ -22,7 +22,7 @@
 //! Whatever the phone, a face never matches a resident id whose check character is wrong (GB 11643-1999).
 
 use crate::{
-    Clock, Delay, Handle, Keys, StartError,
+    Clock, Delay, Gate, Handle, Keys, StartError,
     courier::{Courier, callback_id, is_callback_url},
     pause,
     request::{Refusal, signed},
@@ -143,6 +143,8 @@ pub struct ProvidersConfig {
     /// By check and phone number; comes before the table of this module.
     pub behaviours: BTreeMap<(Kind, String), Behaviour>,
     pub clock: Clock,
+    /// Holds callbacks back until they are let out; they go by themselves without one.
+    pub gate: Option<Gate>,
 }
 
 impl ProvidersConfig {
@@ -156,6 +158,7 @@ impl ProvidersConfig {
             redelivery_pause: Duration::from_millis(50),
             behaviours: BTreeMap::new(),
             clock: system_clock(),
+            gate: None,
         }
     }
 }
@@ -163,7 +166,7 @@ impl ProvidersConfig {
 /// Starts the providers' server.
 pub async fn start(config: ProvidersConfig) -> Result<Handle, StartError> {
     let background = Background::new();
-    let courier = Courier::new(Arc::clone(&config.clock), config.redelivery_pause)?;
+    let courier = Courier::new(Arc::clone(&config.clock), config.redelivery_pause, config.gate.clone())?;
     let port = config.port;
     let providers = Providers { config, courier, background: background.clone(), checks: Mutex::default() };
     let router = Router::new()

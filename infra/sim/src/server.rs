@@ -104,6 +104,11 @@ impl Handle {
         let _ = self.background.under_way.subscribe().wait_for(|count| *count == 0).await;
     }
 
+    /// How many callbacks and payments are under way, those at a [`crate::Gate`] included.
+    pub fn under_way(&self) -> usize {
+        *self.background.under_way.borrow()
+    }
+
     /// Answers the requests that are being answered, drops the callbacks that are still due, and ends.
     pub async fn stop(mut self) {
         self.background.stop();

@@ -16,7 +16,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use ports::{
     PortError,
-    journal::{DueEntry, DueJourneys},
+    journal::{DueEntry, DueJourneys, Swept},
 };
 
 pub(crate) const SHARD: &str = "due_shard";
@@ -26,6 +26,7 @@ pub(crate) const SHARDS: u8 = 4;
 
 const CURSOR_KEY: (&str, &str) = ("sweeper", "cursor");
 const CURSOR: &str = "swept_until";
+const IN_DOUBT: &str = "payouts_in_doubt";
 
 const READING: &str = "reading the due index";
 
@@ -124,7 +125,7 @@ impl DueJourneys for DynamoJournal {
     }
 
     /// Calls `GetItem`, once.
-    async fn cursor(&self) -> Result<Option<Timestamp>, PortError> {
+    async fn cursor(&self) -> Result<Option<Swept>, PortError> {
         const ATTEMPTED: &str = "reading the sweeper's cursor";
         let answer = self
             .client
@@ -136,20 +137,30 @@ impl DueJourneys for DynamoJournal {
             .send()
             .await
             .map_err(|error| port_error(ATTEMPTED, &error))?;
-        answer.item().map(|item| Reader { item, attempted: ATTEMPTED }.parsed(CURSOR)).transpose()
+        let Some(item) = answer.item() else { return Ok(None) };
+        let reader = Reader { item, attempted: ATTEMPTED };
+        let payouts_in_doubt = match item.contains_key(IN_DOUBT) {
+            true => reader.json(IN_DOUBT)?,
+            false => Vec::new(),
+        };
+        Ok(Some(Swept { until: reader.parsed(CURSOR)?, payouts_in_doubt }))
     }
 
     /// Calls `PutItem`, once.
-    async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError> {
-        self.client
+    async fn set_cursor(&self, to: &Swept) -> Result<(), PortError> {
+        const ATTEMPTED: &str = "setting the sweeper's cursor";
+        let put = self
+            .client
             .put_item()
             .table_name(&self.table)
             .item("pk", text(CURSOR_KEY.0))
             .item("sk", text(CURSOR_KEY.1))
-            .item(CURSOR, text(to.to_string()))
-            .send()
-            .await
-            .map_err(|error| port_error("setting the sweeper's cursor", &error))?;
+            .item(CURSOR, text(to.until.to_string()));
+        let put = match to.payouts_in_doubt.as_slice() {
+            [] => put,
+            some => put.item(IN_DOUBT, item::json(ATTEMPTED, &some)?),
+        };
+        put.send().await.map_err(|error| port_error(ATTEMPTED, &error))?;
         Ok(())
     }
 }

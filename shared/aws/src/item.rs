@@ -61,6 +61,15 @@ impl<'a> Reader<'a> {
         digits.parse().map_err(|_| self.broken(Unreadable::Value(name)))
     }
 
+    /// JSON that may be packed.
+    pub fn packed_json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, PortError> {
+        let text = self.item.get(name).and_then(crate::packed::text);
+        let text = text.ok_or_else(|| self.broken(Unreadable::Attribute(name)))?;
+        let text = text.map_err(|_| self.broken(Unreadable::Value(name)))?;
+        serde_json::from_str(&text)
+            .map_err(|error| self.broken(Unreadable::Json { attribute: name, column: error.column() }))
+    }
+
     pub fn json<T: DeserializeOwned>(&self, name: &'static str) -> Result<T, PortError> {
         serde_json::from_str(self.text(name)?)
             .map_err(|error| self.broken(Unreadable::Json { attribute: name, column: error.column() }))

@@ -1,9 +1,11 @@
-//! The journal in the table `journeys`: `pk` = application id, `sk` = `0001`, `0002`, …
+//! The journal in the table `journeys`: `pk` = application id, `sk` = `0001`, `0002`, …, and the entry as JSON, packed where
+//! it is long.
 
 use crate::{
     due,
     failure::port_error,
-    item::{Reader, json, number, text},
+    item::{Reader, number, text},
+    packed,
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
@@ -66,7 +68,7 @@ impl Journal for DynamoJournal {
                 .await
                 .map_err(|error| port_error(ATTEMPTED, &error))?;
             for item in page.items() {
-                let entry: Entry = Reader { item, attempted: ATTEMPTED }.json("entry")?;
+                let entry: Entry = Reader { item, attempted: ATTEMPTED }.packed_json("entry")?;
                 let expected = entries.len() + 1;
                 if entry.number as usize != expected {
                     return Err(PortError::broken(
@@ -95,13 +97,14 @@ impl Journal for DynamoJournal {
         if !(1..=LAST_NUMBER).contains(&entry.number) {
             return Err(PortError::broken(ATTEMPTED, Malformed::Number(entry.number)).into());
         }
+        let written = serde_json::to_string(entry).map_err(|error| PortError::broken(ATTEMPTED, error))?;
         let put = self
             .client
             .put_item()
             .table_name(&self.table)
             .item("pk", text(id.to_string()))
             .item("sk", text(sort_key(entry.number)))
-            .item("entry", json(ATTEMPTED, entry)?)
+            .item("entry", packed::pack(written))
             .condition_expression("attribute_not_exists(sk)");
         let put = match due_at {
             Some(at) => {

@@ -12,7 +12,10 @@ use domain::{
     checks::CheckAnswer,
     journey::{Event, TransitionError},
 };
-use lambda_kit::http::{Request, Response, problem};
+use lambda_kit::{
+    Invocation,
+    http::{Request, Response, problem},
+};
 use ports::{
     PortError,
     relation::{Act, ActKind, Node, NodeKind},
@@ -27,6 +30,7 @@ impl Checks {
                 Ok(genuine) => genuine,
                 Err(problem) => return problem.into(),
             };
+        Invocation::is_about(body.application_id);
         let loaded = match self.journeys.load(body.application_id).await {
             Ok(Some(loaded)) => loaded,
             Ok(None) => return callbacks::unknown(),

@@ -23,7 +23,7 @@ pub mod ring;
 pub use application::{Application, Channel, Consents};
 pub use feature_row::FeatureRow;
 pub use firm::{FirmCode, FirmRecord};
-pub use ids::{ApplicationId, PayoutId, RingId, Subject};
+pub use ids::{ApplicationId, PayoutId, RingId, Subject, TraceId};
 pub use label::Label;
 pub use money::{BasisPoints, Fen};
 pub use reason::Reason;

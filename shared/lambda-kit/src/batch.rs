@@ -87,8 +87,13 @@ where
             return true;
         }
     };
-    let span =
-        tracing::info_span!("record", application_id = %command.application_id, command = ?command.command);
+    let (application_id, command_name) = (command.application_id, command.command);
+    let span = tracing::info_span!(
+        "record",
+        %application_id,
+        trace_id = %application_id.trace_id(),
+        command = ?command_name,
+    );
     async {
         match handle(command).await {
             Ok(()) => false,

@@ -16,7 +16,8 @@ pub use batch::{Record, RecordError};
 pub use environment::{Environment, EnvironmentError};
 pub use failure::{Failure, chain};
 pub use incoming::Incoming;
-pub use serve::{StartError, init_logs, serve};
+pub use serve::{StartError, init_logs, json_lines, serve};
+pub use telemetry::Invocation;
 
 use async_trait::async_trait;
 use serde_json::Value;

@@ -1,9 +1,13 @@
-//! The Lambda runtime loop.
+//! The Lambda runtime loop, and how the log is written.
 
 use crate::{Function, failure::chain};
 use lambda_runtime::{LambdaEvent, service_fn};
 use serde_json::Value;
 use std::sync::Arc;
+use telemetry::Invocation;
+use tracing_subscriber::{
+    EnvFilter, Layer, Registry, fmt::MakeWriter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Why a function did not start or its loop ended.
 pub type StartError = lambda_runtime::Error;
@@ -13,19 +17,114 @@ pub async fn serve(function: impl Function + 'static) -> Result<(), StartError> 
     let function = Arc::new(function);
     lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
         let function = Arc::clone(&function);
-        async move {
+        let invocation = Invocation::new(&event.context.request_id, event.context.xray_trace_id.as_deref());
+        invocation.serve(async move {
             function.call(event.payload).await.map_err(|error| -> lambda_runtime::Error {
                 tracing::error!(error = chain(&error), "the invocation failed");
                 error.into()
             })
-        }
+        })
     }))
     .await
 }
 
 /// Sets up JSON log lines; the level comes from `RUST_LOG`, else `info`.
 pub fn init_logs() {
-    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    tracing_subscriber::fmt().json().with_env_filter(filter).with_current_span(true).without_time().init();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::registry().with(json_lines(std::io::stdout).with_filter(filter)).init();
+}
+
+/// The form of the log: a JSON object a line with the fields of the event, and the ids of the invocation and of the
+/// application in `spans`. Lambda adds the time.
+pub fn json_lines<W>(writer: W) -> impl Layer<Registry>
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    tracing_subscriber::fmt::layer()
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(true)
+        .without_time()
+        .with_writer(writer)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::batch::{self, Record};
+    use domain::ApplicationId;
+    use serde_json::json;
+    use std::{
+        io,
+        sync::{Mutex, PoisonError},
+    };
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The lines that an invocation logs.
+    async fn logged(header: Option<&str>, work: impl Future<Output = ()>) -> Vec<Value> {
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::registry().with(json_lines(move || writer.clone()));
+        let guard = tracing::subscriber::set_default(subscriber);
+        Invocation::new("r-1", header).serve(work).await;
+        drop(guard);
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    const HEADER: &str = "Root=1-5759e988-bd862e3fe1be46a994272793;Sampled=1";
+
+    #[tokio::test]
+    async fn before_there_is_an_application_a_line_carries_the_trace_of_the_request() {
+        let lines = logged(Some(HEADER), async { tracing::info!(status = 401, "refused") }).await;
+        assert_eq!(lines[0]["message"], "refused");
+        assert_eq!(lines[0]["status"], 401);
+        let ids = json!({ "name": "invocation", "request_id": "r-1", "trace_id": "1-5759e988-bd862e3fe1be46a994272793" });
+        assert_eq!(lines[0]["spans"], json!([ids]));
+    }
+
+    #[tokio::test]
+    async fn once_there_is_an_application_a_line_carries_its_trace() {
+        let id = ApplicationId::from_bytes([7; 16]);
+        let lines = logged(Some(HEADER), async {
+            Invocation::is_about(id);
+            tracing::error!("a request could not be served");
+        })
+        .await;
+        let ids = &lines[0]["spans"][0];
+        assert_eq!(
+            (&ids["application_id"], &ids["trace_id"]),
+            (&json!(id), &json!(id.trace_id().to_string()))
+        );
+    }
+
+    #[tokio::test]
+    async fn each_record_of_a_batch_is_logged_with_the_trace_of_its_own_application() {
+        let ids = [1, 2].map(|n| ApplicationId::from_bytes([n; 16]));
+        let record = |id: &ApplicationId| Record {
+            message_id: id.to_string(),
+            body: json!({ "application_id": id, "command": "score" }).to_string(),
+        };
+        let records = ids.iter().map(record).collect();
+        let lines = logged(None, async {
+            batch::run(records, |_| async { Err(crate::RecordError::Handler("as the test wants it")) }).await;
+        })
+        .await;
+        let traces: Vec<&str> =
+            lines.iter().map(|line| line["spans"][1]["trace_id"].as_str().unwrap()).collect();
+        assert_eq!(traces, ids.map(|id| id.trace_id().to_string()));
+    }
 }

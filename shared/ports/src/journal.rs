@@ -94,6 +94,26 @@ pub struct DueEntry {
     pub due_at: Timestamp,
 }
 
+/// How far the sweeper has come, and what it keeps an eye on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Swept {
+    /// Everything due up to here has been looked at.
+    pub until: Timestamp,
+    /// Payouts whose outcome is not known, at most [`MOST_WATCHED`]. Stands with the cursor, so that watching costs no
+    /// call while there are none.
+    pub payouts_in_doubt: Vec<PayoutInDoubt>,
+}
+
+/// Most payouts in doubt that are kept; more than these are only not counted.
+pub const MOST_WATCHED: usize = 1_000;
+
+/// A payout that was requested and of which no end is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PayoutInDoubt {
+    pub id: ApplicationId,
+    pub since: Timestamp,
+}
+
 /// The due index, read by the sweeper alone. Eventually consistent: an entry may show up a little late, never too early.
 #[async_trait]
 pub trait DueJourneys: Send + Sync {
@@ -103,8 +123,8 @@ pub trait DueJourneys: Send + Sync {
     /// Gives an entry another due time.
     async fn rearm(&self, id: ApplicationId, number: u32, due_at: Timestamp) -> Result<(), PortError>;
 
-    /// Up to when everything due has been looked at; `None` at first.
-    async fn cursor(&self) -> Result<Option<Timestamp>, PortError>;
+    /// How far the sweeper has come; `None` at first.
+    async fn cursor(&self) -> Result<Option<Swept>, PortError>;
 
-    async fn set_cursor(&self, to: Timestamp) -> Result<(), PortError>;
+    async fn set_cursor(&self, to: &Swept) -> Result<(), PortError>;
 }

@@ -12,6 +12,7 @@ pub mod journal;
 pub mod ledger;
 pub mod loans;
 pub mod notices;
+pub mod observer;
 pub mod relation;
 pub mod rings;
 pub mod sign_ins;

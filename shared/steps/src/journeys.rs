@@ -1,5 +1,6 @@
 //! Loading a journey and moving it on.
 
+use crate::stages::{milestone, stages_ended};
 use domain::{
     ApplicationId,
     journey::{AcceptedBy, Command, Event, Journey, STEP_DUE_AFTER, Status, TransitionError, transition},
@@ -8,6 +9,7 @@ use jiff::Timestamp;
 use ports::{
     Clock, PortError,
     journal::{AppendError, CommandQueue, Entry, Journal},
+    observer::{Milestone, Observer, Recorded},
 };
 use std::sync::Arc;
 
@@ -84,6 +86,8 @@ pub struct Journeys {
     pub journal: Arc<dyn Journal>,
     pub commands: Arc<dyn CommandQueue>,
     pub clock: Arc<dyn Clock>,
+    /// Is told of every entry that this function commits.
+    pub observer: Arc<dyn Observer>,
     /// Function and version, written into each entry.
     pub by: &'static str,
 }
@@ -150,8 +154,12 @@ impl Journeys {
     ) -> Result<Option<Journey>, AdvanceError> {
         let at = self.clock.now();
         let mut state = loaded.map(|l| l.journey.clone());
+        let mut reached: Vec<Milestone> = Vec::new();
         for event in events {
-            state = Some(transition(state, event, at)?.0);
+            let before = state.as_ref().map(|journey| journey.status);
+            let (journey, _) = transition(state, event, at)?;
+            reached.extend(milestone(before, journey.status));
+            state = Some(journey);
         }
         let Some(journey) = state else { return Err(AdvanceError::NotFound) };
         let before = loaded.map(|l| l.journey.outstanding()).unwrap_or_default();
@@ -166,8 +174,22 @@ impl Journeys {
             Err(AppendError::Taken) => return Ok(None),
             Err(AppendError::Port(error)) => return Err(error.into()),
         }
+        self.tell(id, loaded, &entry, reached);
         self.commands.send(id, &journey.application.bank, &entry.commands).await?;
         Ok(Some(journey))
+    }
+
+    /// Tells the observer of an entry that is committed now.
+    fn tell(
+        &self,
+        application: ApplicationId,
+        loaded: Option<&Loaded>,
+        entry: &Entry,
+        reached: Vec<Milestone>,
+    ) {
+        let before = loaded.map(|loaded| loaded.entries.as_slice()).unwrap_or_default();
+        let stages = stages_ended(before, entry);
+        self.observer.recorded(&Recorded { application, entry, stages, reached });
     }
 
     /// Sends again what the recorded step emitted and nobody has acted on, and its notice, of which the journal does not

@@ -6,8 +6,10 @@
 
 mod journeys;
 mod settle;
+mod stages;
 
 pub use journeys::{AdvanceError, Advanced, Journeys, Loaded};
 pub use settle::{
     BadReference, BankAnswer, BankWord, SettleError, Settlement, contest, follow_ledger, give_up, settle,
 };
+pub use stages::stages_ended;

@@ -12,6 +12,10 @@ use ports::{Clock, SystemClock};
 use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, sealing};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use steps::Journeys;
+use telemetry::{MetricLog, StandardOutput, TRACED_PERCENT, Telemetry, Traced, Tracer};
+
+/// Where Lambda says that its X-Ray daemon listens.
+const XRAY_DAEMON: &str = "AWS_XRAY_DAEMON_ADDRESS";
 
 /// The products, as packaged with the functions.
 const PRODUCTS: &str = include_str!("../../../models/products.json");
@@ -65,6 +69,8 @@ pub struct Outside {
     pub network: Option<Arc<dyn Transport>>,
     /// What is offered in place of the packaged products; `None` for these.
     pub offering: Option<Arc<Offering>>,
+    /// Where metrics go.
+    pub metrics: Arc<dyn MetricLog>,
 }
 
 /// Products, and the strategies that they name.
@@ -76,14 +82,14 @@ pub struct Offering {
 }
 
 impl Outside {
-    /// The machine's clock and the real network.
+    /// The machine's clock and the real network, on Lambda.
     pub fn real() -> Self {
-        Self::at(Arc::new(SystemClock))
+        Self { metrics: Arc::new(StandardOutput), ..Self::at(Arc::new(SystemClock)) }
     }
 
     /// A given clock and the real network.
     pub fn at(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, network: None, offering: None }
+        Self { clock, network: None, offering: None, metrics: Arc::new(Traced) }
     }
 
     /// The products and their banks.
@@ -163,7 +169,15 @@ pub fn journeys(
     by: &'static str,
 ) -> Result<Journeys, WireError> {
     let clock = outside.clock.clone();
-    Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, by })
+    let observer = Arc::new(Telemetry { lines: outside.metrics.clone(), tracer: tracer(env), by });
+    Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, observer, by })
+}
+
+/// To the X-Ray daemon that Lambda names; `None` where it names none, or one that cannot be reached.
+fn tracer(env: &Environment) -> Option<Tracer> {
+    let daemon = env.get(XRAY_DAEMON).ok()?;
+    let tracer = daemon.parse().map_err(std::io::Error::other).and_then(|at| Tracer::new(at, TRACED_PERCENT));
+    tracer.inspect_err(|error| tracing::warn!(%error, daemon, "there will be no traces")).ok()
 }
 
 /// The products that are packaged with the functions.

@@ -13,6 +13,8 @@ pub struct CallCount {
     pub calls: u64,
     /// Of these, how many were refused, failed conditions included.
     pub refused: u64,
+    /// Of these, how many receives found no message.
+    pub empty: u64,
     /// DynamoDB read units: 4 KB strongly consistent.
     pub read_units: f64,
     /// DynamoDB write units: 1 KB, twice that in a transaction, indexes included. A write whose condition failed counts
@@ -24,6 +26,7 @@ impl AddAssign for CallCount {
     fn add_assign(&mut self, other: Self) {
         self.calls += other.calls;
         self.refused += other.refused;
+        self.empty += other.empty;
         self.read_units += other.read_units;
         self.write_units += other.write_units;
     }
@@ -59,8 +62,9 @@ impl Calls {
 
     /// Counts one answered call. `operation` is `<service>:<operation>`.
     pub(super) fn count(&self, caller: &str, operation: &str, cost: Cost) {
-        let Cost { refused, read_units, write_units } = cost;
-        let count = CallCount { calls: 1, refused: refused.into(), read_units, write_units };
+        let Cost { refused, empty, read_units, write_units } = cost;
+        let (refused, empty) = (refused.into(), empty.into());
+        let count = CallCount { calls: 1, refused, empty, read_units, write_units };
         let mut counts = self.lock();
         match counts.get_mut(caller).and_then(|counts| counts.get_mut(operation)) {
             Some(known) => *known += count,
@@ -73,6 +77,8 @@ impl Calls {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Cost {
     pub refused: bool,
+    /// A receive that found no message.
+    pub empty: bool,
     pub read_units: f64,
     pub write_units: f64,
 }

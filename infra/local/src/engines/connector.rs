@@ -5,6 +5,7 @@ use super::{
     calls::{Calls, Cost},
     dynamodb::DynamoDb,
     faults::{Fault, Faults},
+    writes::Writes,
 };
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
@@ -52,6 +53,7 @@ pub(super) struct EmbeddedServices {
     dynamodb: DynamoDb,
     sqs: SqsService,
     pub(super) calls: Calls,
+    pub(super) writes: Writes,
     pub(super) faults: Faults,
     pub(super) sent: watch::Sender<u64>,
     answered: AtomicU64,
@@ -75,6 +77,7 @@ impl EmbeddedServices {
             dynamodb: DynamoDb::start(file)?,
             sqs: SqsService::new(),
             calls: Calls::default(),
+            writes: Writes::default(),
             faults: Faults::default(),
             sent: watch::Sender::new(0),
             answered: AtomicU64::new(0),
@@ -103,6 +106,7 @@ impl EmbeddedServices {
             _ => self.ask_sqs(&request).await,
         };
         self.calls.count(caller, &name, cost);
+        self.writes.note(caller, operation, request.body().bytes().unwrap_or_default(), cost);
         if service == "sqs" && operation.starts_with("SendMessage") && !cost.refused {
             self.sent.send_modify(|count| *count += 1);
         }
@@ -130,7 +134,10 @@ impl EmbeddedServices {
             body: bytes::Bytes::copy_from_slice(request.body().bytes().unwrap_or_default()),
         };
         let answer = self.sqs.handle(asked).await;
-        let cost = Cost { refused: answer.status >= 400, ..Cost::default() };
+        let is_receive =
+            request.headers().get("x-amz-target").is_some_and(|t| t.ends_with(".ReceiveMessage"));
+        let empty = is_receive && !has_messages(&answer.body);
+        let cost = Cost { refused: answer.status >= 400, empty, ..Cost::default() };
         (Said { status: answer.status, body: SdkBody::from(answer.body) }, cost)
     }
 
@@ -143,6 +150,12 @@ impl EmbeddedServices {
         headers.insert("x-amzn-requestid", format!("local-{number}"));
         Ok(response)
     }
+}
+
+/// Whether the answer to a receive holds any message.
+fn has_messages(body: &[u8]) -> bool {
+    let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+    answer["Messages"].as_array().is_some_and(|messages| !messages.is_empty())
 }
 
 /// The HTTP client of one caller, and the one connector that it has.

@@ -1,4 +1,5 @@
 use super::*;
+use aws_sdk_sqs::types::MessageAttributeValue;
 
 fn batch() -> Vec<Message> {
     ["a", "b", "c"].map(|id| Message::builder().message_id(id).build()).to_vec()
@@ -38,4 +39,17 @@ fn an_answer_that_makes_no_sense_fails_the_whole_batch() {
     ] {
         assert_eq!(failed(&answer), ["a", "b", "c"], "{answer}");
     }
+}
+
+#[test]
+fn what_the_sender_put_beside_a_body_reaches_the_function_in_lambdas_shape() {
+    let text = |value: &str| {
+        let attribute = MessageAttributeValue::builder().data_type("String").string_value(value);
+        attribute.build().unwrap()
+    };
+    let sent = Message::builder().message_id("m-1").message_attributes("kind", text("loan")).build();
+    let attributes = message_attributes(&sent);
+    assert_eq!(attributes["kind"]["stringValue"], "loan");
+    assert_eq!(attributes["kind"]["dataType"], "String");
+    assert_eq!(message_attributes(&Message::builder().build()), json!({}));
 }

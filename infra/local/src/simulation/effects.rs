@@ -3,6 +3,7 @@
 use super::{
     faults::{FaultKind, Safeguard},
     gate::{Answered, Effect, Reply, Waiting},
+    tables::entry_text,
     world::{Later, Message, World},
 };
 use delivery::{Delivery, SignedRequest};
@@ -124,9 +125,9 @@ impl World<'_> {
     fn remember_entry(&mut self, body: &[u8]) {
         let Ok(put) = serde_json::from_slice::<Value>(body) else { return };
         let item = &put["Item"];
-        if let Some(entry) = item["entry"]["S"].as_str() {
+        if let Some(entry) = entry_text(item) {
             let key = (item["pk"]["S"].to_string(), item["sk"]["S"].to_string());
-            self.entries.entry(key).or_insert_with(|| entry.to_owned());
+            self.entries.entry(key).or_insert(entry);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{
     counterparties::{Truth, application_of},
+    tables::entry_text,
     world::World,
 };
 use aws::DynamoLedger;
@@ -37,12 +38,12 @@ impl World<'_> {
     fn journeys(&mut self) -> Journeys {
         let mut entries: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         for item in self.tables.items("journeys") {
-            let Some(text) = item["entry"]["S"].as_str() else { continue };
+            let Some(text) = entry_text(&item) else { continue };
             let key = (item["pk"]["S"].to_string(), item["sk"]["S"].to_string());
-            if self.entries.get(&key).is_some_and(|first| first != text) {
+            if self.entries.get(&key).is_some_and(|first| *first != text) {
                 self.violation(format!("entry {} of {} was written twice", key.1, key.0));
             }
-            if let Ok(entry) = serde_json::from_str::<Entry>(text) {
+            if let Ok(entry) = serde_json::from_str::<Entry>(&text) {
                 entries
                     .entry(item["pk"]["S"].as_str().unwrap_or_default().to_owned())
                     .or_default()
@@ -82,8 +83,8 @@ impl World<'_> {
     fn check_notices(&mut self) {
         let mut owed: BTreeMap<String, (u32, String)> = BTreeMap::new();
         for item in self.tables.items("journeys") {
-            let Some(entry) = item["entry"]["S"].as_str() else { continue };
-            let Ok(entry) = serde_json::from_str::<Entry>(entry) else { continue };
+            let Some(entry) = entry_text(&item) else { continue };
+            let Ok(entry) = serde_json::from_str::<Entry>(&entry) else { continue };
             let id = item["pk"]["S"].as_str().unwrap_or_default();
             for command in &entry.commands {
                 if let Command::Notify { status, entry } = command {

@@ -1,6 +1,7 @@
 //! The tables of one run: the embedded store in memory, called in line.
 
 use crate::engines::dynamodb::{Answer, respond};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use dynoxide::Database;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -38,5 +39,14 @@ impl Tables {
         let scanned = self.call("Scan", json!({ "TableName": table }).to_string().as_bytes());
         let answer: Value = serde_json::from_str(&scanned.body).unwrap_or_default();
         answer["Items"].as_array().cloned().unwrap_or_default()
+    }
+}
+
+/// The text of a journal's entry in an item, packed or not.
+pub(super) fn entry_text(item: &Value) -> Option<String> {
+    let entry = &item["entry"];
+    match entry["B"].as_str() {
+        Some(packed) => aws::unpack(&STANDARD.decode(packed).ok()?).ok(),
+        None => entry["S"].as_str().map(str::to_owned),
     }
 }

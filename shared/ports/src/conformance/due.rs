@@ -1,7 +1,7 @@
 //! What the index of due journeys promises. Checks write entries, so they need a journal on the same store.
 
 use super::{application, at};
-use crate::journal::{DueEntry, DueJourneys, Entry, Journal};
+use crate::journal::{DueEntry, DueJourneys, Entry, Journal, PayoutInDoubt, Swept};
 use domain::journey::Event;
 use jiff::{SignedDuration, Timestamp};
 
@@ -107,9 +107,11 @@ pub async fn an_entry_that_is_not_there_cannot_be_rearmed(store: &(impl Journal 
 
 pub async fn the_cursor_is_nowhere_at_first_and_then_where_it_was_set(store: &(impl Journal + DueJourneys)) {
     assert_eq!(store.cursor().await.unwrap(), None);
-    for moment in [at(10), at(20)] {
-        store.set_cursor(moment).await.unwrap();
-        assert_eq!(store.cursor().await.unwrap(), Some(moment));
+    let in_doubt = vec![PayoutInDoubt { id: application(1), since: at(5) }];
+    for (until, payouts_in_doubt) in [(at(10), in_doubt), (at(20), Vec::new())] {
+        let swept = Swept { until, payouts_in_doubt };
+        store.set_cursor(&swept).await.unwrap();
+        assert_eq!(store.cursor().await.unwrap(), Some(swept));
     }
     assert_eq!(due(store, 0, 1_000, 100).await, []);
 }

@@ -1,0 +1,89 @@
+//! What the functions tell of themselves: metrics and the log in one line each, and spans of one trace per application.
+//!
+//! Triggered by [`ports::observer::Observer`], once for every committed entry. Writes lines to the log, from which
+//! CloudWatch makes the metrics, and spans to the X-Ray daemon that Lambda runs beside a function. Makes no call that it
+//! waits for, and never retries: what is lost here is lost to those who watch, and to nobody else.
+
+mod emf;
+mod invocation;
+mod metric_log;
+mod tracer;
+
+pub use emf::{Line, NAMESPACE};
+pub use invocation::Invocation;
+pub use metric_log::{MetricLog, StandardOutput, Traced};
+pub use tracer::{TRACED_PERCENT, Tracer};
+
+use domain::ApplicationId;
+use jiff::Timestamp;
+use ports::observer::{Milestone, Observer, Recorded, StageTime};
+use std::sync::Arc;
+
+/// Tells the log and, where there is one, the tracer.
+pub struct Telemetry {
+    pub lines: Arc<dyn MetricLog>,
+    pub tracer: Option<Tracer>,
+    /// Function and version.
+    pub by: &'static str,
+}
+
+impl Telemetry {
+    fn line(&self, application: ApplicationId, at: Timestamp) -> Line {
+        Line::at(at)
+            .with("application_id", application.to_string())
+            .with("trace_id", application.trace_id().to_string())
+            .with("by", self.by)
+    }
+
+    fn write(&self, line: Line) {
+        self.lines.line(&line.text());
+    }
+}
+
+fn stage(line: Line, time: &StageTime) -> Line {
+    let rounded = (time.milliseconds() * 1_000.0).round() / 1_000.0;
+    line.with("Stage", time.stage.as_str()).metric("Stage", "StageMs", "Milliseconds", rounded)
+}
+
+fn step(line: Line, reached: Milestone) -> Line {
+    line.with("Step", reached.as_str()).metric("Step", "Reached", "Count", 1)
+}
+
+impl Observer for Telemetry {
+    /// One line with what was recorded, how long its stage took and what was reached; another line for each stage or
+    /// step beyond the first, since a dimension has one value in a line.
+    fn recorded(&self, recorded: &Recorded<'_>) {
+        let Recorded { application, entry, stages, reached } = recorded;
+        let events: Vec<&str> = entry.events.iter().map(|event| event.name()).collect();
+        let mut line =
+            self.line(*application, entry.at).with("entry", entry.number).with("event", events.join(" "));
+        let (mut stages_left, mut steps_left) = (stages.iter(), reached.iter());
+        loop {
+            let (time, reached) = (stages_left.next(), steps_left.next());
+            line = time.into_iter().fold(line, stage);
+            line = reached.into_iter().fold(line, |line, reached| step(line, *reached));
+            self.write(line);
+            if stages_left.len() == 0 && steps_left.len() == 0 {
+                break;
+            }
+            line = self.line(*application, entry.at).with("entry", entry.number);
+        }
+        if let Some(tracer) = &self.tracer {
+            tracer.recorded(self.by, recorded);
+        }
+    }
+
+    fn instructed(&self, application: ApplicationId, time: StageTime) {
+        self.write(stage(self.line(application, time.to), &time));
+        if let Some(tracer) = &self.tracer {
+            tracer.instructed(self.by, application, &time);
+        }
+    }
+
+    fn unknown_payouts(&self, count: usize, at: Timestamp) {
+        self.write(Line::at(at).metric("", "UnknownPayouts", "Count", count));
+    }
+}
+
+#[cfg(test)]
+mod tests;
