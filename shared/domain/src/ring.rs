@@ -133,6 +133,9 @@ pub struct RingProfile {
     pub judged: u32,
     /// Those of them that were declined.
     pub declined: u32,
+    /// The mean of the points that they scored, and the lowest; 0 when none of them was scored.
+    pub mean_points: u32,
+    pub lowest_points: u32,
 }
 
 /// Within how many days the banks that somebody asks are counted together.

@@ -173,7 +173,7 @@ fn check(
                 Claimed::Proven => Proof::Proven,
             };
             let declined = other.heard.is_some_and(RingLabel::is_suspicious);
-            Some((id, Standing { proof, declined, ring: other.ring }))
+            Some((id, Standing { proof, declined, points: None, ring: other.ring }))
         };
         let doubtful = spread.doubtful();
         judged = doubtful.len();

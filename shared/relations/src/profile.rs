@@ -36,6 +36,7 @@ pub fn profile(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -
     let share = |kind: &Sharers| percent(shared_by_firms(spread, kind).len(), compared.len());
     let (overdue_loans, overdue_distance) = spread.overdue_around(members);
     let standings: Vec<_> = spread.standings().filter(|(id, _)| members.contains_key(id)).collect();
+    let points: Vec<u32> = standings.iter().filter_map(|(_, s)| u32::try_from(s.points?).ok()).collect();
     RingProfile {
         persons: count(persons.len()),
         devices: count(devices.len()),
@@ -68,6 +69,8 @@ pub fn profile(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -
         overdue_distance,
         judged: count(standings.len()),
         declined: count(standings.iter().filter(|(_, s)| s.declined && s.proof == Proof::Proven).count()),
+        mean_points: points.iter().sum::<u32>().checked_div(count(points.len())).unwrap_or(0),
+        lowest_points: points.iter().copied().min().unwrap_or(0),
     }
 }
 

@@ -68,6 +68,8 @@ impl Proof {
 pub struct Standing {
     pub proof: Proof,
     pub declined: bool,
+    /// What it scored, once it has.
+    pub points: Option<i32>,
     /// The ring that it is known to belong to.
     pub ring: Option<RingId>,
 }
@@ -76,7 +78,8 @@ impl Standing {
     /// What a journey says.
     pub fn of(journey: &Journey) -> Self {
         let declined = journey.status == Status::Declined;
-        Self { proof: Proof::of(journey), declined, ring: journey.facts.largest_ring().ring }
+        let points = journey.facts.score.as_ref().map(|score| score.points);
+        Self { proof: Proof::of(journey), declined, points, ring: journey.facts.largest_ring().ring }
     }
 }
 

@@ -213,7 +213,7 @@ fn proven(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationI
 
 fn judge(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationId) -> Proof) -> Spread {
     let mut around = spread(graph, own, &[]);
-    let standing = |id| (id, Standing { proof: proof(id), declined: false, ring: None });
+    let standing = |id| (id, Standing { proof: proof(id), declined: false, points: None, ring: None });
     let doubtful = around.doubtful();
     assert!(around.reads() + doubtful.len() <= MAX_READS);
     around.judge(of_own, doubtful.into_iter().map(standing));
@@ -241,6 +241,20 @@ fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
     }
     assert_eq!(sizes(&proven(&graph, victim, Proof::Proven, |_| Proof::Proven)), (7, 7));
     assert_eq!(sizes(&proven(&graph, victim, Proof::Proven, |_| Proof::Pending)), (1, 1));
+}
+
+#[test]
+fn what_the_members_scored_stands_in_the_profile() {
+    let graph: Vec<Link> = (1..=4).map(|n| link(n, n.into(), "device d", n.into())).collect();
+    let mut around = spread(&graph, &graph[3], &[]);
+    let standing = |points| Standing { proof: Proof::Proven, declined: true, points, ring: None };
+    around.judge(
+        Proof::Pending,
+        [(id(1), standing(Some(500))), (id(2), standing(Some(601))), (id(3), standing(None))],
+    );
+    let profile = Ring::of(&around, labels()).features.verdict.unwrap().profile;
+    assert_eq!((profile.judged, profile.declined), (3, 3));
+    assert_eq!((profile.mean_points, profile.lowest_points), (550, 500));
 }
 
 #[test]
@@ -302,7 +316,7 @@ fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
             let known = known.iter().find(|(member, _)| id(*member) == id_);
             known.map(|(_, ring)| id(*ring).ring_id())
         };
-        let standing = |id| (id, Standing { proof: Proof::Proven, declined: true, ring: knows(id) });
+        let standing = |id| (id, Standing { proof: Proof::Proven, declined: true, points: None, ring: knows(id) });
         let doubtful = around.doubtful();
         around.judge(Proof::Pending, doubtful.into_iter().map(standing));
         let ring = Ring::of(&around, labels());
