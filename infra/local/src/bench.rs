@@ -1,6 +1,7 @@
 //! Measures the product on this machine: how long the steps take, how many applications a second, what is called and
 //! what that would cost. Counterparties answer at once, so that what is left is ours.
 
+pub mod cold_start;
 mod hanging_bank;
 pub mod models;
 mod webhooks;

@@ -50,6 +50,26 @@ pub struct Wish {
     pub accept_up_to_bp: Option<u32>,
 }
 
+/// How borrowers come and wait: how often the app looks, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Between two that come; zero when all come at once.
+    pub come_every: Duration,
+    pub look_every: Duration,
+    pub patience: Duration,
+}
+
+impl Default for Pace {
+    /// As fits a product in the same process.
+    fn default() -> Self {
+        Self {
+            come_every: Duration::ZERO,
+            look_every: Duration::from_millis(20),
+            patience: Duration::from_secs(60),
+        }
+    }
+}
+
 /// A signed-in borrower.
 #[derive(Clone)]
 pub struct Borrower {
@@ -57,6 +77,7 @@ pub struct Borrower {
     url: String,
     token: String,
     applicant: Applicant,
+    look_every: Duration,
 }
 
 /// A step at the API did not go as it should. Carries the status and the problem's title, no personal data.
@@ -93,7 +114,14 @@ impl Borrower {
         let session = client.post(format!("{url}/v1/sessions")).json(&body).send().await?;
         let session = expect("signing in", session).await?;
         let token = session["token"].as_str().unwrap_or_default().to_owned();
-        Ok(Self { client: client.clone(), url: url.to_owned(), token, applicant })
+        let look_every = Pace::default().look_every;
+        Ok(Self { client: client.clone(), url: url.to_owned(), token, applicant, look_every })
+    }
+
+    /// Looks at another pace from now on.
+    #[must_use]
+    pub fn looking_every(self, look_every: Duration) -> Self {
+        Self { look_every, ..self }
     }
 
     /// The session token.
@@ -144,7 +172,7 @@ impl Borrower {
         expect("cancelling", self.client.post(path).bearer_auth(&self.token).send().await?).await
     }
 
-    /// Reads until the status is one of those, as an app on a phone would: every 20 ms.
+    /// Reads until the status is one of those, as an app on a phone would.
     pub async fn wait_for(
         &self,
         id: &str,
@@ -157,7 +185,7 @@ impl Borrower {
                 if statuses.contains(&answer["status"].as_str().unwrap_or_default()) {
                     return Ok(answer);
                 }
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                tokio::time::sleep(self.look_every).await;
             }
         };
         tokio::time::timeout(within, reading).await.unwrap_or(Err(BorrowerError::TooLong(within)))

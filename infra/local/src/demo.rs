@@ -6,7 +6,7 @@
 mod loans;
 
 use crate::{
-    borrower::{Applicant, Borrower, BorrowerError, ENDS, Wish},
+    borrower::{Applicant, Borrower, BorrowerError, ENDS, Pace, Wish},
     people::{self, Owner},
 };
 use comfy_table::{Cell, CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
@@ -19,9 +19,6 @@ use serde_json::Value;
 use std::{collections::BTreeMap, time::Duration};
 use tokio::task::JoinSet;
 
-/// How long one application may take.
-const PATIENCE: Duration = Duration::from_secs(60);
-
 /// What the borrower does once there is an offer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
@@ -32,6 +29,8 @@ pub(crate) enum Then {
     /// Lets the offer lie until the rest of the ring has applied; it must be taken back.
     LetLie,
 }
+
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One application and what should become of it.
 pub(crate) struct Case {
@@ -69,6 +68,16 @@ impl Outcome {
 #[error("the loaded firms hold too few that are {0}; the demo needs the first city")]
 pub struct TooFewFirms(&'static str);
 
+/// Where the demo is played.
+pub struct Place {
+    /// Base URL of the API.
+    pub url: String,
+    pub channel_url: String,
+    /// Product → URL of the simulated bank that pays it out. Loans of real banks are left to them.
+    pub banks: BTreeMap<String, String>,
+    pub pace: Pace,
+}
+
 /// Runs all cases at once and prints the table, then lets the simulated banks, whose URLs `banks` holds by product, report
 /// the loans to their end. `Ok(true)` when everything became what it should.
 pub async fn run(
@@ -79,28 +88,44 @@ pub async fn run(
     ties: &[Tie],
     run: u32,
     out: &mut impl std::io::Write,
-) -> Result<bool, Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<bool, AnyError> {
+    let (url, channel_url, banks) = (url.to_owned(), channel_url.to_owned(), banks.clone());
+    let place = Place { url, channel_url, banks, pace: Pace::default() };
+    run_at(&place, owners, ties, run, out).await
+}
+
+/// The same, anywhere.
+pub async fn run_at(
+    place: &Place,
+    owners: &[Owner],
+    ties: &[Tie],
+    run: u32,
+    out: &mut impl std::io::Write,
+) -> Result<bool, AnyError> {
     let cases = cases(owners, ties, run)?;
     let client = Client::builder().timeout(Duration::from_secs(20)).build()?;
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} applications at rest  {wide_msg}")?;
     let progress = ProgressBar::new(cases.len() as u64).with_style(style);
     let mut running = JoinSet::new();
-    for (place, case) in cases.into_iter().enumerate() {
-        let (client, url, channel_url) = (client.clone(), url.to_owned(), channel_url.to_owned());
+    for (number, case) in (0..).zip(cases) {
+        let (client, pace) = (client.clone(), place.pace);
+        let (url, channel_url) = (place.url.clone(), place.channel_url.clone());
         running.spawn(async move {
-            let result = play(&client, &url, &channel_url, &case, &format!("demo-{run}-{place}")).await;
-            (place, Outcome { case, result })
+            tokio::time::sleep(pace.come_every * number).await;
+            let key = format!("demo-{run}-{number}");
+            let result = play(&client, &url, &channel_url, &case, &key, pace).await;
+            (number, Outcome { case, result })
         });
     }
     let mut outcomes = Vec::new();
     while let Some(done) = running.join_next().await {
-        let (place, outcome) = done?;
+        let (number, outcome) = done?;
         progress.set_message(outcome.case.name);
         progress.inc(1);
-        outcomes.push((place, outcome));
+        outcomes.push((number, outcome));
     }
     progress.finish_and_clear();
-    outcomes.sort_by_key(|(place, _)| *place);
+    outcomes.sort_by_key(|(number, _)| *number);
     let outcomes: Vec<Outcome> = outcomes.into_iter().map(|(_, outcome)| outcome).collect();
     writeln!(out, "{}", table(&outcomes))?;
     let unexpected = outcomes.iter().filter(|o| !o.as_expected()).count();
@@ -112,7 +137,7 @@ pub async fn run(
         let Played { borrower, answer, .. } = result.ok()?;
         (answer["status"] == "paid_out").then_some(PaidOut { name: case.name, borrower, answer })
     });
-    let (table, all_settled) = loans::play(&client, banks, paid_out.collect()).await;
+    let (table, all_settled) = loans::play(&client, place, paid_out.collect()).await;
     writeln!(out, "\n{table}")?;
     match all_settled {
         true => writeln!(out, "All loans of simulated banks are repaid and settled.")?,
@@ -127,12 +152,14 @@ async fn play(
     channel_url: &str,
     case: &Case,
     key: &str,
+    pace: Pace,
 ) -> Result<Played, BorrowerError> {
     let borrower = Borrower::sign_in(client, url, channel_url, case.applicant.clone()).await?;
+    let borrower = borrower.looking_every(pace.look_every);
     let id = borrower.apply(&case.wish, key).await?;
     if matches!(case.then, Then::Accept | Then::Cancel) {
         let offered: Vec<&str> = ENDS.into_iter().chain(["offered"]).collect();
-        let answer = borrower.wait_for(&id, &offered, PATIENCE).await?;
+        let answer = borrower.wait_for(&id, &offered, pace.patience).await?;
         if answer["status"] == "offered" {
             match case.then {
                 Then::Accept => borrower.accept(&id, &answer).await?,
@@ -140,7 +167,7 @@ async fn play(
             };
         }
     }
-    let answer = borrower.wait_for(&id, &ENDS, PATIENCE).await?;
+    let answer = borrower.wait_for(&id, &ENDS, pace.patience).await?;
     let explanation = borrower.explain(&id).await?;
     Ok(Played { borrower, answer, explanation })
 }

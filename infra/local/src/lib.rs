@@ -13,6 +13,7 @@ pub mod borrower;
 pub mod cost;
 pub mod counterparties;
 pub mod demo;
+pub mod deployed;
 pub mod drift;
 pub mod engines;
 pub mod eventbridge;

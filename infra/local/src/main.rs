@@ -77,6 +77,8 @@ enum Command {
     Drift(local::drift::DriftArgs),
     /// Send real loans with known outcomes through the API, and print what the decisions were worth.
     Replay(local::replay::ReplayArgs),
+    /// Work on a deployment: load firms into its archive, or play the demo against it.
+    Deployed(local::deployed::DeployedArgs),
     /// List the rings that the checks have found, or draw one of them.
     Rings(local::rings::RingsArgs),
     /// Tell the way of one application as a waterfall: who recorded what, when, and what waited for what.
@@ -91,6 +93,8 @@ enum Command {
 enum BenchPart {
     /// Time the ensemble against other runtimes, single rows, batches and explanations.
     Models(local::bench::models::ModelsArgs),
+    /// Time the start of every Lambda binary beside a hello-world.
+    ColdStart(local::bench::cold_start::ColdStartArgs),
 }
 
 fn bank_url(text: &str) -> Result<(String, String), String> {
@@ -118,6 +122,9 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         Some(Command::Bench { part: Some(BenchPart::Models(args)), .. }) => {
             Ok(local::bench::models::run(&args, &mut out)?)
         }
+        Some(Command::Bench { part: Some(BenchPart::ColdStart(args)), .. }) => {
+            local::bench::cold_start::run(&args, &mut out).await
+        }
         Some(Command::Bench { applications, part: None }) => {
             Ok(local::bench::run(applications, &mut out).await?)
         }
@@ -142,6 +149,13 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
         Some(Command::Trace(args)) => local::trace::run(&args, &cli.run.state, &mut out).await,
         Some(Command::Cost(args)) => local::cost::run(&args, &mut out).await,
+        Some(Command::Deployed(args)) => {
+            let RunArgs { bank_url, keys, .. } = &cli.run;
+            match local::deployed::run(&args, bank_url, keys.as_deref(), &city(), &mut out).await? {
+                true => Ok(()),
+                false => Err("the demo did not end as it should".into()),
+            }
+        }
         Some(Command::Rings(args)) => local::rings::run(&args, &cli.run.state, &mut out).await,
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,

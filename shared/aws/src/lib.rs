@@ -8,6 +8,7 @@
 mod acts;
 mod applicants;
 mod batch;
+mod connections;
 mod due;
 mod endpoints;
 pub mod failure;
@@ -39,7 +40,14 @@ pub use relations::DynamoRelations;
 pub use rings::DynamoRings;
 pub use sign_ins::DynamoSignIns;
 
-use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+use aws_config::{
+    BehaviorVersion, SdkConfig,
+    environment::{EnvironmentVariableCredentialsProvider, EnvironmentVariableRegionProvider},
+    meta::region::ProvideRegion as _,
+    retry::RetryConfig,
+    timeout::TimeoutConfig,
+};
+use aws_sdk_dynamodb::config::SharedCredentialsProvider;
 use std::time::Duration;
 
 /// One client per service. They share credentials and one connection pool: clone, do not load again.
@@ -64,7 +72,9 @@ impl Aws {
     }
 }
 
-/// Clients for the machine that this runs on: region and credentials from the environment.
+/// Clients for the Lambda function that this runs in: region, credentials and a changed endpoint from its environment,
+/// where Lambda puts them, and from nowhere else. The SDK's own search looks through files and metadata services first,
+/// and its code for that would be half of what it adds to a binary.
 ///
 /// One attempt may take 2 s and a call with its retries 5 s, so that a call that hangs fails with a message and not
 /// with the function's own time-out.
@@ -74,10 +84,18 @@ pub async fn load() -> Aws {
         .operation_attempt_timeout(Duration::from_secs(2))
         .operation_timeout(Duration::from_secs(5))
         .build();
-    let config = aws_config::defaults(BehaviorVersion::latest())
+    let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
+    let config = SdkConfig::builder()
+        .behavior_version(BehaviorVersion::latest())
+        .region(EnvironmentVariableRegionProvider::new().region().await)
+        .credentials_provider(credentials)
+        .http_client(connections::client())
         .timeout_config(timeouts)
-        .retry_config(RetryConfig::standard().with_max_attempts(3))
-        .load()
-        .await;
-    Aws::from_sdk_config(&config)
+        .retry_config(RetryConfig::standard().with_max_attempts(3));
+    #[expect(clippy::disallowed_methods, reason = "the SDK's setting, which is read once, like its others")]
+    let config = match std::env::var("AWS_ENDPOINT_URL") {
+        Ok(url) => config.endpoint_url(url),
+        Err(_) => config,
+    };
+    Aws::from_sdk_config(&config.build())
 }

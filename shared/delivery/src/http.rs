@@ -24,6 +24,8 @@ pub struct HttpTransport {
 
 impl HttpTransport {
     pub fn new(config: SenderConfig) -> Result<Self, ClientUnavailable> {
+        // The AWS SDK brings this one; a second would only make the binaries larger. An error says that there is one.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let mut builder = Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())

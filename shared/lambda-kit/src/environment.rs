@@ -27,6 +27,11 @@ impl Environment {
         Self(settings)
     }
 
+    /// All settings, for a process that is given them.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
     /// The setting's text.
     pub fn get(&self, name: &str) -> Result<&str, EnvironmentError> {
         self.0.get(name).map(String::as_str).ok_or_else(|| EnvironmentError::Missing(name.to_owned()))

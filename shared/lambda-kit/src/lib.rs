@@ -4,6 +4,10 @@
 //! A handler sees `serde_json::Value` in Lambda's own shapes (API Gateway HTTP API payload 2.0, SQS, schedule), so the
 //! local runner calls it with exactly what AWS would send.
 
+// A panic in one record of a batch must not take its neighbours with it; `cargo lambda build` would set this by itself.
+#[cfg(panic = "abort")]
+compile_error!("the batch loop catches panics: build with panic = \"unwind\"");
+
 pub mod batch;
 mod environment;
 mod failure;

@@ -1,15 +1,14 @@
 //! The end of the demo: what was paid out is repaid and settled, one loan after having been overdue, so that the firms
 //! may borrow again in the next run. The simulated banks report; the borrowers see it.
 
-use super::PATIENCE;
-use crate::borrower::{Borrower, BorrowerError};
+use super::Place;
+use crate::borrower::{Borrower, BorrowerError, Pace};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use reqwest::Client;
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 use tokio::task::JoinSet;
 
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What the one loan that goes overdue is overdue with, in fen, and for how long.
 const OVERDUE_FEN: u64 = 900_000;
 const OVERDUE_DAYS: u64 = 3;
@@ -46,25 +45,21 @@ impl Row {
     }
 }
 
-/// Lets the banks in `banks` (by product, the URLs of simulated ones) report all loans to their end. Gives the table, and
-/// whether every borrower saw what was reported. Loans of real banks are left to them.
-pub(super) async fn play(
-    client: &Client,
-    banks: &BTreeMap<String, String>,
-    loans: Vec<PaidOut>,
-) -> (Table, bool) {
+/// Lets the simulated banks report all loans to their end. Gives the table, and whether every borrower saw what was
+/// reported. Loans of real banks are left to them.
+pub(super) async fn play(client: &Client, place: &Place, loans: Vec<PaidOut>) -> (Table, bool) {
     let mut running = JoinSet::new();
-    for (place, loan) in loans.into_iter().enumerate() {
+    for (number, loan) in loans.into_iter().enumerate() {
         let product = loan.answer["product"].as_str().unwrap_or_default();
-        let Some(bank) = banks.get(product).cloned() else { continue };
-        let client = client.clone();
-        running.spawn(async move { (place, to_its_end(&client, &bank, &loan, place == 0).await) });
+        let Some(bank) = place.banks.get(product).cloned() else { continue };
+        let (client, pace) = (client.clone(), place.pace);
+        running.spawn(async move { (number, to_its_end(&client, &bank, &loan, number == 0, pace).await) });
     }
     let mut rows = BTreeMap::new();
     let mut all_right = true;
     while let Some(done) = running.join_next().await {
         match done {
-            Ok((place, seen)) => drop(rows.insert(place, seen)),
+            Ok((number, seen)) => drop(rows.insert(number, seen)),
             Err(_) => all_right = false,
         }
     }
@@ -74,8 +69,7 @@ pub(super) async fn play(
 }
 
 /// Has one loan repaid and settled; with days overdue before, if that is wanted.
-async fn to_its_end(client: &Client, bank: &str, loan: &PaidOut, goes_overdue: bool) -> Vec<Row> {
-    let id = loan.answer["application_id"].as_str().unwrap_or_default();
+async fn to_its_end(client: &Client, bank: &str, loan: &PaidOut, goes_overdue: bool, pace: Pace) -> Vec<Row> {
     let principal = loan.answer["loan"]["outstanding_principal_fen"].as_u64().unwrap_or_default();
     let seen = |outstanding_fen, overdue_days, settled| Seen { outstanding_fen, overdue_days, settled };
     let overdue = (
@@ -91,7 +85,7 @@ async fn to_its_end(client: &Client, bank: &str, loan: &PaidOut, goes_overdue: b
     let settled = ("settled", json!({ "report": "settled" }), seen(0, 0, true));
     let mut rows = Vec::new();
     for (reported, report, expected) in goes_overdue.then_some(overdue).into_iter().chain([repaid, settled]) {
-        let seen = report_and_see(client, bank, loan, id, &report, expected).await;
+        let seen = report_and_see(client, bank, loan, &report, expected, pace).await;
         rows.push(Row { name: loan.name, reported, seen, expected });
     }
     // Of a loan with nothing special the end tells everything.
@@ -103,21 +97,22 @@ async fn report_and_see(
     client: &Client,
     bank: &str,
     loan: &PaidOut,
-    id: &str,
     report: &Value,
     expected: Seen,
+    pace: Pace,
 ) -> Result<Seen, BorrowerError> {
+    let id = loan.answer["application_id"].as_str().unwrap_or_default();
     let control = client.post(format!("{bank}/loans/{id}/reports")).json(report);
     control.send().await?.error_for_status()?;
     let mut seen = read(&loan.borrower, id).await?;
     let reading = async {
         while seen != expected {
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(pace.look_every).await;
             seen = read(&loan.borrower, id).await?;
         }
         Ok(())
     };
-    match tokio::time::timeout(PATIENCE, reading).await {
+    match tokio::time::timeout(pace.patience, reading).await {
         Ok(Err(error)) => Err(error),
         Ok(Ok(())) | Err(_) => Ok(seen),
     }

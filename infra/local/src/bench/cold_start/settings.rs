@@ -1,0 +1,98 @@
+//! The settings that a deployment would give to a function, with names and keys made up for it.
+
+use super::AnyError;
+use crate::{
+    keys::Keys,
+    stack::{StackOptions, environment},
+    template::{FunctionSpec, Template},
+};
+use contract::names::setting;
+use serde_json::json;
+use std::collections::{BTreeMap, HashMap};
+
+/// Addresses of counterparties as a deployment has them: HTTPS, and nobody there. Nothing is sent to them.
+const OUTSIDE: &str = "https://counterparty.example";
+
+pub(super) struct Settings {
+    names: HashMap<String, String>,
+    options: StackOptions,
+}
+
+impl Settings {
+    pub(super) fn new(template: &Template) -> Result<Self, AnyError> {
+        let products = wiring::products()?;
+        let banks: Vec<&str> = products.iter().map(|product| product.bank.as_str()).collect();
+        let keys = Keys::generate(banks.iter().copied())?;
+        let urls: BTreeMap<&str, &str> = banks.iter().map(|bank| (*bank, OUTSIDE)).collect();
+        let mut names = HashMap::new();
+        for (parameter, default) in &template.parameters {
+            let value = match parameter.as_str() {
+                "BankUrls" => json!(urls).to_string(),
+                "ModelSigners" => keys.model_signer()?,
+                _ => default.clone().unwrap_or_else(|| OUTSIDE.to_owned()),
+            };
+            names.insert(parameter.clone(), value);
+        }
+        let queues = template.queues.iter().map(|queue| &queue.logical_id);
+        names.extend(queues.map(|id| (id.clone(), format!("https://sqs.example/000000000000/{id}"))));
+        names.extend(template.tables.iter().map(|table| (table.logical_id.clone(), table.spec.name.clone())));
+        let settings = [
+            (setting::FACE_PROVIDER_SECRETS, keys.face_provider.clone()),
+            (setting::PHONE_PROVIDER_SECRETS, keys.phone_provider.clone()),
+            (setting::CHANNEL_SECRETS, keys.channels.clone()),
+            (setting::BANK_SECRETS, json!(keys.banks).to_string()),
+            (setting::HASH_KEY, keys.hash_key.clone()),
+            (setting::TOKEN_KEY, keys.token_key.clone()),
+            (setting::STATEMENTS_URL, "s3://statements".to_owned()),
+            (setting::MODELS_URL, "s3://models".to_owned()),
+        ];
+        let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+        Ok(Self { names, options: StackOptions { settings, ..StackOptions::default() } })
+    }
+
+    /// Everything that is in the environment of a function.
+    pub(super) fn of(
+        &self,
+        function: &FunctionSpec,
+        aws: &str,
+    ) -> Result<BTreeMap<String, String>, AnyError> {
+        let mut all = self.around(&function.name, function.memory_mb, aws);
+        let own = environment(function, &self.names, &self.options)?;
+        all.extend(own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
+        Ok(all)
+    }
+
+    /// What Lambda itself puts there.
+    pub(super) fn around(&self, name: &str, memory_mb: u32, aws: &str) -> BTreeMap<String, String> {
+        let all = [
+            ("AWS_LAMBDA_FUNCTION_NAME", name),
+            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory_mb.to_string()),
+            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
+            ("AWS_LAMBDA_LOG_GROUP_NAME", "measured"),
+            ("AWS_LAMBDA_LOG_STREAM_NAME", "measured"),
+            ("AWS_REGION", "eu-central-1"),
+            ("AWS_ACCESS_KEY_ID", "measured"),
+            ("AWS_SECRET_ACCESS_KEY", "measured"),
+            ("AWS_SESSION_TOKEN", "measured"),
+            ("AWS_ENDPOINT_URL", aws),
+        ];
+        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    }
+}
+
+/// An event that the function answers without an error and with as little work as it can.
+pub(super) fn first_event(function: &FunctionSpec) -> String {
+    if !function.queue_sources.is_empty() {
+        return json!({ "Records": [] }).to_string();
+    }
+    if let Some(route) = function.routes.first() {
+        let http = json!({ "method": route.method, "path": "/nothing", "sourceIp": "127.0.0.1" });
+        let context = json!({ "http": http, "requestId": "1", "timeEpoch": 0 });
+        let event = json!({
+            "version": "2.0", "routeKey": route.key(), "rawPath": "/nothing", "rawQueryString": "",
+            "headers": {}, "requestContext": context, "isBase64Encoded": false,
+        });
+        return event.to_string();
+    }
+    crate::eventbridge::scheduled(&function.name, jiff::Timestamp::UNIX_EPOCH).to_string()
+}
