@@ -1,6 +1,8 @@
 //! The product under test: [`TestApp`] runs everything on memory and on a clock that the test sets, and nothing moves
 //! unless the test lets it: [`TestApp::settle`] delivers messages and callbacks until there are none. Nothing sleeps.
 
+pub mod models;
+
 use domain::FirmRecord;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use local::{

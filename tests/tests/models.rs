@@ -4,50 +4,12 @@
 
 use domain::{checks::Score, journey::Event};
 use jiff::SignedDuration;
-use local::models::{self, ModelsArgs};
 use ports::journal::Journal as _;
-use std::path::{Path, PathBuf};
-use tests::{TestApp, quick, sound_owners};
-
-#[derive(clap::Parser)]
-struct Line {
-    #[command(flatten)]
-    models: ModelsArgs,
-}
-
-/// Runs `models` as from a command line, on the bucket and the keys of the application under test.
-async fn command(app: &TestApp, line: &[&str]) -> Result<String, String> {
-    let url = app.lending.files.models_url();
-    let folder = tempfile::tempdir().unwrap();
-    let keys = folder.path().join("keys.json");
-    std::fs::write(&keys, serde_json::to_vec(&app.lending.keys).unwrap()).unwrap();
-    let line = [&["models", "--models-url", &url], line].concat();
-    let args = <Line as clap::Parser>::try_parse_from(line).map_err(|e| e.to_string())?;
-    let mut out = Vec::new();
-    let done = models::run(&args.models, folder.path(), Some(&keys), &mut out).await;
-    done.map_err(|e| lambda_kit::chain(e.as_ref()))?;
-    Ok(String::from_utf8(out).unwrap())
-}
-
-fn packaged() -> PathBuf {
-    let version = score::ensemble().unwrap().manifest().version.clone();
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../models/registry").join(version)
-}
-
-/// The packaged model under another version, with ten points more for everybody.
-fn another_model(version: &str) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(packaged()).unwrap() {
-        let file = file.unwrap();
-        std::fs::copy(file.path(), folder.path().join(file.file_name())).unwrap();
-    }
-    let path = folder.path().join("manifest.json");
-    let mut manifest: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-    manifest["version"] = version.into();
-    manifest["scale"]["points_at_odds"] = 610.into();
-    std::fs::write(&path, manifest.to_string()).unwrap();
-    folder
-}
+use tests::{
+    TestApp,
+    models::{another_model, command},
+    quick, sound_owners,
+};
 
 /// Applies, and gives the score that the journal holds.
 async fn score_of_an_application(app: &TestApp, serial: u32) -> Score {

@@ -25,14 +25,15 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Monitor, WireError> {
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monitor, WireError> {
     let journal = wiring::journal(env, aws)?;
-    let files = buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN);
+    let files = buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN)
+        .map_err(WireError::other(setting::STATEMENTS_URL))?;
     Ok(Monitor {
-        files: files.map_err(WireError::other(setting::STATEMENTS_URL))?,
+        files: outside.guarded(setting::STATEMENTS_URL, files),
         journal: journal.clone(),
         due: journal,
         loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         clock: outside.clock.clone(),
-        manifests: manifests(env)?,
+        manifests: manifests(env, outside)?,
         bands: bands(outside)?,
         settings: Settings::parse(SETTINGS).map_err(WireError::other("the packaged settings"))?,
         metrics: outside.metrics.clone(),
@@ -40,15 +41,16 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Monito
     })
 }
 
-fn manifests(env: &Environment) -> Result<Manifests, WireError> {
+fn manifests(env: &Environment, outside: &Outside) -> Result<Manifests, WireError> {
     let packaged = Manifest::parse(model::packaged!("manifest.json"));
     let packaged = packaged.map_err(WireError::other("the packaged model's manifest"))?;
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?);
-    let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN);
+    let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN)
+        .map_err(WireError::other(setting::MODELS_URL))?;
     Ok(Manifests {
         packaged: BTreeMap::from([(packaged.version.clone(), packaged)]),
         bucket: ModelBucket::new(
-            bucket.map_err(WireError::other(setting::MODELS_URL))?,
+            outside.guarded(setting::MODELS_URL, bucket),
             signers.map_err(WireError::key(setting::MODEL_SIGNERS))?,
         ),
     })

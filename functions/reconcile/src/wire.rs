@@ -18,9 +18,10 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Reconcile, WireError> {
 /// Builds the function on a given clock.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Reconcile, WireError> {
     let products = outside.products()?;
+    let files = buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN)
+        .map_err(WireError::other(setting::STATEMENTS_URL))?;
     Ok(Reconcile {
-        files: buckets::open(env.get(setting::STATEMENTS_URL)?, BUCKET_WITHIN)
-            .map_err(WireError::other(setting::STATEMENTS_URL))?,
+        files: outside.guarded(setting::STATEMENTS_URL, files),
         banks: products.iter().map(|product| product.bank.clone()).collect(),
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         commands: wiring::command_queue(env, aws)?,

@@ -41,6 +41,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Scorer
 fn models(env: &Environment, outside: &Outside) -> Result<Models, WireError> {
     let bucket = buckets::open(env.get(setting::MODELS_URL)?, BUCKET_WITHIN)
         .map_err(WireError::other(setting::MODELS_URL))?;
+    let bucket = outside.guarded(setting::MODELS_URL, bucket);
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?)
         .map_err(WireError::key(setting::MODEL_SIGNERS))?;
     Ok(Models::new(ensemble()?, ModelBucket::new(bucket, signers), outside.clock.clone()))

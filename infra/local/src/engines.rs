@@ -3,7 +3,8 @@
 //! [`Engines::sdk_config`] carries an HTTP client that never opens a socket: each request that the SDK has built and
 //! signed is answered here by the engine of its service. The adapters run on it unchanged. On the way every call is
 //! counted ([`Engines::calls`]), every message sent wakes whoever polls ([`Engines::sent`]), and calls can be made to
-//! fail before or after their effect ([`Engines::faults`]).
+//! fail before or after their effect ([`Engines::faults`]). What the role of a function does not allow is refused
+//! ([`Engines::enforce`]).
 
 mod calls;
 mod connector;
@@ -17,6 +18,7 @@ pub use faults::{Fault, Faults};
 pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
 pub use writes::Write;
 
+use crate::{roles::Roles, template::Template};
 use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
@@ -127,6 +129,11 @@ impl Engines {
     /// What was written since the last call of this; it is kept from the first call on.
     pub fn take_writes(&self) -> Vec<Write> {
         self.services.writes.take()
+    }
+
+    /// From here on a function's calls are refused unless its role in the template allows them. The first template holds.
+    pub fn enforce(&self, template: &Template) -> Arc<Roles> {
+        Arc::clone(self.services.roles.get_or_init(|| Arc::new(Roles::of(template))))
     }
 
     /// The rules by which calls fail.

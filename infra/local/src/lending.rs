@@ -6,6 +6,7 @@ use crate::{
     gateway,
     keys::{Keys, KeysError},
     load::Loaded,
+    roles::{self, Roles},
     stack::{Registry, Stack, StackError, StackOptions},
     template::{Template, TemplateError, local_name},
 };
@@ -103,6 +104,8 @@ pub struct Lending {
     pub counterparties: Counterparties,
     pub engines: Engines,
     pub aws: Aws,
+    /// What the functions may call, and what of it they have used.
+    pub roles: Arc<Roles>,
     pub keys: Keys,
     pub products: Catalogue,
     /// Stands for the buckets of statements and of models.
@@ -173,7 +176,9 @@ impl Lending {
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
         let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
         let stack_options = stack_options(&options, &keys, &counterparties, &files, address)?;
-        let stack = Stack::start(&template, &engines, &registry_of(&inner), stack_options).await?;
+        let roles = engines.enforce(&template);
+        let registry = registry_of(&inner, &roles);
+        let stack = Stack::start(&template, &engines, &registry, stack_options).await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
             stack.run();
@@ -181,7 +186,7 @@ impl Lending {
         let config = engines.sdk_config();
         let aws = Aws::from_sdk_config(&config);
         let firms_table = local_name("Firms");
-        Ok(Self { stack, counterparties, engines, aws, keys, products, files, address, firms_table })
+        Ok(Self { stack, counterparties, engines, aws, roles, keys, products, files, address, firms_table })
     }
 
     /// On the state that an earlier run left, without anything that runs by itself: for commands that look at it.
@@ -224,27 +229,31 @@ impl Lending {
     }
 }
 
-/// The code of every function, in one world.
-pub(crate) fn registry_of(outside: &Outside) -> Registry {
+/// The code of every function, in one world and under its role.
+pub(crate) fn registry_of(outside: &Outside, roles: &Arc<Roles>) -> Registry {
+    let mut registry = Registry::new();
     macro_rules! inside {
-        ($wire_in:path) => {{
-            let outside = outside.clone();
-            move |env: &lambda_kit::Environment, aws: &Aws| $wire_in(env, aws, &outside)
-        }};
+        ($($name:literal => $wire_in:path),* $(,)?) => {$({
+            let outside = Outside { bucket_guard: Some(roles::guard(roles, $name)), ..outside.clone() };
+            let build = move |env: &lambda_kit::Environment, aws: &Aws| $wire_in(env, aws, &outside);
+            registry = registry.with($name, build);
+        })*};
     }
-    Registry::new()
-        .with("intake", inside!(intake::wire_in))
-        .with("verify-face", inside!(verify_face::wire_in))
-        .with("verify-phone", inside!(verify_phone::wire_in))
-        .with("score", inside!(score::wire_in))
-        .with("graph-check", inside!(graph_check::wire_in))
-        .with("decide", inside!(decide::wire_in))
-        .with("payout", inside!(payout::wire_in))
-        .with("bank-callback", inside!(bank_callback::wire_in))
-        .with("monitor", inside!(monitor::wire_in))
-        .with("notify", inside!(notify::wire_in))
-        .with("reconcile", inside!(reconcile::wire_in))
-        .with("sweeper", inside!(sweeper::wire_in))
+    inside! {
+        "intake" => intake::wire_in,
+        "verify-face" => verify_face::wire_in,
+        "verify-phone" => verify_phone::wire_in,
+        "score" => score::wire_in,
+        "graph-check" => graph_check::wire_in,
+        "decide" => decide::wire_in,
+        "payout" => payout::wire_in,
+        "bank-callback" => bank_callback::wire_in,
+        "monitor" => monitor::wire_in,
+        "notify" => notify::wire_in,
+        "reconcile" => reconcile::wire_in,
+        "sweeper" => sweeper::wire_in,
+    }
+    registry
 }
 
 /// The template's parameters and secrets, with local values.

@@ -4,7 +4,7 @@
 //! ([`engines`]), makes the tables and queues that the template names, builds the functions with the settings that the
 //! template gives them ([`stack`]), and calls them with the events that Lambda would send: of HTTP requests
 //! ([`gateway`]), of queued messages ([`poller`]), of schedules ([`schedule`]) and of new files ([`eventbridge`]), with
-//! Lambda's time-outs ([`invoke`]).
+//! Lambda's time-outs ([`invoke`]). A call that a function's role does not allow is refused ([`roles`]).
 //! A message whose function failed stays in its queue and is delivered again, as on AWS.
 
 pub mod bank_check;
@@ -30,6 +30,7 @@ pub mod prices;
 pub mod reconcile;
 pub mod replay;
 pub mod rings;
+pub mod roles;
 pub mod schedule;
 pub mod simulation;
 pub mod stack;

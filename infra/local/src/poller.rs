@@ -31,6 +31,8 @@ pub(crate) struct Source {
     pub url: String,
     pub function: Arc<Deployed>,
     pub sqs: Client,
+    /// For what AWS does not do: to bring a message back sooner.
+    pub runner: Client,
     /// How soon a message that failed comes back; `None` leaves it to the queue's visibility time-out.
     pub redelivery: Option<Duration>,
 }
@@ -131,7 +133,7 @@ impl Source {
         let entries = entries.collect::<Result<Vec<_>, _>>();
         let entries = entries.map_err(StackError::queue("returning to", &self.spec.queue))?;
         let request =
-            self.sqs.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
+            self.runner.change_message_visibility_batch().queue_url(&self.url).set_entries(Some(entries));
         request.send().await.map(|_| ()).map_err(StackError::queue("returning to", &self.spec.queue))
     }
 }

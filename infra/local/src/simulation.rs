@@ -8,7 +8,7 @@
 //!
 //! | real | simulated |
 //! |---|---|
-//! | every function, wired from the template; the SDK and its adapters; the embedded DynamoDB; signatures both ways | queues (delay, duplicates, order, dead letters), counterparties, Lambda's time-outs, clocks |
+//! | every function, wired from the template and held to its role; the SDK and its adapters; the embedded DynamoDB; signatures both ways | queues (delay, duplicates, order, dead letters), counterparties, Lambda's time-outs, clocks |
 
 mod borrowers;
 pub mod command;
@@ -28,6 +28,7 @@ use crate::{
     lending::{TEMPLATE, registry_of},
     load::{self, LoadError},
     people::{self, Owner, PeopleError},
+    roles::Roles,
     stack::{Registry, StackOptions, environment},
     template::Template,
 };
@@ -90,6 +91,7 @@ pub struct Machine {
     aws: Aws,
     functions: Functions,
     registry: Registry,
+    roles: Arc<Roles>,
     environments: BTreeMap<String, Environment>,
     readers: BTreeMap<String, String>,
     redelivery: BTreeMap<String, (SignedDuration, u32)>,
@@ -129,7 +131,8 @@ impl Machine {
         let outside = Outside { network: Some(Arc::new(ends)), ..Outside::at(gate.clone()) };
         let options = stack_options(&template);
         let names = names(&template, &options);
-        let registry = registry_of(&outside);
+        let roles = Arc::new(Roles::of(&template));
+        let registry = registry_of(&outside, &roles);
         let (mut functions, mut environments) = (BTreeMap::new(), BTreeMap::new());
         for spec in &template.functions {
             let environment = environment(spec, &names, &options)?;
@@ -146,6 +149,7 @@ impl Machine {
             aws,
             functions,
             registry,
+            roles,
             environments,
             readers,
             redelivery: redelivery(&template),

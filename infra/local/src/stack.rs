@@ -191,6 +191,7 @@ impl Stack {
         options: StackOptions,
     ) -> Result<Self, StackError> {
         check_overrides(template, registry, &options)?;
+        engines.enforce(template);
         for table in &template.tables {
             engines.create_table(&table.spec).await?;
         }
@@ -232,6 +233,7 @@ impl Stack {
                     url: self.queue(&spec.queue)?.url.clone(),
                     function: Arc::clone(function),
                     sqs: sqs.clone(),
+                    runner: self.sqs.clone(),
                     redelivery,
                 }));
             }

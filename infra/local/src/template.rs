@@ -64,6 +64,7 @@ pub struct Template {
     /// All queues, dead-letter queues included.
     pub queues: Vec<QueueDefinition>,
     pub tables: Vec<TableDefinition>,
+    pub buckets: Vec<BucketDefinition>,
 }
 
 /// A function.
@@ -74,6 +75,8 @@ pub struct FunctionSpec {
     pub name: String,
     pub timeout: Duration,
     pub memory_mb: u32,
+    /// Its share of the account's concurrency, where shares are reserved.
+    pub reserved_concurrency: Option<u32>,
     pub environment: BTreeMap<String, Expression>,
     pub routes: Vec<Route>,
     pub queue_sources: Vec<QueueSource>,
@@ -132,6 +135,8 @@ pub struct Grant {
     /// `dynamodb:PutItem`, …
     pub actions: Vec<String>,
     pub resources: Vec<Expression>,
+    /// What the partition keys that a call names may look like, with `*` for anything; `None` for any.
+    pub leading_keys: Option<Vec<String>>,
 }
 
 /// A queue with its place in the template.
@@ -140,6 +145,8 @@ pub struct QueueDefinition {
     pub logical_id: String,
     pub spec: QueueSpec,
     pub retention: Duration,
+    /// The logical id of the key that encrypts it.
+    pub key: Option<String>,
 }
 
 /// A table with its place in the template.
@@ -147,6 +154,16 @@ pub struct QueueDefinition {
 pub struct TableDefinition {
     pub logical_id: String,
     pub spec: TableSpec,
+    /// The logical id of the key that encrypts it.
+    pub key: Option<String>,
+}
+
+/// A bucket with its place in the template.
+#[derive(Clone, Debug)]
+pub struct BucketDefinition {
+    pub logical_id: String,
+    /// The logical id of the key that encrypts it.
+    pub key: Option<String>,
 }
 
 impl Template {
@@ -166,11 +183,13 @@ impl Template {
             functions: Vec::new(),
             queues: Vec::new(),
             tables: Vec::new(),
+            buckets: Vec::new(),
         };
         for (id, resource) in &resources {
             match resource {
                 Resource::Queue(queue) => template.queues.push(queue.define(id)?),
                 Resource::Table(table) => template.tables.push(table.define(id)?),
+                Resource::Bucket(bucket) => template.buckets.push(bucket.define(id)?),
                 Resource::Function(function, metadata) => {
                     metadata.check(id, &function.code_uri)?;
                     template.functions.push(function.define(id, &globals, &roles)?);
@@ -268,6 +287,7 @@ impl document::Function {
             name: local_name(id),
             timeout: Duration::from_secs(timeout),
             memory_mb: self.memory_size.or(globals.function.memory_size).unwrap_or(128),
+            reserved_concurrency: self.reserved_concurrent_executions.0,
             environment: self.environment.variables.clone(),
             routes: Vec::new(),
             queue_sources: Vec::new(),
@@ -391,7 +411,12 @@ impl document::Role {
             if statement.effect != "Allow" {
                 return Err(TemplateError::resource(id, "has a statement that does not allow"));
             }
-            Ok(Grant { actions: statement.action.0.clone(), resources: statement.resource.0.clone() })
+            let condition = statement.condition.as_ref();
+            Ok(Grant {
+                actions: statement.action.0.clone(),
+                resources: statement.resource.0.clone(),
+                leading_keys: condition.map(|only| only.for_all_values.leading_keys.clone()),
+            })
         });
         grants.collect()
     }

@@ -7,7 +7,9 @@ mod models;
 pub use models::{Change, ModelBucket, ModelFileError};
 
 use object_store::{
-    Certificate, ClientOptions, ObjectStore, RetryConfig, aws::AmazonS3Builder, parse_url,
+    Certificate, ClientOptions, ObjectStore, RetryConfig,
+    aws::{AmazonS3Builder, Checksum},
+    parse_url,
     prefix::PrefixStore,
 };
 use std::{sync::Arc, time::Duration};
@@ -42,7 +44,12 @@ pub fn open(url: &str, within: Duration) -> Result<Arc<dyn ObjectStore>, BucketE
         .with_content_type_for_suffix("json", "application/json")
         .with_content_type_for_suffix("html", "text/html; charset=utf-8");
     let retries = RetryConfig { max_retries: 3, retry_timeout: within, ..RetryConfig::default() };
-    let bucket = AmazonS3Builder::from_env().with_url(url).with_client_options(client).with_retry(retries);
+    let bucket = AmazonS3Builder::from_env()
+        .with_url(url)
+        .with_client_options(client)
+        .with_retry(retries)
+        // A bucket with Object Lock takes nothing without a checksum.
+        .with_checksum_algorithm(Checksum::SHA256);
     Ok(Arc::new(bucket.build()?))
 }
 

@@ -316,7 +316,8 @@ fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
             let known = known.iter().find(|(member, _)| id(*member) == id_);
             known.map(|(_, ring)| id(*ring).ring_id())
         };
-        let standing = |id| (id, Standing { proof: Proof::Proven, declined: true, points: None, ring: knows(id) });
+        let standing =
+            |id| (id, Standing { proof: Proof::Proven, declined: true, points: None, ring: knows(id) });
         let doubtful = around.doubtful();
         around.judge(Proof::Pending, doubtful.into_iter().map(standing));
         let ring = Ring::of(&around, labels());

@@ -8,6 +8,7 @@ use counterparties::{BELIEVED_FOR, Guard};
 use delivery::{Sender, SenderConfig, Transport};
 use domain::product::{Catalogue, CatalogueError};
 use lambda_kit::{Environment, EnvironmentError};
+use object_store::ObjectStore;
 use ports::{Clock, SystemClock};
 use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, sealing};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
@@ -71,7 +72,12 @@ pub struct Outside {
     pub offering: Option<Arc<Offering>>,
     /// Where metrics go.
     pub metrics: Arc<dyn MetricLog>,
+    /// Stands before the buckets; `None` where they refuse by themselves what a role does not allow.
+    pub bucket_guard: Option<BucketGuard>,
 }
+
+/// Given the setting that names a bucket, and the bucket: the bucket with somebody before it.
+pub type BucketGuard = Arc<dyn Fn(&'static str, Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> + Send + Sync>;
 
 /// Products, and the strategies that they name.
 #[derive(Clone, Debug)]
@@ -89,7 +95,15 @@ impl Outside {
 
     /// A given clock and the real network.
     pub fn at(clock: Arc<dyn Clock>) -> Self {
-        Self { clock, network: None, offering: None, metrics: Arc::new(Traced) }
+        Self { clock, network: None, offering: None, metrics: Arc::new(Traced), bucket_guard: None }
+    }
+
+    /// The bucket that a setting names, behind its guard where there is one.
+    pub fn guarded(&self, setting: &'static str, bucket: Arc<dyn ObjectStore>) -> Arc<dyn ObjectStore> {
+        match &self.bucket_guard {
+            Some(guard) => guard(setting, bucket),
+            None => bucket,
+        }
     }
 
     /// The products and their banks.

@@ -1,12 +1,13 @@
 //! The HTTP client that the SDK is given: no sockets, the engines answer.
 
 use super::{
-    EngineError,
+    EngineError, RUNNER,
     calls::{Calls, Cost},
     dynamodb::DynamoDb,
     faults::{Fault, Faults},
     writes::Writes,
 };
+use crate::roles::{self, Denied, Roles};
 use aws_smithy_runtime_api::client::{
     http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
     orchestrator::{HttpRequest, HttpResponse},
@@ -18,7 +19,7 @@ use std::{
     fmt,
     path::Path,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -56,6 +57,8 @@ pub(super) struct EmbeddedServices {
     pub(super) writes: Writes,
     pub(super) faults: Faults,
     pub(super) sent: watch::Sender<u64>,
+    /// What functions may call; empty as long as there are none.
+    pub(super) roles: OnceLock<Arc<Roles>>,
     answered: AtomicU64,
 }
 
@@ -80,6 +83,7 @@ impl EmbeddedServices {
             writes: Writes::default(),
             faults: Faults::default(),
             sent: watch::Sender::new(0),
+            roles: OnceLock::new(),
             answered: AtomicU64::new(0),
         })
     }
@@ -97,6 +101,10 @@ impl EmbeddedServices {
             _ => return Err(NoAnswer::NotServed(target)),
         };
         let name = format!("{service}:{operation}");
+        if let Err(denied) = self.allow(caller, service, operation, &request) {
+            self.calls.count(caller, &name, Cost { refused: true, ..Cost::default() });
+            return self.response(refusal(&denied));
+        }
         let fault = self.faults.take(&name);
         if fault == Some(Fault::Before) {
             return Err(NoAnswer::Injected);
@@ -114,6 +122,19 @@ impl EmbeddedServices {
             return Err(NoAnswer::Injected);
         }
         self.response(said)
+    }
+
+    /// Whether the role of the function that calls allows the call. The runner itself may call anything.
+    fn allow(
+        &self,
+        caller: &str,
+        service: &str,
+        operation: &str,
+        request: &HttpRequest,
+    ) -> Result<(), Denied> {
+        let Some(roles) = self.roles.get().filter(|_| caller != RUNNER) else { return Ok(()) };
+        let body = request.body().bytes().unwrap_or_default();
+        roles.check(caller, &roles::asked(roles.names(), service, operation, body))
     }
 
     async fn ask_dynamodb(&self, operation: &str, request: &HttpRequest) -> Result<(Said, Cost), NoAnswer> {
@@ -156,6 +177,15 @@ impl EmbeddedServices {
 fn has_messages(body: &[u8]) -> bool {
     let answer: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
     answer["Messages"].as_array().is_some_and(|messages| !messages.is_empty())
+}
+
+/// What IAM says.
+fn refusal(denied: &Denied) -> Said {
+    let body = serde_json::json!({
+        "__type": "com.amazon.coral.service#AccessDeniedException",
+        "Message": denied.to_string(),
+    });
+    Said { status: 400, body: SdkBody::from(body.to_string()) }
 }
 
 /// The HTTP client of one caller, and the one connector that it has.

@@ -6,6 +6,7 @@ use super::{
     tables::entry_text,
     world::{Later, Message, World},
 };
+use crate::roles::{self, Asked};
 use delivery::{Delivery, SignedRequest};
 use jiff::SignedDuration;
 use serde_json::{Value, json};
@@ -88,14 +89,32 @@ impl World<'_> {
         let (newer, _) = self.traits_of(invocation);
         match waiting.effect {
             Effect::DynamoDb { operation, body, answer } => {
-                Reply::Sdk(answer, self.dynamodb(invocation, &operation, body, newer))
+                let asked = roles::asked(self.machine.roles.names(), "dynamodb", &operation, &body);
+                let answered = match self.denied(invocation, &asked) {
+                    Some(refused) => refused,
+                    None => self.dynamodb(invocation, &operation, body, newer),
+                };
+                Reply::Sdk(answer, answered)
             }
             Effect::Sqs { operation, body, answer } => {
-                Reply::Sdk(answer, self.send(invocation, &operation, &body, newer))
+                let asked = roles::asked(self.machine.roles.names(), "sqs", &operation, &body);
+                let answered = match self.denied(invocation, &asked) {
+                    Some(refused) => refused,
+                    None => self.send(invocation, &operation, &body, newer),
+                };
+                Reply::Sdk(answer, answered)
             }
             Effect::Post { request, answer } => Reply::Post(answer, self.post(invocation, request)),
             Effect::Done(reply) => reply,
         }
+    }
+
+    /// What a function hears whose role does not allow a call. That must never be.
+    fn denied(&mut self, invocation: u64, asked: &[Asked]) -> Option<Answered> {
+        let function = self.function_of(invocation).unwrap_or_default().to_owned();
+        let denied = self.machine.roles.check(&function, asked).err()?;
+        self.violations.push(denied.to_string());
+        Some(Some(refusal("AccessDeniedException", &Value::Null)))
     }
 
     fn dynamodb(&mut self, invocation: u64, operation: &str, body: Vec<u8>, newer: bool) -> Answered {

@@ -391,6 +391,10 @@ impl<'m> World<'m> {
         self.invocations.get(&number).map_or((false, SignedDuration::ZERO), |i| (i.newer, i.skew))
     }
 
+    pub(super) fn function_of(&self, number: u64) -> Option<&str> {
+        self.invocations.get(&number).map(|invocation| invocation.function.as_str())
+    }
+
     pub(super) fn is_of(&self, number: u64, function: &str) -> bool {
         self.invocations.get(&number).is_some_and(|invocation| invocation.function == function)
     }

@@ -14,7 +14,14 @@ Resources:
   Api: {Type: AWS::Serverless::HttpApi}
   ClerkRole:
     Type: AWS::IAM::Role
-    Properties: {AssumeRolePolicyDocument: {}, Policies: []}
+    Properties:
+      AssumeRolePolicyDocument: {}
+      Policies:
+        - PolicyName: clerk
+          PolicyDocument:
+            Version: "2012-10-17"
+            Statement:
+              - {Effect: Allow, Action: [sqs:ReceiveMessage, sqs:DeleteMessage], Resource: !GetAtt Orders.Arn}
   Orders:
     Type: AWS::SQS::Queue
     Properties:

@@ -1,18 +1,18 @@
 //! The template as it is written. Each structure lists the properties that the runner knows and refuses others.
 
-use super::{Expression, QueueDefinition, TableDefinition, TemplateError, local_name};
+use super::{BucketDefinition, Expression, QueueDefinition, TableDefinition, TemplateError, local_name};
 use crate::engines::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, time::Duration};
 
 /// Types that a deployment needs and a runner has nothing to run for.
-const NOTHING_TO_RUN: [&str; 5] = [
+const NOTHING_TO_RUN: [&str; 6] = [
     "AWS::Logs::LogGroup",
     "AWS::SNS::Topic",
     "AWS::CloudWatch::Alarm",
-    // A folder stands for the bucket.
-    "AWS::S3::Bucket",
+    "AWS::CloudWatch::Dashboard",
+    "AWS::KMS::Key",
     "AWS::S3::BucketPolicy",
 ];
 /// SQS's own defaults.
@@ -36,6 +36,9 @@ struct Written {
     _description: String,
     #[serde(default)]
     parameters: BTreeMap<String, Parameter>,
+    /// Nothing that runs here depends on one.
+    #[serde(rename = "Conditions", default)]
+    _conditions: Value,
     #[serde(default)]
     globals: Globals,
     resources: BTreeMap<String, WrittenResource>,
@@ -71,6 +74,12 @@ pub(super) struct Parameter {
     _allowed_pattern: String,
     #[serde(rename = "AllowedValues", default)]
     _allowed_values: Vec<Value>,
+    #[serde(rename = "MinValue", default)]
+    _min_value: Value,
+    #[serde(rename = "MaxValue", default)]
+    _max_value: Value,
+    #[serde(rename = "MaxLength", default)]
+    _max_length: Value,
 }
 
 /// Text, or a number that stands for its digits.
@@ -96,6 +105,7 @@ pub(super) enum Resource {
     HttpApi,
     Queue(Queue),
     Table(Table),
+    Bucket(Bucket),
     Role(Role),
     NothingToRun,
 }
@@ -119,6 +129,13 @@ pub(super) struct FunctionDefaults {
     _handler: Value,
     #[serde(rename = "LoggingConfig", default)]
     _logging: Value,
+    #[serde(rename = "Tracing", default)]
+    _tracing: Value,
+    /// There is one version here.
+    #[serde(rename = "AutoPublishAlias", default)]
+    _alias: Value,
+    #[serde(rename = "DeploymentPreference", default)]
+    _deployment: Value,
 }
 
 #[derive(Deserialize)]
@@ -142,8 +159,33 @@ pub(super) struct Function {
     pub timeout: Option<u64>,
     pub memory_size: Option<u32>,
     #[serde(default)]
+    pub reserved_concurrent_executions: Reserved,
+    #[serde(default)]
     pub environment: Variables,
     pub events: BTreeMap<String, EventSource>,
+    #[serde(rename = "AutoPublishAliasAllProperties", default)]
+    _alias_all: Value,
+    #[serde(rename = "DeploymentPreference", default)]
+    _deployment: Value,
+}
+
+/// A share of the account's concurrency, in an account that has enough of it.
+#[derive(Default, Deserialize)]
+#[serde(try_from = "Value")]
+pub(super) struct Reserved(pub Option<u32>);
+
+impl TryFrom<Value> for Reserved {
+    type Error = &'static str;
+
+    fn try_from(value: Value) -> Result<Self, Self::Error> {
+        let nothing = serde_json::json!({ "Ref": "AWS::NoValue" });
+        let share = match value["Fn::If"].as_array().map(Vec::as_slice) {
+            Some([Value::String(_), share, otherwise]) if *otherwise == nothing => share,
+            _ => &value,
+        };
+        let share = share.as_u64().and_then(|share| share.try_into().ok());
+        share.map(|share| Self(Some(share))).ok_or("neither a number nor one under a condition")
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -263,6 +305,22 @@ pub(super) struct Statement {
     pub effect: String,
     pub action: OneOrMore<String>,
     pub resource: OneOrMore<Expression>,
+    pub condition: Option<Condition>,
+}
+
+/// The one condition that is known: the rows that a call may name, by their partition keys.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Condition {
+    #[serde(rename = "ForAllValues:StringLike")]
+    pub for_all_values: LeadingKeys,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LeadingKeys {
+    #[serde(rename = "dynamodb:LeadingKeys")]
+    pub leading_keys: Vec<String>,
 }
 
 /// A list, or its only member without the brackets.
@@ -289,8 +347,10 @@ pub(super) struct Queue {
     redrive_policy: Option<RedrivePolicy>,
     #[serde(rename = "ReceiveMessageWaitTimeSeconds", default)]
     _wait: Value,
-    #[serde(rename = "SqsManagedSseEnabled", default)]
-    _encrypted: Value,
+    #[serde(rename = "KmsMasterKeyId")]
+    key: Option<Expression>,
+    #[serde(rename = "KmsDataKeyReusePeriodSeconds", default)]
+    _key_reuse: Value,
 }
 
 #[derive(Deserialize)]
@@ -316,6 +376,7 @@ impl Queue {
                 dlq: dlq.transpose()?,
             },
             retention: Duration::from_secs(self.message_retention_period.unwrap_or(DEFAULT_RETENTION_S)),
+            key: self.key.as_ref().map(|key| key_of(id, key)).transpose()?,
         })
     }
 }
@@ -330,10 +391,23 @@ pub(super) struct Table {
     time_to_live_specification: Option<TimeToLive>,
     #[serde(rename = "BillingMode")]
     _billing_mode: Value,
-    #[serde(rename = "SSESpecification", default)]
-    _encryption: Value,
+    #[serde(rename = "SSESpecification")]
+    encryption: Option<TableEncryption>,
     #[serde(rename = "PointInTimeRecoverySpecification", default)]
     _recovery: Value,
+    #[serde(rename = "DeletionProtectionEnabled", default)]
+    _protection: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TableEncryption {
+    #[serde(rename = "SSEEnabled")]
+    _enabled: bool,
+    #[serde(rename = "SSEType")]
+    _type: Option<String>,
+    #[serde(rename = "KMSMasterKeyId")]
+    key: Option<Expression>,
 }
 
 #[derive(Deserialize)]
@@ -397,7 +471,9 @@ impl Table {
             indexes: indexes.collect::<Result<_, _>>()?,
             ttl_attribute: ttl.map(|ttl| ttl.attribute_name.clone()),
         };
-        Ok(TableDefinition { logical_id: id.to_owned(), spec })
+        let key = self.encryption.as_ref().and_then(|encryption| encryption.key.as_ref());
+        let key = key.map(|key| key_of(id, key)).transpose()?;
+        Ok(TableDefinition { logical_id: id.to_owned(), spec, key })
     }
 
     fn key(&self, id: &str, schema: &[KeyElement]) -> Result<KeySpec, TemplateError> {
@@ -419,6 +495,68 @@ impl Table {
             _ => return Err(TemplateError::resource(id, format!("has no type for the attribute {name}"))),
         };
         Ok(KeyAttribute { name, kind })
+    }
+}
+
+/// The logical id of the key that something is encrypted with.
+fn key_of(id: &str, key: &Expression) -> Result<String, TemplateError> {
+    let key = key.attribute("Arn").map(str::to_owned);
+    key.ok_or_else(|| TemplateError::resource(id, "is encrypted with something that is not a key's Arn"))
+}
+
+/// A folder stands for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct Bucket {
+    bucket_encryption: Option<BucketEncryption>,
+    #[serde(rename = "LifecycleConfiguration", default)]
+    _lifecycle: Value,
+    #[serde(rename = "LoggingConfiguration", default)]
+    _logging: Value,
+    /// What is created wakes those whose rules say so.
+    #[serde(rename = "NotificationConfiguration", default)]
+    _notification: Value,
+    #[serde(rename = "ObjectLockEnabled", default)]
+    _lock: Value,
+    #[serde(rename = "ObjectLockConfiguration", default)]
+    _lock_configuration: Value,
+    #[serde(rename = "OwnershipControls", default)]
+    _ownership: Value,
+    #[serde(rename = "PublicAccessBlockConfiguration", default)]
+    _public: Value,
+    #[serde(rename = "VersioningConfiguration", default)]
+    _versioning: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct BucketEncryption {
+    server_side_encryption_configuration: [BucketEncryptionRule; 1],
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct BucketEncryptionRule {
+    server_side_encryption_by_default: BucketEncryptionDefault,
+    #[serde(rename = "BucketKeyEnabled", default)]
+    _bucket_key: Value,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BucketEncryptionDefault {
+    #[serde(rename = "SSEAlgorithm")]
+    _algorithm: String,
+    #[serde(rename = "KMSMasterKeyID")]
+    key: Option<Expression>,
+}
+
+impl Bucket {
+    pub fn define(&self, id: &str) -> Result<BucketDefinition, TemplateError> {
+        let rule = self.bucket_encryption.as_ref().map(|e| &e.server_side_encryption_configuration[0]);
+        let key = rule.and_then(|rule| rule.server_side_encryption_by_default.key.as_ref());
+        let key = key.map(|key| key_of(id, key)).transpose()?;
+        Ok(BucketDefinition { logical_id: id.to_owned(), key })
     }
 }
 
@@ -444,6 +582,7 @@ impl WrittenResource {
             "AWS::Serverless::HttpApi" => Resource::HttpApi,
             "AWS::SQS::Queue" => Resource::Queue(typed(id, self.properties)?),
             "AWS::DynamoDB::Table" => Resource::Table(typed(id, self.properties)?),
+            "AWS::S3::Bucket" => Resource::Bucket(typed(id, self.properties)?),
             "AWS::IAM::Role" => Resource::Role(typed(id, self.properties)?),
             kind if NOTHING_TO_RUN.contains(&kind) => Resource::NothingToRun,
             kind => return Err(TemplateError::Type { resource: id.to_owned(), kind: kind.to_owned() }),
@@ -484,6 +623,8 @@ fn plain(yaml: yaml_serde::Value) -> Result<Value, TemplateError> {
                 "!Ref" => "Ref",
                 "!GetAtt" => "Fn::GetAtt",
                 "!Sub" => "Fn::Sub",
+                "!If" => "Fn::If",
+                "!Equals" => "Fn::Equals",
                 other => return Err(TemplateError::Intrinsic(other.to_owned())),
             };
             serde_json::json!({ function: plain(tagged.value)? })

@@ -158,3 +158,31 @@ fn one_route_belongs_to_one_function() {
     let error = Template::parse(&format!("{HEAD}{second}")).unwrap_err().to_string();
     assert!(error.contains("taken"), "{error}");
 }
+
+#[test]
+fn a_share_of_concurrency_may_stand_under_a_condition_and_nothing_else_that_runs_here_may() {
+    let with = |share: &str| {
+        let share = format!("Timeout: 20\n      ReservedConcurrentExecutions: {share}");
+        Template::parse(&format!("{HEAD}{}", FUNCTION.replace("Timeout: 20", &share)))
+    };
+    for share in ["30", "!If [Reserve, 30, !Ref AWS::NoValue]"] {
+        let template = with(share).unwrap();
+        assert_eq!(template.function("verify-face").unwrap().reserved_concurrency, Some(30), "{share}");
+    }
+    assert!(with("!If [Reserve, 30, 5]").is_err());
+    assert!(error_with("!Ref Journeys", "!If [Reserve, a, b]").contains("VerifyFace"));
+}
+
+#[test]
+fn a_grant_may_be_limited_to_rows_and_by_nothing_else() {
+    let limited = |condition: &str| {
+        let grant = "Action: dynamodb:Query";
+        let text = HEAD.replace(grant, &format!("Condition: {condition}, {grant}"));
+        Template::parse(&format!("{text}{FUNCTION}"))
+    };
+    let rows = r#"{"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["loan#*"]}}"#;
+    let template = limited(rows).unwrap();
+    let grant = &template.function("verify-face").unwrap().grants[0];
+    assert_eq!(grant.leading_keys.as_deref(), Some(["loan#*".to_owned()].as_slice()));
+    assert!(limited(r#"{"StringEquals": {"aws:SourceVpc": "vpc"}}"#).is_err());
+}

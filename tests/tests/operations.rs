@@ -1,0 +1,135 @@
+//! What the template does for whoever operates the system: encryption, shares of concurrency, releases, alarms, dashboard.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
+
+use local::template::Template;
+use serde_json::Value;
+use std::{fs, path::Path};
+
+/// Lambda keeps this much of an account's usual 1,000 for functions without a share.
+const MOST_RESERVED: u32 = 900;
+const STAGES: [&str; 7] = ["face", "phone", "score", "graph", "decide", "instruct", "settle"];
+
+fn written() -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../infra/template.yaml");
+    fs::read_to_string(path).unwrap()
+}
+
+fn template() -> Template {
+    Template::parse(&written()).expect("the runner knows the template")
+}
+
+/// The text of each alarm.
+fn alarms(written: &str) -> Vec<&str> {
+    let resources = written.split("\n  ").map(|text| text.lines().next().unwrap_or_default());
+    let is_alarm = |name: &&str| name.ends_with("Alarm:") && !name.starts_with(' ');
+    let names: Vec<&str> = resources.filter(is_alarm).collect();
+    names
+        .into_iter()
+        .map(|name| {
+            let (_, rest) = written.split_once(&format!("\n  {name}\n")).unwrap();
+            rest.split_once("\n\n").map_or(rest, |(text, _)| text)
+        })
+        .collect()
+}
+
+/// How many alarms have all of these lines.
+fn with(written: &str, lines: &[&str]) -> usize {
+    alarms(written).iter().filter(|alarm| lines.iter().all(|line| alarm.contains(line))).count()
+}
+
+#[test]
+fn everything_that_is_kept_is_encrypted_with_a_key_of_our_own() {
+    let template = template();
+    for table in &template.tables {
+        assert_eq!(table.key.as_deref(), Some("TablesKey"), "{}", table.logical_id);
+    }
+    for queue in &template.queues {
+        assert_eq!(queue.key.as_deref(), Some("QueuesKey"), "{}", queue.logical_id);
+    }
+    for bucket in &template.buckets {
+        // S3 writes its access logs into no bucket under such a key.
+        let expected = (bucket.logical_id != "BucketLogs").then_some("FilesKey");
+        assert_eq!(bucket.key.as_deref(), expected, "{}", bucket.logical_id);
+    }
+}
+
+#[test]
+fn the_shares_of_concurrency_fit_an_account_and_each_queue_fits_its_readers_share() {
+    let template = template();
+    let mut sum = 0;
+    for function in &template.functions {
+        let share = function.reserved_concurrency.unwrap();
+        sum += share;
+        let queues = function.queue_sources.iter().map(|source| source.max_concurrency.unwrap());
+        let queues: usize = queues.sum();
+        assert!(queues <= share as usize, "{}: {queues} of {share}", function.name);
+    }
+    assert!(sum <= MOST_RESERVED, "{sum}");
+    let described = format!("The shares come to {sum};");
+    assert!(written().contains(&described), "the parameter says what the shares come to: {sum}");
+}
+
+#[test]
+fn every_table_can_be_restored_and_not_be_deleted_by_mistake() {
+    let written = written();
+    let tables = template().tables.len();
+    for line in ["PointInTimeRecoveryEnabled: true", "DeletionProtectionEnabled: true"] {
+        assert_eq!(written.matches(line).count(), tables, "{line}");
+    }
+}
+
+#[test]
+fn every_queue_has_an_alarm_on_the_age_of_its_oldest_message() {
+    let written = written();
+    for queue in template().queues.iter().filter(|queue| queue.spec.dlq.is_some()) {
+        let name = format!("Value: !GetAtt {}.QueueName", queue.logical_id);
+        assert_eq!(with(&written, &["ApproximateAgeOfOldestMessage", &name]), 1, "{}", queue.logical_id);
+    }
+}
+
+#[test]
+fn every_function_is_released_by_its_alias_and_taken_back_on_an_alarm_of_its_own() {
+    let written = written();
+    for function in template().functions {
+        let id = &function.logical_id;
+        assert!(with(&written, &["MetricName: Errors", &format!("Value: !Ref {id}}}")]) == 1, "{id}");
+        let (_, text) = written.split_once(&format!("\n  {id}:\n")).unwrap();
+        let (text, _) = text.split_once(&format!("\n  {id}Role:\n")).unwrap();
+        let preference = text.lines().find(|line| line.trim_start().starts_with("DeploymentPreference:"));
+        let alarm = preference.and_then(|line| line.split_once("!Ref ")).unwrap().1.trim_end_matches("]}");
+        let (_, alarm) = written.split_once(&format!("\n  {alarm}:\n")).unwrap();
+        let (alarm, _) = alarm.split_once("\n\n").unwrap();
+        assert!(alarm.contains(&format!("Value: !Ref {id}}}")), "{id} is taken back on its own errors");
+        assert!(text.contains("AutoPublishAliasAllProperties: true"), "{id}");
+    }
+}
+
+#[test]
+fn every_stage_has_an_alarm_on_its_slowest_hundredth_and_a_line_on_the_dashboard() {
+    let written = written();
+    let (_, body) = written.split_once("DashboardBody: !Sub |\n").unwrap();
+    let (body, _) = body.split_once("\n\n").unwrap();
+    let dashboard: Value = serde_json::from_str(body).expect("the dashboard is JSON");
+    let shown = dashboard.to_string();
+    for stage in STAGES {
+        let lines = ["MetricName: StageMs", "ExtendedStatistic: p99", &format!("Value: {stage}}}")];
+        assert_eq!(with(&written, &lines), 1, "{stage}");
+        assert!(shown.contains(&format!(r#""StageMs","Stage","{stage}""#)), "{stage}");
+    }
+    for queue in template().queues {
+        assert!(shown.contains(&format!("${{{}.QueueName}}", queue.logical_id)), "{}", queue.logical_id);
+    }
+    for step in
+        ["applied", "approved", "declined", "accepted", "paid_out", "payout_failed", "cancelled", "expired"]
+    {
+        assert!(shown.contains(&format!(r#""Reached","Step","{step}""#)), "{step}");
+    }
+}
+
+#[test]
+fn payouts_that_fail_or_whose_outcome_nobody_knows_have_alarms() {
+    let written = written();
+    assert_eq!(with(&written, &["MetricName: Reached", "Value: payout_failed}"]), 1);
+    assert_eq!(with(&written, &["MetricName: UnknownPayouts"]), 1);
+}
