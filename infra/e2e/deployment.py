@@ -48,6 +48,13 @@ class Deployment:
     def run(self, *command) -> None:
         subprocess.run([str(part) for part in command], env=self.environment, cwd=self.root, check=True)
 
+    def read(self, *command) -> str:
+        """What a command prints."""
+        command = [str(part) for part in command]
+        return subprocess.run(
+            command, env=self.environment, cwd=self.root, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+
     def build(self) -> None:
         source = self.work / "template.yaml"
         source.write_text(yaml_dump(self.template))

@@ -59,6 +59,7 @@ class Run:
         self.start_counterparties()
         self.step("sam deploy")
         deployment.deploy(self.parameters())
+        self.put_secrets()
         self.address.api_id = deployment.make_routes()
         deployment.shorten_visibility()
         self.step("firms and model")
@@ -91,27 +92,19 @@ class Run:
         self.outside = self.machine.start_and_read("counterparties", command)
 
     def parameters(self) -> dict[str, str]:
-        secret = self.deployment.client("secretsmanager").create_secret(
-            Name="lending-e2e", SecretString=json.dumps(self.secrets())
-        )
         return self.outside | {
             "Architecture": template.ARCHITECTURE,
             "BankUrls": json.dumps(self.outside["BankUrls"]),
             "PublicUrl": self.address.url,
-            "SecretsArn": secret["ARN"],
+            "HashKeyId": self.deployment.read(self.runner, "--state", self.work, "secrets", "hash-key-id").strip(),
         }
 
-    def secrets(self) -> dict[str, str]:
-        """What the template's parameter SecretsArn asks for."""
-        keys = json.loads(self.keys_file.read_text())
-        return {
-            "FACE_PROVIDER_SECRETS": keys["face_provider"],
-            "PHONE_PROVIDER_SECRETS": keys["phone_provider"],
-            "CHANNEL_SECRETS": keys["channels"],
-            "BANK_SECRETS": json.dumps(keys["banks"]),
-            "HASH_KEY": keys["hash_key"],
-            "TOKEN_KEY": keys["token_key"],
-        }
+    def put_secrets(self) -> None:
+        """Fills the empty secrets that the template made, one for each function that needs one."""
+        secrets = self.deployment.client("secretsmanager")
+        for secret, function in template.secrets(self.deployment.template).items():
+            text = self.deployment.read(self.runner, "--state", self.work, "secrets", function)
+            secrets.put_secret_value(SecretId=self.deployment.names[secret], SecretString=text)
 
     def assign_model(self) -> None:
         bucket = f"s3://{self.deployment.names['Models']}"

@@ -1,5 +1,6 @@
 """The template as the emulator takes it: a copy. What is taken out or changed is listed here and nowhere else."""
 
+import re
 from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
@@ -62,6 +63,12 @@ def queues(template: dict) -> dict[str, str | None]:
         rule = queue.get("Properties", {}).get("RedrivePolicy")
         found[name] = rule["deadLetterTargetArn"]["Fn::GetAtt"][0] if rule else None
     return found
+
+
+def secrets(template: dict) -> dict[str, str]:
+    """Each secret by logical id, with the name of the function whose it is."""
+    names = {name: name.removesuffix("Secrets") for name in _of_type(template, "AWS::SecretsManager::Secret")}
+    return {name: re.sub(r"(?<!^)(?=[A-Z])", "-", function).lower() for name, function in names.items()}
 
 
 def _of_type(template: dict, kind: str) -> dict:

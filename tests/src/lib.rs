@@ -56,6 +56,8 @@ pub struct TestOptions {
     pub sdk_retries: bool,
     /// The banks ask for sealed bodies.
     pub sealed: bool,
+    /// Folder for the tables, in place of memory.
+    pub state: Option<PathBuf>,
     /// What is offered in place of the packaged products, at banks that no amount steers.
     pub offering: Option<Arc<Offering>>,
     /// Takes the lines of metrics.
@@ -97,6 +99,7 @@ impl TestApp {
         };
         let keys = options.sealed.then(|| keys_with_body_keys(folder.path()));
         let options = LendingOptions {
+            state: options.state,
             keys,
             counterparties,
             background: false,
@@ -122,6 +125,14 @@ impl TestApp {
         let firm = FirmRecord { legal_representative, ..owner.firm.clone() };
         self.lending.store_firms(std::slice::from_ref(&firm)).await.expect("the firm is stored");
         Owner { firm, ..owner.clone() }
+    }
+
+    /// Puts the whole first city into the archive and the relation graph, as the runner does.
+    pub async fn load_city(&self) {
+        let key = signing::keys::decode_base64(&self.lending.keys.hash_key).expect("a key");
+        let hasher = KeyedHasher::new(&key).expect("a key");
+        let loaded = load::load(&city(), &hasher, today()).expect("the city loads");
+        self.lending.store(&loaded).await.expect("the city is stored");
     }
 
     pub async fn sign_in(&self, applicant: Applicant) -> Borrower {

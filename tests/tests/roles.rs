@@ -116,6 +116,7 @@ async fn commands_that_nobody_took(app: &TestApp) {
     let refuses = Wish { face_recognition: false, ..quick() };
     let (borrower, id) = apply(app, 23, 1000, &refuses).await;
     assert_eq!(status(app, &borrower, &id).await, "declined", "at once");
+    borrower.erase(&id).await.unwrap();
 }
 
 /// A minute passes, and the sweeper looks; nothing else happens.

@@ -1,6 +1,6 @@
 //! Template and code agree: names, settings, routes, queues, and what each function may call.
 
-use contract::names;
+use contract::names::{self, setting::SECRETS_ARN};
 use local::template::{Expression, ObjectSource, Template};
 use serde_json::Value;
 use std::{
@@ -48,18 +48,25 @@ fn every_setting_is_given_to_some_function_and_no_function_is_given_any_other() 
 fn a_setting_means_the_same_to_every_function() {
     let mut meanings: BTreeMap<String, String> = BTreeMap::new();
     for function in template().functions {
-        for (setting, value) in &function.environment {
+        for (setting, value) in function.environment.iter().filter(|(name, _)| *name != SECRETS_ARN) {
             let meaning = meanings.entry(setting.clone()).or_insert_with(|| value.to_string());
             assert_eq!(*meaning, value.to_string(), "{setting} of {}", function.name);
         }
     }
     assert_eq!(meanings[names::setting::ALLOW_LOCAL], "false", "the local runner alone sets it");
-    for (setting, meaning) in meanings {
-        let is_secret = setting.ends_with("_SECRETS") || setting.ends_with("_KEY");
-        let is_fetched = meaning.starts_with("{{resolve:secretsmanager:${SecretsArn}:SecretString:")
-            && meaning.contains(&format!(":{setting}:"));
-        assert_eq!(is_secret, is_fetched, "{setting} is {meaning}");
+}
+
+#[test]
+fn every_function_that_needs_secrets_has_a_secret_of_its_own_and_no_secret_is_a_setting() {
+    let needed: BTreeMap<&str, &[&str]> = names::secret::BY_FUNCTION.into_iter().collect();
+    for function in template().functions {
+        let own = format!("${{{}Secrets}}", function.logical_id);
+        let told = function.environment.get(SECRETS_ARN).map(ToString::to_string);
+        assert_eq!(told, needed.contains_key(function.name.as_str()).then_some(own), "{}", function.name);
     }
+    assert!(!text("infra/template.yaml").contains("{{resolve:"), "a secret would show in Lambda's console");
+    let mut secrets = needed.into_values().flatten();
+    assert!(secrets.all(|secret| !settings().contains(*secret)));
 }
 
 #[test]
@@ -214,12 +221,17 @@ fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_n
         // A queue that is only read comes with Lambda's event and not by a setting.
         let calls = function.grants.iter().filter(|grant| {
             let called = |action: &String| {
-                action.starts_with("dynamodb:") || action.starts_with("s3:") || action == "sqs:SendMessage"
+                let services = ["dynamodb:", "s3:", "secretsmanager:"];
+                services.iter().any(|service| action.starts_with(service)) || action == "sqs:SendMessage"
             };
             grant.actions.iter().any(called)
         });
         let called = calls.flat_map(|grant| &grant.resources).flat_map(Expression::names);
-        let called: BTreeSet<&str> = called.map(|name| name.split('.').next().unwrap()).collect();
+        // Keys of tables, queues and files are used by the services; that of personal data by name.
+        let keys = function.grants.iter().filter(|grant| grant.actions.iter().any(|a| a.starts_with("kms:")));
+        let keys = keys.flat_map(|grant| &grant.resources).flat_map(Expression::names);
+        let keys = keys.filter(|name| name.starts_with("PersonalData."));
+        let called: BTreeSet<&str> = called.chain(keys).map(|name| name.split('.').next().unwrap()).collect();
         assert_eq!(told, called, "{}", function.name);
     }
 }

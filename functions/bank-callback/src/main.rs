@@ -6,7 +6,7 @@ use lambda_kit::{Environment, StartError};
 async fn main() -> Result<(), StartError> {
     lambda_kit::init_logs();
     let aws = aws::load().await;
-    aws.warm().await;
-    let bank_callback = bank_callback::wire(&Environment::from_process(), &aws)?;
-    lambda_kit::serve(bank_callback).await
+    let start = wiring::rotating(Environment::from_process(), &aws, bank_callback::wire);
+    let (bank_callback, ()) = tokio::join!(start, aws.warm());
+    lambda_kit::serve(bank_callback?).await
 }

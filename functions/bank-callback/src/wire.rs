@@ -2,7 +2,7 @@
 
 use crate::{BankCallbacks, reports::LoanDesk};
 use aws::{Aws, DynamoLedger, DynamoLoans, DynamoRelations};
-use contract::names::setting;
+use contract::names::{secret, setting};
 use lambda_kit::Environment;
 use std::sync::Arc;
 use wiring::{Outside, WireError};
@@ -16,10 +16,10 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<BankCallbacks, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<BankCallbacks, WireError> {
-    let secrets = wiring::by_bank(env, setting::BANK_SECRETS)?;
+    let secrets = wiring::by_bank(env, secret::BANK_SECRETS)?;
     let verifiers = secrets
         .into_iter()
-        .map(|(bank, keys)| Ok((bank, wiring::verifier_of(setting::BANK_SECRETS, &keys)?)))
+        .map(|(bank, keys)| Ok((bank, wiring::verifier_of(secret::BANK_SECRETS, &keys)?)))
         .collect::<Result<_, WireError>>()?;
     let payouts = env.get(setting::PAYOUTS_TABLE)?;
     let loans = Arc::new(DynamoLoans::new(aws.dynamodb.clone(), payouts));

@@ -14,7 +14,7 @@ use lambda_kit::{
     http::{Request, Response, invalid, problem},
     json,
 };
-use ports::journal::{Applicant, Claim};
+use ports::applicants::{Applicant, Claim, Claimed};
 use steps::{AdvanceError, Advanced};
 
 /// A first request under a key may still be running for as long as the function may run.
@@ -35,12 +35,14 @@ impl Intake {
         Invocation::is_about(id);
         self.check_outstanding(id, &terms.firm_code).await?;
         let applicant = Applicant {
-            request_digest: self.hasher.hash("request", &terms.digest_text()).to_string(),
             person: terms.person.clone(),
-            claimed_at: now,
+            claim: Claimed {
+                request_digest: self.hasher.hash("request", &terms.digest_text()).to_string(),
+                claimed_at: now,
+            },
         };
         if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
-            self.check_repetition(id, &first, &applicant, now).await?;
+            self.check_repetition(id, &first, &applicant.claim).await?;
         }
         let application = self.application(id, &terms, &firm, borrower)?;
         let events = first_events(application, self.elements(&terms, &firm), now)?;
@@ -72,15 +74,14 @@ impl Intake {
     async fn check_repetition(
         &self,
         id: ApplicationId,
-        first: &Applicant,
-        now: &Applicant,
-        at: Timestamp,
+        first: &Claimed,
+        now: &Claimed,
     ) -> Result<(), Refusal> {
         if first.request_digest != now.request_digest {
             let title = "This Idempotency-Key was used for another request";
             return Err(problem(422, "idempotency-key-reused", title).into());
         }
-        let young = at.duration_since(first.claimed_at) < STILL_RUNNING_FOR;
+        let young = now.claimed_at.duration_since(first.claimed_at) < STILL_RUNNING_FOR;
         if young && self.journeys.load(id).await?.is_none() {
             let title = "The first request with this Idempotency-Key is still running";
             return Err(problem(409, "still-running", title).into());

@@ -4,11 +4,12 @@
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
 //! | reads | `firms`, `journeys`; `payouts`: whether the firm has a loan, and how a loan does |
-//! | writes | `sign-ins`; `relations`: the sign-in under its device and network; `journeys` (applicant, entries) |
+//! | writes | `journeys`; `relations`: the sign-in under its device and network; `applicants` and `sign-ins`, and erases what these two hold when the borrower asks for it |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |
 
 mod apply;
+mod erase;
 mod read;
 mod session;
 mod terms;
@@ -25,8 +26,8 @@ use lambda_kit::{
     http::{Request, Response, problem},
 };
 use ports::{
-    Clock, PortError, counterparty::ChannelExchange, firms::FirmArchive, journal::Applicants, loans::Loans,
-    relation::ActRecorder, sign_ins::SignIns,
+    Clock, PortError, applicants::ApplicantRecords, counterparty::ChannelExchange, firms::FirmArchive,
+    loans::Loans, relation::ActRecorder, sign_ins::SignIns,
 };
 use serde_json::Value;
 use signing::{Claims, KeyedHasher, TokenIssuer, TokenVerifier};
@@ -36,7 +37,7 @@ use steps::{AdvanceError, Journeys, Loaded};
 /// The function with everything that it reaches.
 pub struct Intake {
     journeys: Journeys,
-    applicants: Arc<dyn Applicants>,
+    applicants: Arc<dyn ApplicantRecords>,
     firms: Arc<dyn FirmArchive>,
     loans: Arc<dyn Loans>,
     sign_ins: Arc<dyn SignIns>,
@@ -78,6 +79,7 @@ impl Intake {
             "GET /v1/applications/{id}/explanation" => self.explain(request, &borrower).await,
             "POST /v1/applications/{id}/accept" => self.accept(request, &borrower).await,
             "POST /v1/applications/{id}/cancel" => self.cancel(request, &borrower).await,
+            "DELETE /v1/applications/{id}/personal-data" => self.erase(request, &borrower).await,
             _ => Err(problem(404, "not-found", "There is nothing here").into()),
         }
     }

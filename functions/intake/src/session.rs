@@ -2,6 +2,7 @@
 
 use crate::{Intake, Refusal, channel};
 use contract::http::{FieldError, SessionAnswer, SessionRequest};
+use domain::Channel;
 use lambda_kit::{
     http::{Request, Response, invalid, problem},
     json,
@@ -38,18 +39,17 @@ impl Intake {
                 .map(|person| self.hasher.identity(&person.name, &person.resident_id)),
         };
         let now = self.clock.now();
+        let account = self.account_hash(channel, signed_in.subject.as_str());
         let sign_in = SignIn {
+            borrower: account.clone(),
             code: self.hasher.hash("code", &format!("{}\n{}", channel.as_str(), body.code)).to_string(),
             channel,
-            subject: signed_in.subject,
             device: session.device.to_string(),
             network: session.network.to_string(),
             place: session.place.clone(),
             at: now,
         };
-        let account = format!("{}\n{}", channel.as_str(), sign_in.subject.as_str());
-        let act =
-            Act { kind: ActKind::SignIn, who: self.hasher.hash("account", &account).to_string(), at: now };
+        let act = Act { kind: ActKind::SignIn, who: account, at: now };
         let device = Node { kind: NodeKind::Device, hash: sign_in.device.clone() };
         let network = Node { kind: NodeKind::Network, hash: sign_in.network.clone() };
         let nodes = [device, network];
@@ -64,6 +64,13 @@ impl Intake {
             .issue(&session, now)
             .map_err(|_| problem(500, "internal", "Something went wrong on our side"))?;
         Ok(Response::json(201, &SessionAnswer { token, expires_in_seconds: LIFETIME_SECONDS as u32 }))
+    }
+}
+
+impl Intake {
+    /// The keyed hash of a borrower's account at a channel, under which sign-ins are kept.
+    pub(crate) fn account_hash(&self, channel: Channel, subject: &str) -> String {
+        self.hasher.hash("account", &format!("{}\n{subject}", channel.as_str())).to_string()
     }
 }
 

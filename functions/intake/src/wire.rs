@@ -2,7 +2,7 @@
 
 use crate::Intake;
 use aws::{Aws, DynamoFirms, DynamoLoans, DynamoRelations, DynamoSignIns};
-use contract::names::setting;
+use contract::names::{secret, setting};
 use counterparties::HttpChannelExchange;
 use lambda_kit::Environment;
 use signing::{KeyedHasher, TokenIssuer, TokenVerifier};
@@ -21,10 +21,9 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Intake, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake, WireError> {
-    let journal = wiring::journal(env, aws)?;
     let hasher = wiring::hasher(env)?;
     let (issuer, verifier) = tokens(env, &hasher)?;
-    let signer = wiring::signer(env, setting::CHANNEL_SECRETS)?;
+    let signer = wiring::signer(env, secret::CHANNEL_SECRETS)?;
     let channels = HttpChannelExchange::new(
         outside.sender(env, None)?,
         env.get(setting::CHANNEL_URL)?,
@@ -34,7 +33,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
     .map_err(WireError::other("the address of the channels"))?;
     Ok(Intake {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        applicants: journal,
+        applicants: wiring::applicants(env, aws, outside)?,
         firms: Arc::new(DynamoFirms::new(aws.dynamodb.clone(), env.get(setting::FIRMS_TABLE)?)),
         loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
@@ -53,17 +52,17 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
 fn tokens(env: &Environment, hasher: &KeyedHasher) -> Result<(TokenIssuer, TokenVerifier), WireError> {
     let wrong = WireError::key;
     let mut issuers = Vec::new();
-    for text in env.get(setting::TOKEN_KEY)?.split_whitespace() {
-        let pkcs8 = signing::keys::decode_base64(text).map_err(wrong(setting::TOKEN_KEY))?;
+    for text in env.get(secret::TOKEN_KEY)?.split_whitespace() {
+        let pkcs8 = signing::keys::decode_base64(text).map_err(wrong(secret::TOKEN_KEY))?;
         let kid = hasher.hash("token_key", text).to_string();
-        let issuer = TokenIssuer::new(&pkcs8, &kid, ISSUER, AUDIENCE).map_err(wrong(setting::TOKEN_KEY))?;
+        let issuer = TokenIssuer::new(&pkcs8, &kid, ISSUER, AUDIENCE).map_err(wrong(secret::TOKEN_KEY))?;
         issuers.push((kid, issuer));
     }
     let keys = issuers.iter().map(|(kid, issuer)| (kid.as_str(), issuer.public_key()));
-    let verifier = TokenVerifier::new(keys, ISSUER, AUDIENCE).map_err(wrong(setting::TOKEN_KEY))?;
+    let verifier = TokenVerifier::new(keys, ISSUER, AUDIENCE).map_err(wrong(secret::TOKEN_KEY))?;
     // `TokenVerifier::new` refuses an empty list, so there is a first key.
     match issuers.into_iter().next() {
         Some((_, issuer)) => Ok((issuer, verifier)),
-        None => Err(wrong(setting::TOKEN_KEY)(signing::KeyError::Missing)),
+        None => Err(wrong(secret::TOKEN_KEY)(signing::KeyError::Missing)),
     }
 }

@@ -6,7 +6,7 @@ use lambda_kit::{Environment, StartError};
 async fn main() -> Result<(), StartError> {
     lambda_kit::init_logs();
     let aws = aws::load().await;
-    aws.warm().await;
-    let notify = notify::wire(&Environment::from_process(), &aws)?;
-    lambda_kit::serve(notify).await
+    let start = wiring::rotating(Environment::from_process(), &aws, notify::wire);
+    let (notify, ()) = tokio::join!(start, aws.warm());
+    lambda_kit::serve(notify?).await
 }

@@ -2,7 +2,7 @@
 
 use crate::Notify;
 use aws::Aws;
-use contract::names::setting;
+use contract::names::{secret, setting};
 use counterparties::HttpChannelNotices;
 use lambda_kit::Environment;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Notify
     let channels = HttpChannelNotices::new(
         outside.sender(env, None)?,
         env.get(setting::CHANNEL_URL)?,
-        &wiring::signer(env, setting::CHANNEL_SECRETS)?,
+        &wiring::signer(env, secret::CHANNEL_SECRETS)?,
         wiring::guard(env, aws, outside)?,
         outside.clock.clone(),
     )

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue `<bank>-payouts`, one for each bank |
-//! | reads | `journeys`: the journal, and the payee when the bank is instructed; `payouts` |
+//! | reads | `journeys`; `payouts`; `applicants`: the payee, when the bank is instructed |
 //! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve |
 //! | emits | signed instructions and questions to banks; no commands |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
@@ -35,8 +35,8 @@ use domain::{
 use jiff::Timestamp;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
+    applicants::Applicants,
     counterparty::{Bank, Instructed},
-    journal::Applicants,
     ledger::{Announced, Ledger, Reservation},
     observer::{Stage, StageTime},
 };
@@ -263,7 +263,7 @@ impl PayOut {
 
     async fn instruct(&self, journey: &Journey, payout: &Payout) -> Result<Instructed, RecordError> {
         let application = &journey.application;
-        let applicant = self
+        let payee = self
             .applicants
             .get(application.id)
             .await?
@@ -276,8 +276,8 @@ impl PayOut {
             term_months: payout.term_months,
             product: &payout.product,
             payee: Payee {
-                name: applicant.person.name.expose(),
-                bank_card: applicant.person.bank_card.expose(),
+                name: payee.name.expose(),
+                bank_card: payee.bank_card.expose(),
                 firm_code: application.firm_code.as_str(),
             },
             approval: application.approval,

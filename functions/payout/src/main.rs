@@ -6,7 +6,7 @@ use lambda_kit::{Environment, StartError};
 async fn main() -> Result<(), StartError> {
     lambda_kit::init_logs();
     let aws = aws::load().await;
-    aws.warm().await;
-    let payout = payout::wire(&Environment::from_process(), &aws)?;
-    lambda_kit::serve(payout).await
+    let start = wiring::rotating(Environment::from_process(), &aws, payout::wire);
+    let (payout, ()) = tokio::join!(start, aws.warm());
+    lambda_kit::serve(payout?).await
 }

@@ -2,7 +2,7 @@
 
 use crate::PayOut;
 use aws::{Aws, DynamoLedger};
-use contract::names::setting;
+use contract::names::{secret, setting};
 use counterparties::{GuardedBanks, HttpBanks};
 use lambda_kit::Environment;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<PayOut, WireError> {
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut, WireError> {
     Ok(PayOut {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        applicants: wiring::journal(env, aws)?,
+        applicants: wiring::applicants(env, aws, outside)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         bank: Arc::new(GuardedBanks::new(banks(env, outside)?, wiring::guard(env, aws, outside)?)),
         products: Arc::new(outside.products()?),
@@ -29,13 +29,13 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut
 
 /// Every bank that has an address; each needs keys.
 fn banks(env: &Environment, outside: &Outside) -> Result<HttpBanks, WireError> {
-    let secrets = wiring::by_bank(env, setting::BANK_SECRETS)?;
+    let secrets = wiring::by_bank(env, secret::BANK_SECRETS)?;
     let mut banks =
         HttpBanks::new(outside.sender(env, Some(setting::BANK_TIMEOUT_MS))?, outside.clock.clone());
     for (bank, url) in wiring::by_bank(env, setting::BANK_URLS)? {
         let keys = secrets.get(&bank).map_or("", String::as_str);
-        let signer = wiring::signer_of(setting::BANK_SECRETS, keys)?;
-        let sealer = wiring::sealer_of(setting::BANK_SECRETS, keys)?;
+        let signer = wiring::signer_of(secret::BANK_SECRETS, keys)?;
+        let sealer = wiring::sealer_of(secret::BANK_SECRETS, keys)?;
         banks = banks.with(&bank, &url, &signer).map_err(WireError::other("the address of a bank"))?;
         banks = banks.sealing(&bank, sealer);
     }

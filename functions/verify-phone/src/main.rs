@@ -6,7 +6,7 @@ use lambda_kit::{Environment, StartError};
 async fn main() -> Result<(), StartError> {
     lambda_kit::init_logs();
     let aws = aws::load().await;
-    aws.warm().await;
-    let verify_phone = verify_phone::wire(&Environment::from_process(), &aws)?;
-    lambda_kit::serve(verify_phone).await
+    let start = wiring::rotating(Environment::from_process(), &aws, verify_phone::wire);
+    let (verify_phone, ()) = tokio::join!(start, aws.warm());
+    lambda_kit::serve(verify_phone?).await
 }

@@ -172,6 +172,12 @@ impl Borrower {
         expect("cancelling", self.client.post(path).bearer_auth(&self.token).send().await?).await
     }
 
+    /// Withdraws consent: ends the application if it runs, and erases the person.
+    pub async fn erase(&self, id: &str) -> Result<Value, BorrowerError> {
+        let path = format!("{}/v1/applications/{id}/personal-data", self.url);
+        expect("erasing", self.client.delete(path).bearer_auth(&self.token).send().await?).await
+    }
+
     /// Reads until the status is one of those, as an app on a phone would.
     pub async fn wait_for(
         &self,

@@ -21,7 +21,7 @@ use tokio::task::JoinSet;
 
 /// What the borrower does once there is an offer.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Then {
+pub enum Then {
     /// The offer was accepted in advance, or none is expected.
     Wait,
     Accept,
@@ -33,13 +33,13 @@ pub(crate) enum Then {
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// One application and what should become of it.
-pub(crate) struct Case {
+pub struct Case {
     pub name: &'static str,
     pub applicant: Applicant,
     pub wish: Wish,
     pub then: Then,
     pub expected: &'static str,
-    reason: Option<&'static str>,
+    pub reason: Option<&'static str>,
 }
 
 /// What became of it.
@@ -183,8 +183,8 @@ fn case(
     Case { name, applicant, wish: wish.clone(), then, expected, reason }
 }
 
-/// The mix, in the order of its table. `run` chooses the firms and the people.
-pub(crate) fn cases(owners: &[Owner], ties: &[Tie], run: u32) -> Result<Vec<Case>, TooFewFirms> {
+/// The applications of the `run`th run of the demo, by owners of the first city.
+pub fn cases(owners: &[Owner], ties: &[Tie], run: u32) -> Result<Vec<Case>, TooFewFirms> {
     let sound = |o: &&Owner| {
         !o.firm.is_banned() && o.age_days > 730 && o.supported_fen >= 30_000_000 && o.firm.sources.len() == 8
     };

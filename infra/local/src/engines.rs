@@ -1,4 +1,5 @@
-//! The embedded engines: DynamoDB on SQLite and SQS in memory, in this process, behind the AWS SDK.
+//! The embedded engines: DynamoDB on SQLite, SQS in memory, and what is used of KMS and Secrets Manager, in this process,
+//! behind the AWS SDK.
 //!
 //! [`Engines::sdk_config`] carries an HTTP client that never opens a socket: each request that the SDK has built and
 //! signed is answered here by the engine of its service. The adapters run on it unchanged. On the way every call is
@@ -10,11 +11,14 @@ mod calls;
 mod connector;
 pub(crate) mod dynamodb;
 mod faults;
+pub(crate) mod kms;
+mod secrets;
 pub(crate) mod spec;
 mod writes;
 
 pub use calls::CallCount;
 pub use faults::{Fault, Faults};
+pub use kms::MasterKey;
 pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};
 pub use writes::Write;
 
@@ -49,6 +53,8 @@ pub struct EngineOptions {
     /// Folder for the tables; it is made when missing. `None` keeps them in memory, for as long as the engines run.
     /// Queues are always in memory: after a restart the sweeper brings stuck journeys back, as it would on AWS.
     pub data_dir: Option<PathBuf>,
+    /// The key under which KMS wraps data keys. `None` makes one for as long as the engines run.
+    pub master_key: Option<MasterKey>,
 }
 
 /// Why the engines could not do what they were asked.
@@ -56,6 +62,8 @@ pub struct EngineOptions {
 pub enum EngineError {
     #[error("the data folder cannot be used")]
     DataFolder(#[source] std::io::Error),
+    #[error("there is no usable master key")]
+    MasterKey,
     #[error("the tables cannot be opened: {0}")]
     Open(String),
     #[error("table {table} is in the data folder with other keys or indexes; start with a fresh folder")]
@@ -86,7 +94,8 @@ impl Engines {
             }
             None => None,
         };
-        let services = Arc::new(EmbeddedServices::start(file.as_deref())?);
+        let master = options.master_key.or_else(MasterKey::generate).ok_or(EngineError::MasterKey)?;
+        let services = Arc::new(EmbeddedServices::start(file.as_deref(), &master)?);
         let config = sdk_config(Arc::clone(&services), RUNNER, Retries::AsOnAws);
         Ok(Self { services, config })
     }
@@ -109,6 +118,11 @@ impl Engines {
     /// Makes the queue, and first its dead-letter queue, unless they are there. Returns the queue's URL.
     pub async fn create_queue(&self, queue: &QueueSpec) -> Result<String, EngineError> {
         spec::create_queue(&aws_sdk_sqs::Client::new(&self.config), queue).await
+    }
+
+    /// Makes a secret of that name, or a new version of it.
+    pub fn put_secret(&self, name: &str, text: impl Into<String>) {
+        self.services.secrets.put(name, text.into());
     }
 
     /// What has been called since the start or the last reset, by `dynamodb:PutItem`, `sqs:SendMessage`, ….

@@ -3,8 +3,11 @@
 //! Made once, readable by its owner alone, kept in the state folder so that tokens and hashes survive a restart.
 //! A real bank or provider takes the place of a simulated one when its secret stands in this file.
 
+use crate::engines::MasterKey;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use contract::names::secret;
 use serde::{Deserialize, Serialize};
-use signing::{ArtifactSigner, KeyError};
+use signing::{ArtifactSigner, KeyError, national::key_id};
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
 
 /// All secrets. Each webhook secret may be several, separated by spaces, while one is being rotated.
@@ -20,6 +23,10 @@ pub struct Keys {
     /// Signs models, and the word on which of them scores which product. A file of before there was one gets one.
     #[serde(default)]
     pub models: String,
+    /// Wraps the data keys of personal data, in place of KMS; as `models` for older files. Whoever loses it cannot read the
+    /// applicants any more.
+    #[serde(default)]
+    pub personal_data: String,
 }
 
 /// The key file cannot be used. Never carries a secret.
@@ -33,6 +40,8 @@ pub enum KeysError {
     },
     #[error("the key file {path} is not in the right form (line {line})")]
     Form { path: String, line: usize },
+    #[error("there is no key file {0}")]
+    NotThere(String),
     #[error("no key could be made")]
     Make(#[from] KeyError),
 }
@@ -53,6 +62,7 @@ impl Keys {
             channels: secret()?,
             banks,
             models: signing::artifact::artifact_key()?,
+            personal_data: master_key()?,
         })
     }
 
@@ -67,8 +77,14 @@ impl Keys {
             let text = fs::read_to_string(path).map_err(file)?;
             let mut keys: Self =
                 serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
-            if keys.models.is_empty() {
+            let made_before = (keys.models.is_empty(), keys.personal_data.is_empty());
+            if made_before.0 {
                 keys.models = signing::artifact::artifact_key()?;
+            }
+            if made_before.1 {
+                keys.personal_data = master_key()?;
+            }
+            if made_before != (false, false) {
                 fs::write(path, keys.to_json(path)?).map_err(file)?;
             }
             return Ok(keys);
@@ -83,13 +99,96 @@ impl Keys {
         Ok(keys)
     }
 
+    /// Reads the key file that is given, or else that of the state folder, which is made when it is not there.
+    pub fn given_or_own<'a>(
+        given: Option<&Path>,
+        state: &Path,
+        banks: impl IntoIterator<Item = &'a str>,
+    ) -> Result<Self, KeysError> {
+        match given {
+            // A mistyped name must not make new keys that nobody trusts.
+            Some(path) if !path.exists() => Err(KeysError::NotThere(path.display().to_string())),
+            Some(path) => Self::load_or_generate(path, banks),
+            None => Self::load_or_generate(&state.join("keys.json"), banks),
+        }
+    }
+
     fn to_json(&self, path: &Path) -> Result<String, KeysError> {
         let path = path.display().to_string();
         serde_json::to_string_pretty(self).map_err(|e| KeysError::Form { path, line: e.line() })
     }
 
+    /// What the secret of a function holds, as the JSON that Secrets Manager keeps; `None` for a function that has none.
+    pub fn secret_of(&self, function: &str) -> Option<String> {
+        let (_, names) = secret::BY_FUNCTION.iter().find(|(named, _)| *named == function)?;
+        let values: BTreeMap<&str, String> = names.iter().map(|name| (*name, self.value(name))).collect();
+        Some(serde_json::json!(values).to_string())
+    }
+
+    fn value(&self, name: &str) -> String {
+        match name {
+            secret::FACE_PROVIDER_SECRETS => self.face_provider.clone(),
+            secret::PHONE_PROVIDER_SECRETS => self.phone_provider.clone(),
+            secret::CHANNEL_SECRETS => self.channels.clone(),
+            secret::BANK_SECRETS => serde_json::json!(self.banks).to_string(),
+            secret::HASH_KEY => self.hash_key.clone(),
+            secret::TOKEN_KEY => self.token_key.clone(),
+            _ => String::new(),
+        }
+    }
+
+    /// The id by which the template names the one hashing key.
+    pub fn hash_key_id(&self) -> Result<String, KeysError> {
+        Ok(key_id(&signing::keys::decode_base64(&self.hash_key)?))
+    }
+
+    /// The key in place of KMS.
+    pub fn master_key(&self) -> Result<MasterKey, KeysError> {
+        MasterKey::parse(&self.personal_data).ok_or(KeysError::Make(KeyError::Length))
+    }
+
     /// The public half of the key of models.
     pub fn model_signer(&self) -> Result<String, KeysError> {
         Ok(ArtifactSigner::parse(&self.models)?.public())
+    }
+}
+
+fn master_key() -> Result<String, KeyError> {
+    Ok(STANDARD.encode(signing::keys::random_bytes::<32>()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_secret_of_every_function_has_a_value() {
+        let keys = Keys::generate(["river-bank"]).unwrap();
+        for (function, names) in secret::BY_FUNCTION {
+            let text = keys.secret_of(function).unwrap();
+            let values: BTreeMap<String, String> = serde_json::from_str(&text).unwrap();
+            assert!(values.keys().eq(names.iter()) && values.values().all(|v| !v.is_empty()), "{function}");
+        }
+        assert_eq!(keys.secret_of("score"), None);
+    }
+
+    #[test]
+    fn a_key_file_is_for_its_owner_alone_and_one_of_before_gets_what_it_lacks() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.json");
+        let made = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
+        #[cfg(unix)]
+        assert_eq!(
+            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,
+            0o600
+        );
+        let mut older: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
+        older.as_object_mut().unwrap().remove("personal_data");
+        fs::write(&path, older.to_string()).unwrap();
+        let completed = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
+        assert!(completed.master_key().is_ok() && completed.personal_data != made.personal_data);
+        assert_eq!(completed.hash_key, made.hash_key);
+        let again = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
+        assert_eq!(again.personal_data, completed.personal_data, "made once");
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     template::{Template, TemplateError, local_name},
 };
 use aws::{Aws, DynamoFirms, DynamoRelations};
-use contract::names::setting;
+use contract::names::{secret, setting};
 use domain::{FirmRecord, product::Catalogue};
 use ports::{Clock, SystemClock, firms::FirmLoader as _, relation::TieLoader as _};
 use serde_json::json;
@@ -174,10 +174,14 @@ impl Lending {
         let mut outside = options.counterparties.clone();
         outside.books = outside.books.or_else(|| options.state.clone());
         let counterparties = Counterparties::start(&keys, banks.iter().copied(), outside).await?;
-        let engines = Engines::start(EngineOptions { data_dir: options.state.clone() })?;
+        let engines = {
+            let master_key = Some(keys.master_key()?);
+            Engines::start(EngineOptions { data_dir: options.state.clone(), master_key })?
+        };
+        put_secrets(&engines, &keys);
         let stack_options = stack_options(&options, &keys, &counterparties, &files, address)?;
         let roles = engines.enforce(&template);
-        let registry = registry_of(&inner, &roles);
+        let registry = Arc::new(registry_of(&inner, &roles));
         let stack = Stack::start(&template, &engines, &registry, stack_options).await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {
@@ -256,7 +260,16 @@ pub(crate) fn registry_of(outside: &Outside, roles: &Arc<Roles>) -> Registry {
     registry
 }
 
-/// The template's parameters and secrets, with local values.
+/// Puts the secrets of the key file where the functions read them. Running functions take them up within minutes.
+pub fn put_secrets(engines: &Engines, keys: &Keys) {
+    for (function, _) in secret::BY_FUNCTION {
+        if let Some(text) = keys.secret_of(function) {
+            engines.put_secret(&format!("{function}-secrets"), text);
+        }
+    }
+}
+
+/// The template's parameters and settings, with local values.
 fn stack_options(
     options: &LendingOptions,
     keys: &Keys,
@@ -273,14 +286,9 @@ fn stack_options(
         ("ChannelUrl".to_owned(), outside.channel_url.clone()),
         ("BankUrls".to_owned(), bank_urls),
         ("ModelSigners".to_owned(), keys.model_signer()?),
+        ("HashKeyId".to_owned(), keys.hash_key_id()?),
     ]);
     let settings = [
-        (setting::FACE_PROVIDER_SECRETS, keys.face_provider.clone()),
-        (setting::PHONE_PROVIDER_SECRETS, keys.phone_provider.clone()),
-        (setting::CHANNEL_SECRETS, keys.channels.clone()),
-        (setting::BANK_SECRETS, json!(keys.banks).to_string()),
-        (setting::HASH_KEY, keys.hash_key.clone()),
-        (setting::TOKEN_KEY, keys.token_key.clone()),
         (setting::STATEMENTS_URL, format!("file://{}", files.path().display())),
         (setting::MODELS_URL, files.models_url()),
         (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),

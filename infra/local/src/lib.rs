@@ -32,6 +32,7 @@ pub mod replay;
 pub mod rings;
 pub mod roles;
 pub mod schedule;
+pub mod secrets;
 pub mod simulation;
 pub mod stack;
 pub mod template;

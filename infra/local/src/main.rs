@@ -85,6 +85,11 @@ enum Command {
     Trace(local::trace::TraceArgs),
     /// Count what an application costs, in calls and in money, by function and by case of the demo.
     Cost(local::cost::CostArgs),
+    /// Print what belongs into the secret of a function, or the template's parameter HashKeyId.
+    Secrets {
+        #[arg(value_parser = clap::builder::PossibleValuesParser::new(local::secrets::choices()))]
+        what: String,
+    },
     /// Print the OpenAPI document.
     Openapi,
 }
@@ -157,6 +162,9 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             }
         }
         Some(Command::Rings(args)) => local::rings::run(&args, &cli.run.state, &mut out).await,
+        Some(Command::Secrets { what }) => {
+            local::secrets::run(&what, &cli.run.state, cli.run.keys.as_deref(), &mut out)
+        }
         Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
         None => serve(&cli.run, city(), &mut out).await,
     }

@@ -122,13 +122,7 @@ impl Shelf {
     fn open(url: Option<&str>, state: &Path, keys: Option<&Path>) -> Result<Self, AnyError> {
         std::fs::create_dir_all(state)?;
         let products = wiring::products()?;
-        let banks = products.iter().map(|product| product.bank.as_str());
-        let own = state.join("keys.json");
-        // A mistyped name must not make new keys that nobody trusts.
-        if let Some(path) = keys.filter(|path| !path.exists()) {
-            return Err(format!("there is no key file {}", path.display()).into());
-        }
-        let keys = Keys::load_or_generate(keys.unwrap_or(&own), banks)?;
+        let keys = Keys::given_or_own(keys, state, products.iter().map(|product| product.bank.as_str()))?;
         let url = match url {
             Some(url) => url.to_owned(),
             None => Files::at(Some(state))?.models_url(),

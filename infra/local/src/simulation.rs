@@ -24,7 +24,10 @@ mod world;
 pub use faults::{Counts, FaultKind, Safeguard};
 
 use crate::{
-    engines::spec,
+    engines::{
+        kms::{Kms, MasterKey},
+        spec,
+    },
     lending::{TEMPLATE, registry_of},
     load::{self, LoadError},
     people::{self, Owner, PeopleError},
@@ -33,7 +36,7 @@ use crate::{
     template::Template,
 };
 use aws::{Aws, DynamoFirms};
-use contract::names::setting;
+use contract::names::{secret, setting};
 use domain::product::Product;
 use gate::{Effect, Ends, Gate};
 use jiff::{SignedDuration, Timestamp};
@@ -57,6 +60,7 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 /// One secret for all: what is simulated here is not the keeping of secrets.
 const SECRET: &str = "whsec_AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=";
 const HASH_KEY: [u8; 32] = [1; 32];
+const BANKS: [&str; 2] = ["river-bank", "lake-bank"];
 /// How many of the city's firms borrow.
 const FIRMS: usize = 24;
 
@@ -126,7 +130,8 @@ impl Machine {
     pub fn new(owners: Arc<[Owner]>) -> Result<Self, AnyError> {
         let template = Template::parse(TEMPLATE)?;
         let gate = Arc::new(Gate::default());
-        let ends = Ends(gate.clone());
+        let kms = MasterKey::generate().as_ref().and_then(Kms::new).ok_or("no master key could be made")?;
+        let ends = Ends(gate.clone(), Arc::new(kms));
         let aws = ends.aws();
         let outside = Outside { network: Some(Arc::new(ends)), ..Outside::at(gate.clone()) };
         let options = stack_options(&template);
@@ -135,7 +140,8 @@ impl Machine {
         let registry = registry_of(&outside, &roles);
         let (mut functions, mut environments) = (BTreeMap::new(), BTreeMap::new());
         for spec in &template.functions {
-            let environment = environment(spec, &names, &options)?;
+            // The secrets do not change here, so they are settings from the start.
+            let environment = environment(spec, &names, &options)?.with(secrets());
             let function = registry.build(&spec.name, &environment, &aws)?;
             functions.insert(spec.name.clone(), (function, spec.timeout));
             environments.insert(spec.name.clone(), environment);
@@ -285,31 +291,42 @@ fn names(template: &Template, options: &StackOptions) -> HashMap<String, String>
         .queues
         .iter()
         .map(|queue| (queue.logical_id.clone(), format!("http://sqs.test/{}", queue.spec.name)));
-    defaults.chain(options.parameters.clone()).chain(tables).chain(queues).collect()
+    defaults
+        .chain(options.parameters.clone())
+        .chain(tables)
+        .chain(queues)
+        .chain(template.local_names())
+        .collect()
+}
+
+fn secrets() -> [(String, String); 6] {
+    let banks: BTreeMap<&str, &str> = BANKS.iter().map(|bank| (*bank, SECRET)).collect();
+    let token_key = signing::keys::token_key_pair().map(|pair| pair.pkcs8).unwrap_or_default();
+    [
+        (secret::FACE_PROVIDER_SECRETS, SECRET.to_owned()),
+        (secret::PHONE_PROVIDER_SECRETS, SECRET.to_owned()),
+        (secret::CHANNEL_SECRETS, SECRET.to_owned()),
+        (secret::BANK_SECRETS, json!(banks).to_string()),
+        (secret::HASH_KEY, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned()),
+        (secret::TOKEN_KEY, token_key),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
 }
 
 fn stack_options(template: &Template) -> StackOptions {
     let far = "http://far.test".to_owned();
-    let banks = ["river-bank", "lake-bank"];
-    let urls: BTreeMap<&str, String> = banks.iter().map(|bank| (*bank, far.clone())).collect();
-    let secrets: BTreeMap<&str, &str> = banks.iter().map(|bank| (*bank, SECRET)).collect();
+    let urls: BTreeMap<&str, String> = BANKS.iter().map(|bank| (*bank, far.clone())).collect();
     let parameters = [
         ("PublicUrl", "http://us.test".to_owned()),
         ("FaceProviderUrl", far.clone()),
         ("PhoneProviderUrl", far.clone()),
         ("ChannelUrl", far.clone()),
         ("BankUrls", json!(urls).to_string()),
+        ("HashKeyId", signing::national::key_id(&HASH_KEY)),
         // Of a key that nobody has: the bucket of models is empty.
         ("ModelSigners", format!("artpk_{}", signing::keys::hashing_key().unwrap_or_default())),
     ];
-    let token_key = signing::keys::token_key_pair().map(|pair| pair.pkcs8).unwrap_or_default();
     let settings = [
-        (setting::FACE_PROVIDER_SECRETS, SECRET.to_owned()),
-        (setting::PHONE_PROVIDER_SECRETS, SECRET.to_owned()),
-        (setting::CHANNEL_SECRETS, SECRET.to_owned()),
-        (setting::BANK_SECRETS, json!(secrets).to_string()),
-        (setting::HASH_KEY, "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=".to_owned()),
-        (setting::TOKEN_KEY, token_key),
         (setting::STATEMENTS_URL, "memory:///".to_owned()),
         (setting::MODELS_URL, "memory:///".to_owned()),
         (setting::ALLOW_LOCAL, "true".to_owned()),

@@ -15,8 +15,9 @@ use crate::{
     schedule,
     template::{FunctionSpec, NoSuchName, QueueSource, Template},
 };
-use aws::Aws;
+use aws::{Aws, SecretsManager};
 use aws_sdk_sqs::types::Message;
+use contract::names::setting;
 use lambda_kit::{Environment, Function};
 use ports::{Clock, SystemClock};
 use serde_json::Value;
@@ -27,13 +28,12 @@ use std::{
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
+use wiring::{Rotating, Wire};
 
 /// Most batches that one [`Stack::drain`] delivers. More means that functions send each other messages for ever.
 const MAX_DRAINED_BATCHES: usize = 100_000;
 /// How long [`Stack::stop`] waits for what has begun.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
-/// Marks a value that CloudFormation would fetch from a secret store.
-const DYNAMIC_REFERENCE: &str = "{{resolve:";
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -49,8 +49,6 @@ pub enum StackError {
         #[source]
         source: NoSuchName,
     },
-    #[error("the setting {setting} of {function} comes from a secret store and has no local value")]
-    Secret { function: String, setting: String },
     #[error("the override {0} fits nothing in the template")]
     UnknownOverride(String),
     #[error("the template wires {0}, for which there is no code")]
@@ -137,7 +135,7 @@ impl Registry {
 pub struct StackOptions {
     /// Values of the template's parameters.
     pub parameters: BTreeMap<String, String>,
-    /// Values of settings, in place of the template's, for every function that has them. Secrets are given here.
+    /// Values of settings, in place of the template's, for every function that has them.
     pub settings: BTreeMap<String, String>,
     /// Rate of the schedules of less than an hour, in place of the template's.
     pub schedule_every: Option<Duration>,
@@ -187,7 +185,7 @@ impl Stack {
     pub async fn start(
         template: &Template,
         engines: &Engines,
-        registry: &Registry,
+        registry: &Arc<Registry>,
         options: StackOptions,
     ) -> Result<Self, StackError> {
         check_overrides(template, registry, &options)?;
@@ -197,7 +195,7 @@ impl Stack {
         }
         let queues = create_queues(template, engines).await?;
         let names = names(template, &queues, &options);
-        let functions = build(template, registry, &names, &options, engines)?;
+        let functions = build(template, registry, &names, &options, engines).await?;
         let sqs = aws_sdk_sqs::Client::new(&engines.sdk_config());
         let gateway = Arc::new(Gateway::new(&functions, Arc::clone(&options.clock)));
         let mut stack = Self {
@@ -458,6 +456,9 @@ fn check_overrides(
     if let Some(unknown) = options.settings.keys().find(|name| !is_setting(name)) {
         return Err(StackError::UnknownOverride(unknown.clone()));
     }
+    if let Some(spec) = template.functions.iter().find(|spec| !registry.0.contains_key(&spec.name)) {
+        return Err(StackError::NoCode(spec.name.clone()));
+    }
     if let Some(extra) = registry.0.keys().find(|name| template.function(name).is_none()) {
         return Err(StackError::NotWired(extra.clone()));
     }
@@ -492,24 +493,42 @@ fn names(
     let urls = template.queues.iter().filter_map(|queue| {
         queues.get(&queue.spec.name).map(|running| (queue.logical_id.clone(), running.url.clone()))
     });
-    defaults.chain(options.parameters.clone()).chain(tables).chain(urls).collect()
+    defaults
+        .chain(options.parameters.clone())
+        .chain(tables)
+        .chain(urls)
+        .chain(template.local_names())
+        .collect()
 }
 
-fn build(
+async fn build(
     template: &Template,
-    registry: &Registry,
+    registry: &Arc<Registry>,
     names: &HashMap<String, String>,
     options: &StackOptions,
     engines: &Engines,
 ) -> Result<BTreeMap<String, Arc<Deployed>>, StackError> {
     let retries = if options.sdk_retries { Retries::AsOnAws } else { Retries::None };
-    let built = template.functions.iter().map(|spec| {
+    let mut built = BTreeMap::new();
+    for spec in &template.functions {
         let environment = environment(spec, names, options)?;
         let aws = Aws::from_sdk_config(&engines.sdk_config_for(&spec.name, retries));
-        let function = registry.build(&spec.name, &environment, &aws)?;
-        Ok((spec.name.clone(), Arc::new(Deployed::new(spec.clone(), function))))
-    });
-    built.collect()
+        let function: Arc<dyn Function> = match environment.get(setting::SECRETS_ARN) {
+            Err(_) => registry.build(&spec.name, &environment, &aws)?,
+            Ok(secret) => {
+                let store = Arc::new(SecretsManager::new(aws.secrets_manager(), secret));
+                let (registry, name, aws) = (Arc::clone(registry), spec.name.clone(), aws.clone());
+                let wire: Wire = Box::new(move |settings| Ok(registry.build(&name, settings, &aws)?));
+                let started = Rotating::start(environment, store, Arc::clone(&options.clock), wire).await;
+                Arc::new(started.map_err(|error| StackError::Build {
+                    function: spec.name.clone(),
+                    source: error.into(),
+                })?)
+            }
+        };
+        built.insert(spec.name.clone(), Arc::new(Deployed::new(spec.clone(), function)));
+    }
+    Ok(built)
 }
 
 /// The settings that the template gives to a function, and no others.
@@ -522,12 +541,10 @@ pub(crate) fn environment(
         if let Some(value) = options.settings.get(setting) {
             return Ok((setting.clone(), value.clone()));
         }
-        let (function, secret) = (spec.name.clone(), setting.clone());
-        if expression.to_string().contains(DYNAMIC_REFERENCE) {
-            return Err(StackError::Secret { function, setting: secret });
-        }
+        let function = spec.name.clone();
         let value = expression.resolve(|name| names.get(name).map(String::as_str));
-        let value = value.map_err(|source| StackError::Setting { function, setting: secret, source })?;
+        let value =
+            value.map_err(|source| StackError::Setting { function, setting: setting.clone(), source })?;
         Ok((setting.clone(), value))
     });
     Ok(Environment::from_map(settings.collect::<Result<_, StackError>>()?))

@@ -65,6 +65,8 @@ pub struct Template {
     pub queues: Vec<QueueDefinition>,
     pub tables: Vec<TableDefinition>,
     pub buckets: Vec<BucketDefinition>,
+    /// Logical ids of the secrets and keys.
+    pub named: Vec<String>,
 }
 
 /// A function.
@@ -184,6 +186,7 @@ impl Template {
             queues: Vec::new(),
             tables: Vec::new(),
             buckets: Vec::new(),
+            named: Vec::new(),
         };
         for (id, resource) in &resources {
             match resource {
@@ -194,6 +197,7 @@ impl Template {
                     metadata.check(id, &function.code_uri)?;
                     template.functions.push(function.define(id, &globals, &roles)?);
                 }
+                Resource::Named => template.named.push(id.clone()),
                 Resource::HttpApi | Resource::Role(_) | Resource::NothingToRun => {}
             }
         }
@@ -201,6 +205,11 @@ impl Template {
         template.check_sources()?;
         template.check_routes()?;
         Ok(template)
+    }
+
+    /// What `Ref` gives of secrets and keys, by logical id: their local names.
+    pub fn local_names(&self) -> impl Iterator<Item = (String, String)> {
+        self.named.iter().map(|id| (id.clone(), local_name(id)))
     }
 
     /// The function of that local name.

@@ -1,8 +1,8 @@
 //! The adapters on the embedded engines: the suite that every adapter must pass, and what only this pairing can show.
 
 use aws::{
-    Aws, DynamoEndpoints, DynamoFirms, DynamoJournal, DynamoLedger, DynamoLoans, DynamoNotices,
-    DynamoRelations, DynamoRings, DynamoSignIns,
+    Aws, DynamoApplicants, DynamoEndpoints, DynamoFirms, DynamoJournal, DynamoLedger, DynamoLoans,
+    DynamoNotices, DynamoRelations, DynamoRings, DynamoSignIns, KmsDataKeys,
 };
 use contract::names::{DUE_INDEX, RESOLVED_INDEX};
 use domain::ApplicationId;
@@ -10,14 +10,23 @@ use jiff::Timestamp;
 use local::engines::{
     AttributeType, EngineOptions, Engines, IndexSpec, KeyAttribute, KeySpec, Projection, TableSpec,
 };
-use ports::relation::{Link, Node};
+use personal_data::PersonalData;
+use ports::{
+    SystemClock,
+    relation::{Link, Node},
+};
+use std::sync::Arc;
 
 #[path = "conformance/commands.rs"]
 mod commands;
+#[path = "conformance/data_keys.rs"]
+mod data_keys;
 #[path = "conformance/engines.rs"]
 mod embedded;
 #[path = "conformance/lost_answers.rs"]
 mod lost_answers;
+#[path = "conformance/personal_data.rs"]
+mod personal;
 
 /// Engines in memory with every table, and clients on them.
 async fn engines() -> (Engines, Aws) {
@@ -31,6 +40,17 @@ async fn engines() -> (Engines, Aws) {
 
 fn id() -> ApplicationId {
     ApplicationId::from_bytes([7; 16])
+}
+
+/// The applicants as one function sees them.
+fn applicants_of(aws: &Aws) -> DynamoApplicants {
+    applicants_in(aws, "applicants")
+}
+
+fn applicants_in(aws: &Aws, table: &str) -> DynamoApplicants {
+    let keys = KmsDataKeys::new(aws.kms(), "personal-data");
+    let personal = PersonalData::new(Arc::new(keys), Arc::new(SystemClock));
+    DynamoApplicants::new(aws.dynamodb.clone(), table, Arc::new(personal))
 }
 
 /// A link of that application to these nodes.
@@ -72,7 +92,8 @@ fn tables() -> Vec<TableSpec> {
         TableSpec { indexes: vec![resolved], ..table("payouts", Some("sk")) },
         table("relations", Some("sk")),
         table("firms", None),
-        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", None) },
+        table("applicants", None),
+        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", Some("sk")) },
         TableSpec {
             indexes: vec![due(Projection::All)],
             ttl_attribute: Some("expires_at".to_owned()),
@@ -112,12 +133,29 @@ conforms! { journal on DynamoJournal in "journeys":
     a_journal_with_a_gap_is_not_loaded
 }
 
-conforms! { applicants on DynamoJournal in "journeys":
+/// One test per check of the applicants, whose values are sealed under keys of the embedded KMS.
+macro_rules! applicants_conform {
+    ($($check:ident)*) => {
+        mod applicants {
+            use super::*;
+            $(
+                #[tokio::test]
+                async fn $check() {
+                    let (engines, aws) = engines().await;
+                    ports::conformance::applicants::$check(&applicants_of(&aws)).await;
+                    engines.stop().await;
+                }
+            )*
+        }
+    };
+}
+
+applicants_conform! {
     nobody_has_claimed_an_application_at_first
     the_first_claim_wins_and_the_second_is_told_of_it
     the_same_request_again_is_told_of_itself
     of_racing_claims_exactly_one_is_new
-    an_applicant_is_no_entry_of_the_journal
+    what_is_erased_is_gone_and_the_same_request_does_not_bring_it_back
 }
 
 conforms! { due on DynamoJournal in "journeys":
@@ -138,6 +176,7 @@ conforms! { sign_ins on DynamoSignIns in "sign-ins":
     a_code_signs_in_once
     another_code_of_the_same_borrower_signs_in_too
     of_racing_sign_ins_with_one_code_exactly_one_is_recorded
+    what_is_erased_was_the_borrowers_and_its_codes_stay_used
 }
 
 conforms! { endpoints on DynamoEndpoints in "endpoints":

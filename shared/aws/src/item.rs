@@ -1,6 +1,6 @@
 //! Reading and writing attributes. What cannot be read is *broken* and names the attribute, never its value.
 
-use aws_sdk_dynamodb::types::AttributeValue;
+use aws_sdk_dynamodb::{primitives::Blob, types::AttributeValue};
 use ports::PortError;
 use serde::{Serialize, de::DeserializeOwned};
 use std::{collections::HashMap, str::FromStr};
@@ -27,6 +27,10 @@ pub(crate) fn number(value: impl ToString) -> AttributeValue {
     AttributeValue::N(value.to_string())
 }
 
+pub(crate) fn bytes(value: &[u8]) -> AttributeValue {
+    AttributeValue::B(Blob::new(value))
+}
+
 /// The value as JSON text. JSON keeps every float bit for bit, which DynamoDB's decimal numbers do not promise.
 pub(crate) fn json(attempted: &'static str, value: &impl Serialize) -> Result<AttributeValue, PortError> {
     serde_json::to_string(value).map(AttributeValue::S).map_err(|error| PortError::broken(attempted, error))
@@ -47,6 +51,11 @@ impl<'a> Reader<'a> {
     pub fn text(&self, name: &'static str) -> Result<&'a str, PortError> {
         let value = self.item.get(name).and_then(|value| value.as_s().ok());
         value.map(String::as_str).ok_or_else(|| self.broken(Unreadable::Attribute(name)))
+    }
+
+    pub fn bytes(&self, name: &'static str) -> Result<&'a [u8], PortError> {
+        let value = self.item.get(name).and_then(|value| value.as_b().ok());
+        value.map(AsRef::as_ref).ok_or_else(|| self.broken(Unreadable::Attribute(name)))
     }
 
     /// A text attribute in the form that its type prints.

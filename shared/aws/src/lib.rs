@@ -1,4 +1,5 @@
-//! The ports on AWS: DynamoDB for everything that is kept, SQS for everything that is sent.
+//! The ports on AWS: DynamoDB for everything that is kept, SQS for everything that is sent, KMS for the keys of personal
+//! data, Secrets Manager for secrets.
 //!
 //! Triggered by nothing itself; every function holds the adapters that its wiring gives it. Each adapter method makes
 //! exactly the calls that its doc names, so that a function's role can grant those and no others. Throttled and lost
@@ -15,6 +16,7 @@ pub mod failure;
 mod firms;
 mod item;
 mod journal;
+mod kms;
 mod ledger;
 mod ledger_rows;
 mod ledger_writes;
@@ -24,13 +26,16 @@ mod packed;
 mod queue;
 mod relations;
 mod rings;
+mod secrets;
 mod sign_ins;
 mod ties;
 mod transaction;
 
+pub use applicants::DynamoApplicants;
 pub use endpoints::DynamoEndpoints;
 pub use firms::DynamoFirms;
 pub use journal::DynamoJournal;
+pub use kms::KmsDataKeys;
 pub use ledger::DynamoLedger;
 pub use loans::DynamoLoans;
 pub use notices::DynamoNotices;
@@ -38,6 +43,7 @@ pub use packed::{NotPacked, unpack};
 pub use queue::{QueueUrls, SqsCommandQueue};
 pub use relations::DynamoRelations;
 pub use rings::DynamoRings;
+pub use secrets::SecretsManager;
 pub use sign_ins::DynamoSignIns;
 
 use aws_config::{
@@ -55,12 +61,33 @@ use std::time::Duration;
 pub struct Aws {
     pub dynamodb: aws_sdk_dynamodb::Client,
     pub sqs: aws_sdk_sqs::Client,
+    config: SdkConfig,
 }
 
 impl Aws {
     /// Clients over a configuration that somebody else loaded, for example that of the embedded engines.
     pub fn from_sdk_config(config: &SdkConfig) -> Self {
-        Self { dynamodb: aws_sdk_dynamodb::Client::new(config), sqs: aws_sdk_sqs::Client::new(config) }
+        let (dynamodb, sqs) = (aws_sdk_dynamodb::Client::new(config), aws_sdk_sqs::Client::new(config));
+        Self::with_clients(dynamodb, sqs, config.clone())
+    }
+
+    /// Given clients, and what the clients are made from that only some functions want.
+    pub fn with_clients(
+        dynamodb: aws_sdk_dynamodb::Client,
+        sqs: aws_sdk_sqs::Client,
+        config: SdkConfig,
+    ) -> Self {
+        Self { dynamodb, sqs, config }
+    }
+
+    /// A client of KMS. Made when it is asked for, so that it is not part of the functions that never do.
+    pub fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.config)
+    }
+
+    /// A client of Secrets Manager; as [`Self::kms`].
+    pub fn secrets_manager(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config)
     }
 
     /// Opens the TLS connection to DynamoDB while Lambda's init phase still has the full CPU; at small memory sizes the

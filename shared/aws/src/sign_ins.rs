@@ -1,4 +1,4 @@
-//! Sign-ins: one item per one-time code, gone after 90 days.
+//! Sign-ins: one item per one-time code under its borrower, gone after 90 days.
 
 use crate::{
     failure::port_error,
@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::{
     Client, operation::put_item::PutItemError, types::ReturnValuesOnConditionCheckFailure as OnFailure,
 };
+use futures::future::try_join_all;
 use ports::{
     PortError,
     sign_ins::{Recorded, SignIn, SignIns},
@@ -16,26 +17,84 @@ use uuid::Uuid;
 
 /// How long a sign-in is kept, in seconds; a code is long dead by then.
 const KEPT_S: i64 = 90 * 24 * 60 * 60;
+/// How many are erased at once, and how often: a borrower does not sign in a hundred times a day.
+const PAGE: i32 = 100;
+const MOST_PAGES: usize = 90;
 const RECORDING: &str = "recording a sign-in";
+const ERASING: &str = "erasing sign-ins";
 
-/// The table `sign-ins`, `pk` = keyed hash of channel and code, `expires_at` (seconds since 1970) its TTL attribute.
+/// The table `sign-ins`, `pk` = keyed hash of channel and subject, `sk` = keyed hash of channel and code, `expires_at`
+/// (seconds since 1970) its TTL attribute.
 #[derive(Clone, Debug)]
 pub struct DynamoSignIns {
     client: Client,
     table: String,
 }
 
+/// A borrower has more sign-ins than are erased in one call.
+#[derive(Debug, thiserror::Error)]
+#[error("there are more than can be erased at once")]
+struct TooMany;
+
 impl DynamoSignIns {
     pub fn new(client: Client, table: impl Into<String>) -> Self {
         Self { client, table: table.into() }
+    }
+
+    /// One page of a borrower's sign-ins that say anything, and where the next page begins.
+    async fn page(
+        &self,
+        borrower: &str,
+        after: Option<Item>,
+    ) -> Result<(Vec<Item>, Option<Item>), PortError> {
+        let page = self
+            .client
+            .query()
+            .table_name(&self.table)
+            .key_condition_expression("pk = :borrower")
+            .filter_expression("attribute_exists(device)")
+            .projection_expression("pk, sk")
+            .expression_attribute_values(":borrower", text(borrower))
+            .limit(PAGE)
+            .set_exclusive_start_key(after)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| port_error(ERASING, &error))?;
+        Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
+    }
+
+    async fn erase_one(&self, key: Item) -> Result<(), PortError> {
+        let updated = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .set_key(Some(key))
+            // One that has expired in the meantime must not come back.
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("REMOVE #channel, #device, #network, #place, #at")
+            .expression_attribute_names("#channel", "channel")
+            .expression_attribute_names("#device", "device")
+            .expression_attribute_names("#network", "network")
+            .expression_attribute_names("#place", "place")
+            .expression_attribute_names("#at", "at")
+            .send()
+            .await;
+        match updated {
+            Ok(_) => Ok(()),
+            Err(error) => match error.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => Ok(()),
+                _ => Err(port_error(ERASING, &error)),
+            },
+        }
     }
 }
 
 fn item(sign_in: &SignIn, mark: &str) -> Item {
     let mut item = Item::from([
-        ("pk".to_owned(), text(sign_in.code.as_str())),
+        ("pk".to_owned(), text(sign_in.borrower.as_str())),
+        ("sk".to_owned(), text(sign_in.code.as_str())),
         ("channel".to_owned(), text(sign_in.channel.as_str())),
-        ("subject".to_owned(), text(sign_in.subject.as_str())),
         ("device".to_owned(), text(sign_in.device.as_str())),
         ("network".to_owned(), text(sign_in.network.as_str())),
         ("at".to_owned(), text(sign_in.at.to_string())),
@@ -76,5 +135,21 @@ impl SignIns for DynamoSignIns {
                 _ => Err(port_error(RECORDING, &error)),
             },
         }
+    }
+
+    /// Calls `Query` for each hundred sign-ins, and `UpdateItem` for each that says anything.
+    async fn erase(&self, borrower: &str) -> Result<u32, PortError> {
+        let (mut erased, mut after) = (0, None);
+        for _ in 0..MOST_PAGES {
+            let (keys, next): (Vec<Item>, Option<Item>) = self.page(borrower, after).await?;
+            erased += keys.len() as u32;
+            try_join_all(keys.into_iter().map(|key| self.erase_one(key))).await?;
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(erased),
+            }
+        }
+        // What was erased stays so: the next call goes on.
+        Err(PortError::unavailable(ERASING, TooMany))
     }
 }

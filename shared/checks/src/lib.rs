@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a queue of start commands; the provider's callback over HTTP |
-//! | reads | `journeys`: the journal, and the applicant when a check is started |
+//! | reads | `journeys`, and `applicants` when a check is started |
 //! | writes | `journeys`: one entry per answer; `relations`: a mismatch under the device and network on which it happened |
 //! | emits | the next attempt when the answer is *unknown*, the graph check when that waited for this proof, the decision when it completes the join |
 //! | retries | a start comes again from its queue and is the same check at the provider; a callback that could not be recorded is answered 503, so that the provider delivers it again |
@@ -18,7 +18,7 @@ pub use wire::wire_in;
 use async_trait::async_trait;
 use counterparties::CheckKind;
 use lambda_kit::{Failure, Function, Incoming, batch};
-use ports::{counterparty::CheckProvider, journal::Applicants, relation::ActRecorder};
+use ports::{applicants::Applicants, counterparty::CheckProvider, relation::ActRecorder};
 use serde_json::Value;
 use signing::Verifier;
 use std::sync::Arc;

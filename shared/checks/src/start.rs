@@ -21,7 +21,7 @@ impl Checks {
             tracing::info!("the journey no longer waits for this check");
             return Ok(());
         }
-        let applicant = self
+        let person = self
             .applicants
             .get(id)
             .await?
@@ -33,7 +33,7 @@ impl Checks {
             attempt,
             callback_url: format!("{}{}", self.public_url, self.kind.callback_path()),
             person_ref: &traces.person,
-            person: person_to_check(self.kind, &applicant.person),
+            person: person_to_check(self.kind, &person),
             device: &traces.device,
         };
         Ok(self.provider.start(&check).await?)

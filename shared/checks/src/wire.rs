@@ -23,7 +23,7 @@ pub fn wire_in(
     Ok(Checks {
         kind,
         journeys: wiring::journeys(env, aws, outside, by)?,
-        applicants: wiring::journal(env, aws)?,
+        applicants: wiring::applicants(env, aws, outside)?,
         acts: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
         provider: Arc::new(provider),
         verifier: wiring::verifier(env, kind.secrets())?,

@@ -202,6 +202,28 @@ pub struct Explanation {
     pub timeline: Vec<TimelineStep>,
 }
 
+/// `DELETE /v1/applications/{id}/personal-data`: what is gone, and what is not.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ErasureAnswer {
+    pub application_id: String,
+    #[schema(value_type = String, example = "cancelled")]
+    pub status: Status,
+    /// RFC 3339, of the first time.
+    pub erased_at: String,
+    pub erased: Vec<DataBody>,
+    /// What stays, with no personal value in it.
+    pub kept: Vec<DataBody>,
+}
+
+/// Some data, in both languages.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DataBody {
+    #[schema(example = "PERSON")]
+    pub code: &'static str,
+    pub zh: &'static str,
+    pub en: &'static str,
+}
+
 /// One dimension of the score.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DimensionBody {

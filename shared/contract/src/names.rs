@@ -2,8 +2,10 @@
 
 /// Environment settings. The template gives each function those that it reads and no other.
 pub mod setting {
-    /// Table of journal entries and applicants.
+    /// Table of journal entries.
     pub const JOURNEYS_TABLE: &str = "JOURNEYS_TABLE";
+    /// Table of applicants.
+    pub const APPLICANTS_TABLE: &str = "APPLICANTS_TABLE";
     /// Table of the payout ledger.
     pub const PAYOUTS_TABLE: &str = "PAYOUTS_TABLE";
     /// Table of the relation graph.
@@ -45,18 +47,40 @@ pub mod setting {
     /// How long a bank may take to answer, in milliseconds.
     pub const BANK_TIMEOUT_MS: &str = "BANK_TIMEOUT_MS";
 
+    /// KMS key under which the data keys of personal data are wrapped.
+    pub const PERSONAL_DATA_KEY: &str = "PERSONAL_DATA_KEY";
+    /// Secret that holds the function's own [`super::secret`] values.
+    pub const SECRETS_ARN: &str = "SECRETS_ARN";
+    /// Id of the one key that keyed hashes are made with.
+    pub const HASH_KEY_ID: &str = "HASH_KEY_ID";
+    /// `true` lets counterparties be plain HTTP on private addresses. The local runner alone sets it.
+    pub const ALLOW_LOCAL: &str = "ALLOW_LOCAL";
+}
+
+/// Secrets, by the names under which they stand in a function's secret. Read at run time, never part of the template.
+pub mod secret {
     /// Standard Webhooks secrets, space-separated while one is being rotated.
     pub const FACE_PROVIDER_SECRETS: &str = "FACE_PROVIDER_SECRETS";
     pub const PHONE_PROVIDER_SECRETS: &str = "PHONE_PROVIDER_SECRETS";
     pub const CHANNEL_SECRETS: &str = "CHANNEL_SECRETS";
     /// JSON object: bank → Standard Webhooks secrets, space-separated.
     pub const BANK_SECRETS: &str = "BANK_SECRETS";
-    /// Key of the keyed hashes, base64.
+    /// Key of the keyed hashes, base64. The one that cannot be rotated.
     pub const HASH_KEY: &str = "HASH_KEY";
-    /// Ed25519 key of the session tokens: PKCS #8, base64.
+    /// Ed25519 keys of the session tokens: PKCS #8, base64, space-separated while one is being rotated.
     pub const TOKEN_KEY: &str = "TOKEN_KEY";
-    /// `true` lets counterparties be plain HTTP on private addresses. The local runner alone sets it.
-    pub const ALLOW_LOCAL: &str = "ALLOW_LOCAL";
+
+    /// What the secret of each function holds; a function that is not named here has none. One secret for each function,
+    /// so that each can read only what it uses, in one call. What two functions use stands in both secrets; a bank's two
+    /// need not even be equal, since `bank-callback` is content with the public half of a key that the bank signs with.
+    pub const BY_FUNCTION: [(&str, &[&str]); 6] = [
+        ("bank-callback", &[BANK_SECRETS]),
+        ("intake", &[CHANNEL_SECRETS, HASH_KEY, TOKEN_KEY]),
+        ("notify", &[CHANNEL_SECRETS]),
+        ("payout", &[BANK_SECRETS]),
+        ("verify-face", &[FACE_PROVIDER_SECRETS]),
+        ("verify-phone", &[PHONE_PROVIDER_SECRETS]),
+    ];
 }
 
 /// The index of journal entries, and that of notices, by due time.

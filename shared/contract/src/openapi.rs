@@ -5,8 +5,8 @@
 //! the handlers' crates are several.
 
 use crate::http::{
-    AcceptRequest, ApplicationAnswer, ApplicationRequest, Explanation, FirmSummary, Problem, ProductBody,
-    SessionAnswer, SessionRequest,
+    AcceptRequest, ApplicationAnswer, ApplicationRequest, ErasureAnswer, Explanation, FirmSummary, Problem,
+    ProductBody, SessionAnswer, SessionRequest,
 };
 use crate::{bank::BankMessage, provider::CheckCallback};
 use utoipa::{
@@ -29,8 +29,8 @@ pub fn document() -> String {
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     paths(
-        openapi, open_session, products, firm, apply, read, explain, accept, cancel, face_callback,
-        phone_callback, bank_callback
+        openapi, open_session, products, firm, apply, read, explain, accept, cancel, erase,
+        face_callback, phone_callback, bank_callback
     ),
     modifiers(&Security)
 )]
@@ -132,6 +132,16 @@ fn accept() {}
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn cancel() {}
+
+/// Withdraw consent: ends an application that is still running, and erases its personal data and the sign-ins. May be called again.
+#[utoipa::path(delete, path = "/v1/applications/{id}/personal-data", security(("session" = [])), params(("id" = String, Path)), responses(
+    (status = 200, description = "Erased; and what is kept without it, and why", body = ErasureAnswer),
+    (status = 401, body = Problem, content_type = "application/problem+json"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "Not erased: the type is /problems/payout-under-way, /problems/loan-outstanding or /problems/kept-by-law, the detail says what is kept and until when", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn erase() {}
 
 /// The face check's answer, signed by its provider (Standard Webhooks).
 #[utoipa::path(post, path = "/v1/callbacks/face", request_body = CheckCallback, responses(

@@ -3,7 +3,7 @@
 use crate::{json, message_id, not_taken, target};
 use async_trait::async_trait;
 use contract::{
-    names::{FACE_CALLBACK_PATH, PHONE_CALLBACK_PATH, setting},
+    names::{FACE_CALLBACK_PATH, PHONE_CALLBACK_PATH, secret, setting},
     provider::{StartCheck, check_id},
 };
 use delivery::{BadTarget, Delivery, Sender, Target};
@@ -38,8 +38,8 @@ impl CheckKind {
     /// The setting with the keys that are shared with the provider.
     pub const fn secrets(self) -> &'static str {
         match self {
-            CheckKind::Face => setting::FACE_PROVIDER_SECRETS,
-            CheckKind::Phone => setting::PHONE_PROVIDER_SECRETS,
+            CheckKind::Face => secret::FACE_PROVIDER_SECRETS,
+            CheckKind::Phone => secret::PHONE_PROVIDER_SECRETS,
         }
     }
 

@@ -7,6 +7,7 @@ pub mod application;
 pub mod calendar;
 pub mod checks;
 pub mod decision;
+pub mod erasure;
 pub mod feature_row;
 pub mod firm;
 pub mod ids;

@@ -32,6 +32,13 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
+    /// The same settings and these, which take the place of those of the same name.
+    pub fn with(&self, more: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut settings = self.0.clone();
+        settings.extend(more);
+        Self(settings)
+    }
+
     /// The setting's text.
     pub fn get(&self, name: &str) -> Result<&str, EnvironmentError> {
         self.0.get(name).map(String::as_str).ok_or_else(|| EnvironmentError::Missing(name.to_owned()))

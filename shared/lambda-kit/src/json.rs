@@ -64,12 +64,16 @@ fn whole_number(most: impl Into<u64>) -> String {
     format!("expected a whole number from 0 to {}", most.into())
 }
 
-/// The longest part of a pointer that is sent back; a key may be as long as the body.
-const LONGEST_KEY: usize = 64;
+/// The longest name of a field that is sent back.
+const LONGEST_NAME: usize = 40;
 
+/// A key as part of a pointer, where it could be the name of a field. Others are left out, so that the pointer names what
+/// they stand in: whoever mixes up names and values may have put a personal value there.
 fn key_in_pointer(key: &str) -> String {
-    let short: String = key.chars().take(LONGEST_KEY).collect();
-    format!("/{}", short.replace('~', "~0").replace('/', "~1"))
+    let is_name = key.len() <= LONGEST_NAME
+        && key.starts_with(|first: char| first.is_ascii_lowercase())
+        && key.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    if is_name { format!("/{key}") } else { String::new() }
 }
 
 fn pointer(path: &serde_path_to_error::Path) -> String {
@@ -78,7 +82,7 @@ fn pointer(path: &serde_path_to_error::Path) -> String {
         .map(|segment| match segment {
             Segment::Seq { index } => format!("/{index}"),
             Segment::Map { key } => key_in_pointer(key),
-            Segment::Enum { variant } => format!("/{variant}"),
+            Segment::Enum { variant } => key_in_pointer(variant),
             Segment::Unknown => String::new(),
         })
         .collect()
@@ -209,6 +213,17 @@ mod tests {
         let problem = refused(r#"{"amount_fen": 1, "score": 800}"#);
         assert_eq!(problem.errors[0].pointer, "/score");
         assert!(problem.errors[0].detail.contains("not a field"), "{:?}", problem.errors);
+    }
+
+    #[test]
+    fn fault_31_what_cannot_be_the_name_of_a_field_is_not_repeated() {
+        for key in ["13800138000", "冯思", "11010519491231002X", "a/b", &"a".repeat(41)] {
+            let unknown = refused(&format!(r#"{{"amount_fen": 1, "inner": {{"phone": "1", "{key}": 2}}}}"#));
+            let twice = refused(&format!(r#"{{"{key}": 1, "{key}": 2}}"#));
+            assert_eq!((unknown.status, unknown.errors[0].pointer.as_str()), (422, "/inner"));
+            assert_eq!((twice.status, twice.errors[0].pointer.as_str()), (422, ""));
+            assert!(!format!("{unknown:?}{twice:?}").contains(key), "{key}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 pub mod acts;
 pub mod applicants;
+pub mod data_keys;
 pub mod due;
 pub mod endpoints;
 pub mod firms;

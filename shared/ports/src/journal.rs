@@ -1,12 +1,10 @@
-//! The journal of a journey, the applicant's personal data beside it, the queues that carry its commands,
-//! and the index that tells which journeys are due.
+//! The journal of a journey, the queues that carry its commands, and the index that tells which journeys are due.
 
 use crate::PortError;
 use async_trait::async_trait;
 use domain::{
     ApplicationId,
     journey::{Command, Event},
-    person::Person,
 };
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -48,34 +46,6 @@ pub trait Journal: Send + Sync {
         entry: &Entry,
         due_at: Option<Timestamp>,
     ) -> Result<(), AppendError>;
-}
-
-/// The personal data of an application, kept apart from the journal so that it can be deleted.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Applicant {
-    pub person: Person,
-    /// Keyed digest of the whole request; another request under the same idempotency key has another digest.
-    pub request_digest: String,
-    pub claimed_at: Timestamp,
-}
-
-/// What a claim met.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Claim {
-    /// Nobody was there before.
-    New,
-    /// The id has been claimed before, by this applicant record.
-    Taken(Box<Applicant>),
-}
-
-/// Applicants, one per application.
-#[async_trait]
-pub trait Applicants: Send + Sync {
-    /// Writes the record unless there is one. The first claim wins: this is what makes a request idempotent.
-    async fn claim(&self, id: ApplicationId, applicant: &Applicant) -> Result<Claim, PortError>;
-
-    /// The record, strongly consistent; `None` when never claimed or deleted.
-    async fn get(&self, id: ApplicationId) -> Result<Option<Applicant>, PortError>;
 }
 
 /// The queues between functions.

@@ -2,10 +2,12 @@
 //! (`conformance`, behind the feature of that name). A port has one or two methods; its docs name the errors that an
 //! adapter must return, and a function's role grants exactly the calls behind the ports it holds.
 
+pub mod applicants;
 pub mod clock;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 pub mod counterparty;
+pub mod data_keys;
 pub mod endpoints;
 pub mod firms;
 pub mod journal;
@@ -15,6 +17,7 @@ pub mod notices;
 pub mod observer;
 pub mod relation;
 pub mod rings;
+pub mod secrets;
 pub mod sign_ins;
 
 pub use clock::{Clock, FixedClock, SystemClock};

@@ -2,17 +2,18 @@
 
 use crate::PortError;
 use async_trait::async_trait;
-use domain::{Channel, Subject};
+use domain::Channel;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 /// One sign-in, with keyed hashes for everything that points at a person.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct SignIn {
-    /// Keyed hash of channel and one-time code: the key of the row, so that a code signs in once.
+    /// Keyed hash of channel and subject: who signed in.
+    pub borrower: String,
+    /// Keyed hash of channel and one-time code. A channel gives one code to one subject, so that a code that comes again
+    /// comes with the same borrower, and signs in once.
     pub code: String,
     pub channel: Channel,
-    pub subject: Subject,
     pub device: String,
     pub network: String,
     pub place: Option<String>,
@@ -32,4 +33,7 @@ pub enum Recorded {
 pub trait SignIns: Send + Sync {
     /// One conditional put.
     async fn record(&self, sign_in: &SignIn) -> Result<Recorded, PortError>;
+
+    /// Erases all that the borrower's sign-ins say, but that their codes were used. Gives how many there were.
+    async fn erase(&self, borrower: &str) -> Result<u32, PortError>;
 }

@@ -177,41 +177,45 @@ fn firms_at(spread: &Spread, kinds: &[TieKind]) -> u32 {
     spread.ties().map_or(0, |ties| ties.firms_at(kinds))
 }
 
-/// The firms in the longest circle that a bounded search finds among ties with a member's firm at one end or both. Firms
-/// that are tied in pairs make no circle.
+/// Least firms of members in a circle: the others in it need not have applied.
+const MEMBERS_IN_CIRCLE: usize = 3;
+
+/// The firms in the longest circle, with enough of the members' firms, that a bounded search finds. Firms that are tied in
+/// pairs make no circle.
 fn circle(spread: &Spread, kind: TieKind, members: &BTreeMap<ApplicationId, Member<'_>>) -> u32 {
     let firms: BTreeSet<&str> = members.values().map(|member| member.link.firm.as_str()).collect();
     let mut debtors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (from, to) in spread.ties().into_iter().flat_map(|ties| ties.between_firms(kind)) {
-        if firms.contains(from.as_str()) || firms.contains(to) {
-            debtors.entry(from.as_str()).or_default().insert(to);
-        }
+        debtors.entry(from.as_str()).or_default().insert(to);
     }
     let mut steps = 0;
-    let longest = debtors.keys().map(|start| walk(&debtors, start, &mut vec![*start], &mut steps));
+    let counts =
+        |path: &[&str]| path.iter().filter(|firm| firms.contains(*firm)).count() >= MEMBERS_IN_CIRCLE;
+    let longest = debtors.keys().map(|start| walk(&debtors, &counts, &mut vec![*start], &mut steps));
     count(longest.max().unwrap_or(0))
 }
 
-/// The longest way from the end of `path` back to `start` over firms after `start` only, so that each circle is walked
+/// The longest way from the end of `path` back to its start over firms after the start only, so that each circle is walked
 /// from one of its firms.
 fn walk<'a>(
     debtors: &BTreeMap<&'a str, BTreeSet<&'a str>>,
-    start: &'a str,
+    counts: &impl Fn(&[&str]) -> bool,
     path: &mut Vec<&'a str>,
     steps: &mut u32,
 ) -> usize {
     let mut longest = 0;
+    let Some(start) = path.first().copied() else { return 0 };
     let Some(next) = path.last().and_then(|last| debtors.get(last)) else { return 0 };
     for firm in next {
         *steps += 1;
         if *steps > MAX_CIRCLE_STEPS {
             break;
         }
-        if *firm == start && path.len() > 2 {
+        if *firm == start && path.len() > 2 && counts(path) {
             longest = longest.max(path.len());
         } else if *firm > start && path.len() < MAX_CIRCLE && !path.contains(firm) {
             path.push(firm);
-            longest = longest.max(walk(debtors, start, path, steps));
+            longest = longest.max(walk(debtors, counts, path, steps));
             path.pop();
         }
     }

@@ -5,7 +5,7 @@
 //! nobody by themselves. Guarantees bring the applications of the firms around into view, for the one label that needs
 //! them; everything else is counted.
 
-use crate::{FAN_OUT, MAX_HOPS, TIE_BELIEVED_FOR};
+use crate::{FAN_OUT, TIE_BELIEVED_FOR};
 use domain::{FirmCode, calendar::day_in_china};
 use jiff::{Timestamp, civil::Date};
 use ports::relation::{Node, NodeKind, Tie, TieKind, Ties};
@@ -13,6 +13,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Most nodes whose ties are read for one application.
 pub const MAX_TIE_READS: usize = 8;
+/// So many hops along guarantees close a circle of eight firms.
+const GUARANTEE_HOPS: u32 = 4;
 /// Most firms around whose applications are read.
 pub const MAX_TIED_FIRMS: usize = 4;
 
@@ -35,26 +37,37 @@ impl TieSpread {
         Self { own, since, read: BTreeMap::new(), hops: 0, is_starved: false }
     }
 
-    /// The nodes whose ties are to be read next; empty when the spread is done. First the firm, then the firms that
-    /// guarantees and invoices name, then persons and phones.
+    /// The nodes whose ties are to be read next; empty when the spread is done. First the firm, then along guarantees, hop by
+    /// hop, and in the end once whom the firm invoices and who stands behind it.
     pub fn next_hop(&mut self) -> Vec<Node> {
-        if self.hops == MAX_HOPS {
-            return Vec::new();
-        }
         self.hops += 1;
         if self.hops == 1 {
             return vec![firm_node(&self.own)];
         }
+        let is_done = self.hops > GUARANTEE_HOPS + 2;
+        let guaranteed = if self.hops > GUARANTEE_HOPS { Vec::new() } else { self.ahead(true) };
+        let ahead = match guaranteed.is_empty() {
+            _ if is_done => Vec::new(),
+            false => guaranteed,
+            true => {
+                self.hops = GUARANTEE_HOPS + 2;
+                self.ahead(false)
+            }
+        };
+        let budget = MAX_TIE_READS.saturating_sub(self.read.len());
+        self.is_starved |= ahead.len() > budget;
+        ahead.into_iter().take(budget).collect()
+    }
+
+    /// What was not read of the firms that guarantees name, or else of the own firm's other ties; each once, guarantees and
+    /// invoices first.
+    fn ahead(&self, over_guarantees: bool) -> Vec<Node> {
         let mut ahead: BTreeSet<(TieKind, Node)> = BTreeSet::new();
         for tie in self.ties() {
-            // Only what stands around the firm itself is asked of persons and phones.
-            let is_own = tie.firm == self.own;
-            match tie.party.kind {
-                NodeKind::Firm => {
-                    ahead.extend([(tie.kind, tie.party.clone()), (tie.kind, firm_node(&tie.firm))])
-                }
-                _ if is_own => _ = ahead.insert((tie.kind, tie.party.clone())),
-                _ => {}
+            let is_guarantee = tie.kind == TieKind::Guarantee;
+            let is_own = tie.firm == self.own || tie.party == firm_node(&self.own);
+            if is_guarantee == over_guarantees && (is_guarantee || is_own) {
+                ahead.extend([(tie.kind, tie.party.clone()), (tie.kind, firm_node(&tie.firm))]);
             }
         }
         let mut nodes: Vec<Node> = Vec::new();
@@ -63,9 +76,6 @@ impl TieSpread {
                 nodes.push(node);
             }
         }
-        let budget = MAX_TIE_READS.saturating_sub(self.read.len());
-        self.is_starved |= nodes.len() > budget;
-        nodes.truncate(budget);
         nodes
     }
 

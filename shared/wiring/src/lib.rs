@@ -2,15 +2,23 @@
 //!
 //! The same wiring runs on Lambda and in the local runner; only the settings and the SDK configuration differ.
 
-use aws::{Aws, DynamoEndpoints, DynamoJournal, DynamoNotices, QueueUrls, SqsCommandQueue};
-use contract::names::setting;
+mod rotating;
+
+pub use rotating::{READ_AGAIN_AFTER, Rotating, Wire, rotating};
+
+use aws::{
+    Aws, DynamoApplicants, DynamoEndpoints, DynamoJournal, DynamoNotices, KmsDataKeys, QueueUrls,
+    SqsCommandQueue,
+};
+use contract::names::{secret, setting};
 use counterparties::{BELIEVED_FOR, Guard};
 use delivery::{Sender, SenderConfig, Transport};
 use domain::product::{Catalogue, CatalogueError};
 use lambda_kit::{Environment, EnvironmentError};
 use object_store::ObjectStore;
+use personal_data::PersonalData;
 use ports::{Clock, SystemClock};
-use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, sealing};
+use signing::{KeyError, KeyedHasher, Sealer, Signer, Verifier, national::key_id, sealing};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use steps::Journeys;
 use telemetry::{MetricLog, StandardOutput, TRACED_PERCENT, Telemetry, Traced, Tracer};
@@ -38,6 +46,10 @@ pub enum WireError {
         #[source]
         source: KeyError,
     },
+    #[error(
+        "HASH_KEY is not the key that HASH_KEY_ID names; another key makes strangers of all who are known, so it is not rotated"
+    )]
+    OtherHashKey,
     #[error("the HTTP client cannot be built")]
     Client(#[from] delivery::ClientUnavailable),
     #[error("the product catalogue is not usable")]
@@ -152,6 +164,18 @@ pub fn guard(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Guard, W
     Ok(Guard::new(endpoints(env, aws)?, outside.clock.clone(), BELIEVED_FOR))
 }
 
+/// The applicants, behind whichever of their ports a function holds.
+pub fn applicants(
+    env: &Environment,
+    aws: &Aws,
+    outside: &Outside,
+) -> Result<Arc<DynamoApplicants>, WireError> {
+    let keys = KmsDataKeys::new(aws.kms(), env.get(setting::PERSONAL_DATA_KEY)?);
+    let personal = PersonalData::new(Arc::new(keys), outside.clock.clone());
+    let table = env.get(setting::APPLICANTS_TABLE)?;
+    Ok(Arc::new(DynamoApplicants::new(aws.dynamodb.clone(), table, Arc::new(personal))))
+}
+
 /// The journal table, behind whichever of its ports a function holds.
 pub fn journal(env: &Environment, aws: &Aws) -> Result<Arc<DynamoJournal>, WireError> {
     Ok(Arc::new(DynamoJournal::new(aws.dynamodb.clone(), env.get(setting::JOURNEYS_TABLE)?)))
@@ -199,11 +223,15 @@ pub fn products() -> Result<Catalogue, WireError> {
     Ok(Catalogue::from_json(PRODUCTS)?)
 }
 
-/// The keyed hasher of personal values.
+/// The keyed hasher of personal values. Its key is for ever: archive, journal and relation graph hold what was hashed under
+/// it, and hold nothing that could be hashed anew. So the template names it by its id, and no other key is taken.
 pub fn hasher(env: &Environment) -> Result<KeyedHasher, WireError> {
-    let key = signing::keys::decode_base64(env.get(setting::HASH_KEY)?)
-        .map_err(WireError::key(setting::HASH_KEY))?;
-    KeyedHasher::new(&key).map_err(WireError::key(setting::HASH_KEY))
+    let key =
+        signing::keys::decode_base64(env.get(secret::HASH_KEY)?).map_err(WireError::key(secret::HASH_KEY))?;
+    if key_id(&key) != env.get(setting::HASH_KEY_ID)? {
+        return Err(WireError::OtherHashKey);
+    }
+    KeyedHasher::new(&key).map_err(WireError::key(secret::HASH_KEY))
 }
 
 /// Signs with the secrets in a setting: all of them while one is being rotated.
@@ -295,6 +323,19 @@ mod tests {
             assert!(matches!(sealer_of("KEYS", &secrets), Err(WireError::Key { name: "KEYS", .. })), "{bad}");
             assert!(signer_of("KEYS", &secrets).is_ok());
         }
+    }
+
+    #[test]
+    fn only_the_hashing_key_that_the_template_names_is_taken() {
+        let hashing_key = || signing::keys::hashing_key().unwrap();
+        let (key, other) = (hashing_key(), hashing_key());
+        let id = key_id(&signing::keys::decode_base64(&key).unwrap());
+        let settings = |key: &str| {
+            let pairs = [(secret::HASH_KEY, key), (setting::HASH_KEY_ID, &id)];
+            Environment::from_map(pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).into())
+        };
+        assert!(hasher(&settings(&key)).is_ok());
+        assert!(matches!(hasher(&settings(&other)), Err(WireError::OtherHashKey)));
     }
 
     #[test]

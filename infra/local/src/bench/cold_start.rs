@@ -51,8 +51,10 @@ struct Measured {
 
 /// Starts all binaries in turn and prints the table.
 pub async fn run(args: &ColdStartArgs, out: &mut impl Write) -> Result<(), AnyError> {
-    let aws = endpoint::start().await?;
-    let mut measured = binaries(args, &aws)?;
+    let template = Template::parse(TEMPLATE)?;
+    let settings = settings::Settings::new(&template)?;
+    let aws = endpoint::start(settings.secrets()).await?;
+    let mut measured = binaries(args, &template, &settings, &aws)?;
     for _ in 0..args.repeats {
         for one in &mut measured {
             one.from_memory.push(one.binary.start().await?);
@@ -66,13 +68,16 @@ pub async fn run(args: &ColdStartArgs, out: &mut impl Write) -> Result<(), AnyEr
 }
 
 /// Hello-world first, then the template's functions.
-fn binaries(args: &ColdStartArgs, aws: &str) -> Result<Vec<Measured>, AnyError> {
-    let template = Template::parse(TEMPLATE)?;
+fn binaries(
+    args: &ColdStartArgs,
+    template: &Template,
+    settings: &settings::Settings,
+    aws: &str,
+) -> Result<Vec<Measured>, AnyError> {
     let known = |name: &String| template.functions.iter().any(|function| function.name == *name);
     if let Some(unknown) = args.functions.iter().find(|name| !known(name)) {
         return Err(format!("the template has no function {unknown}").into());
     }
-    let settings = settings::Settings::new(&template)?;
     let around = settings.around(HELLO_WORLD, HELLO_WORLD_MB, aws);
     let mut binaries = vec![Binary::find(&args.binaries, HELLO_WORLD, around)?];
     for function in &template.functions {

@@ -5,6 +5,8 @@ use super::{
     calls::{Calls, Cost},
     dynamodb::DynamoDb,
     faults::{Fault, Faults},
+    kms::{Kms, MasterKey},
+    secrets::SecretsManager,
     writes::Writes,
 };
 use crate::roles::{self, Denied, Roles};
@@ -53,6 +55,8 @@ impl From<NoAnswer> for ConnectorError {
 pub(super) struct EmbeddedServices {
     dynamodb: DynamoDb,
     sqs: SqsService,
+    kms: Kms,
+    pub(super) secrets: SecretsManager,
     pub(super) calls: Calls,
     pub(super) writes: Writes,
     pub(super) faults: Faults,
@@ -75,10 +79,12 @@ struct Said {
 }
 
 impl EmbeddedServices {
-    pub(super) fn start(file: Option<&Path>) -> Result<Self, EngineError> {
+    pub(super) fn start(file: Option<&Path>, master: &MasterKey) -> Result<Self, EngineError> {
         Ok(Self {
             dynamodb: DynamoDb::start(file)?,
             sqs: SqsService::new(),
+            kms: Kms::new(master).ok_or(EngineError::MasterKey)?,
+            secrets: SecretsManager::default(),
             calls: Calls::default(),
             writes: Writes::default(),
             faults: Faults::default(),
@@ -92,12 +98,14 @@ impl EmbeddedServices {
         self.dynamodb.stop().await;
     }
 
-    /// Both services speak AWS JSON: the header `x-amz-target` names service and operation.
+    /// All services speak AWS JSON: the header `x-amz-target` names service and operation.
     async fn answer(&self, caller: &str, request: HttpRequest) -> Result<HttpResponse, NoAnswer> {
         let target = request.headers().get("x-amz-target").unwrap_or_default().to_owned();
         let (service, operation) = match target.split_once('.') {
             Some(("DynamoDB_20120810", operation)) => ("dynamodb", operation),
             Some(("AmazonSQS", operation)) => ("sqs", operation),
+            Some(("TrentService", operation)) => ("kms", operation),
+            Some(("secretsmanager", operation)) => ("secretsmanager", operation),
             _ => return Err(NoAnswer::NotServed(target)),
         };
         let name = format!("{service}:{operation}");
@@ -111,7 +119,9 @@ impl EmbeddedServices {
         }
         let (said, cost) = match service {
             "dynamodb" => self.ask_dynamodb(operation, &request).await?,
-            _ => self.ask_sqs(&request).await,
+            "sqs" => self.ask_sqs(&request).await,
+            "kms" => said(self.kms.respond(operation, request.body().bytes().unwrap_or_default())),
+            _ => said(self.secrets.respond(operation, request.body().bytes().unwrap_or_default())),
         };
         self.calls.count(caller, &name, cost);
         self.writes.note(caller, operation, request.body().bytes().unwrap_or_default(), cost);
@@ -186,6 +196,11 @@ fn refusal(denied: &Denied) -> Said {
         "Message": denied.to_string(),
     });
     Said { status: 400, body: SdkBody::from(body.to_string()) }
+}
+
+/// What an engine without units says, and whether it refuses.
+fn said((status, body): (u16, String)) -> (Said, Cost) {
+    (Said { status, body: SdkBody::from(body) }, Cost { refused: status >= 400, ..Cost::default() })
 }
 
 /// The HTTP client of one caller, and the one connector that it has.

@@ -22,6 +22,8 @@ Resources:
             Version: "2012-10-17"
             Statement:
               - {Effect: Allow, Action: [sqs:ReceiveMessage, sqs:DeleteMessage], Resource: !GetAtt Orders.Arn}
+              - {Effect: Allow, Action: [secretsmanager:GetSecretValue], Resource: !Ref ClerkSecrets}
+  ClerkSecrets: {Type: AWS::SecretsManager::Secret}
   Orders:
     Type: AWS::SQS::Queue
     Properties:
@@ -39,7 +41,7 @@ Resources:
         Variables:
           PUBLIC_URL: !Ref PublicUrl
           ORDERS_QUEUE: !Ref Orders
-          KEY: !Sub "{{resolve:secretsmanager:${PublicUrl}:SecretString:KEY}}"
+          SECRETS_ARN: !Ref ClerkSecrets
       Events:
         Order:
           Type: HttpApi
@@ -88,16 +90,12 @@ impl Function for Clerk {
 struct Clerks {
     stack: Stack,
     calls: mpsc::UnboundedReceiver<Value>,
-    _engines: Engines,
+    engines: Engines,
 }
 
 fn options() -> StackOptions {
     let text = |pair: (&str, &str)| BTreeMap::from([(pair.0.to_owned(), pair.1.to_owned())]);
-    StackOptions {
-        parameters: text(("PublicUrl", "http://127.0.0.1:1")),
-        settings: text(("KEY", "local key")),
-        ..StackOptions::default()
-    }
+    StackOptions { parameters: text(("PublicUrl", "http://127.0.0.1:1")), ..StackOptions::default() }
 }
 
 fn registry() -> (Registry, mpsc::UnboundedReceiver<Value>) {
@@ -111,11 +109,16 @@ fn registry() -> (Registry, mpsc::UnboundedReceiver<Value>) {
 }
 
 async fn clerks() -> Clerks {
+    clerks_with(options()).await
+}
+
+async fn clerks_with(options: StackOptions) -> Clerks {
     let template = Template::parse(TEMPLATE).unwrap();
     let engines = Engines::start(EngineOptions::default()).unwrap();
+    engines.put_secret("clerk-secrets", r#"{"KEY":"local key"}"#);
     let (registry, calls) = registry();
-    let stack = Stack::start(&template, &engines, &registry, options()).await.unwrap();
-    Clerks { stack, calls, _engines: engines }
+    let stack = Stack::start(&template, &engines, &Arc::new(registry), options).await.unwrap();
+    Clerks { stack, calls, engines }
 }
 
 impl Clerks {
@@ -239,10 +242,15 @@ async fn a_running_stack_delivers_by_itself_and_answers_over_http() {
 /// `hello` in base64.
 const STANDARD_HELLO: &str = "aGVsbG8=";
 
-async fn start_with(registry: &Registry, options: StackOptions) -> StackError {
+async fn start_with(registry: Registry, options: StackOptions) -> StackError {
+    start_with_secret(registry, options, r#"{"KEY":"local key"}"#).await
+}
+
+async fn start_with_secret(registry: Registry, options: StackOptions, secret: &str) -> StackError {
     let template = Template::parse(TEMPLATE).unwrap();
     let engines = Engines::start(EngineOptions::default()).unwrap();
-    let Err(error) = Stack::start(&template, &engines, registry, options).await else {
+    engines.put_secret("clerk-secrets", secret);
+    let Err(error) = Stack::start(&template, &engines, &Arc::new(registry), options).await else {
         panic!("the stack must not start");
     };
     error
@@ -250,25 +258,47 @@ async fn start_with(registry: &Registry, options: StackOptions) -> StackError {
 
 #[tokio::test]
 async fn a_stack_does_not_start_on_settings_that_do_not_fit() {
-    let (registry, _calls) = registry();
-    let no_secret = StackOptions { settings: BTreeMap::new(), ..options() };
-    assert!(
-        matches!(start_with(&registry, no_secret).await, StackError::Secret { setting, .. } if setting == "KEY")
-    );
     let no_parameter = StackOptions { parameters: BTreeMap::new(), ..options() };
-    assert!(matches!(start_with(&registry, no_parameter).await, StackError::Setting { .. }));
+    assert!(matches!(start_with(registry().0, no_parameter).await, StackError::Setting { .. }));
     let mut typo = options();
     typo.settings.insert("KEYS".to_owned(), String::new());
-    assert!(matches!(start_with(&registry, typo).await, StackError::UnknownOverride(name) if name == "KEYS"));
+    assert!(
+        matches!(start_with(registry().0, typo).await, StackError::UnknownOverride(name) if name == "KEYS")
+    );
+}
+
+#[tokio::test]
+async fn a_stack_does_not_start_without_its_secrets_and_tells_nothing_of_them() {
+    for secret in [r#"{"OTHER":"sesame"}"#, r#"{"KEY":7,"sesame":"sesame"}"#, "sesame"] {
+        let error = start_with_secret(registry().0, options(), secret).await;
+        assert!(matches!(&error, StackError::Build { function, .. } if function == "clerk"), "{error:?}");
+        assert!(!format!("{error:?} {}", lambda_kit::chain(&error)).contains("sesame"));
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_secret_reaches_a_running_function_after_five_minutes() {
+    let clock = Arc::new(ports::FixedClock::at("2026-11-23T02:00:00Z".parse().unwrap()));
+    let clerks = clerks_with(StackOptions { clock: clock.clone(), ..options() }).await;
+    let key = async || {
+        let answer = clerks.stack.request("POST", "/v1/orders/7", &[], "{}").await;
+        answer.header("x-key").map(str::to_owned)
+    };
+    clerks.engines.put_secret("clerk-secrets", r#"{"KEY":"rotated"}"#);
+    assert_eq!(key().await.as_deref(), Some("local key"));
+    clock.advance(wiring::READ_AGAIN_AFTER);
+    assert_eq!(key().await.as_deref(), Some("rotated"));
+    let reads = clerks.engines.calls()["secretsmanager:GetSecretValue"].calls;
+    assert_eq!(reads, 2, "at the start, and once since");
 }
 
 #[tokio::test]
 async fn template_and_code_name_the_same_functions() {
-    let error = start_with(&Registry::new(), options()).await;
+    let error = start_with(Registry::new(), options()).await;
     assert!(matches!(error, StackError::NoCode(name) if name == "clerk"));
     let (registry, _calls) = registry();
     let build =
         |_: &Environment, _: &Aws| -> Result<Clerk, Failure> { Err(Failure::new("building", "never")) };
-    let error = start_with(&registry.with("extra", build), options()).await;
+    let error = start_with(registry.with("extra", build), options()).await;
     assert!(matches!(error, StackError::NotWired(name) if name == "extra"));
 }

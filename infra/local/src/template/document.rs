@@ -6,13 +6,14 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use std::{collections::BTreeMap, time::Duration};
 
+/// Types of which a function is told the name, and no more is read here.
+const NAMED: [&str; 2] = ["AWS::KMS::Key", "AWS::SecretsManager::Secret"];
 /// Types that a deployment needs and a runner has nothing to run for.
-const NOTHING_TO_RUN: [&str; 6] = [
+const NOTHING_TO_RUN: [&str; 5] = [
     "AWS::Logs::LogGroup",
     "AWS::SNS::Topic",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
-    "AWS::KMS::Key",
     "AWS::S3::BucketPolicy",
 ];
 /// SQS's own defaults.
@@ -107,6 +108,7 @@ pub(super) enum Resource {
     Table(Table),
     Bucket(Bucket),
     Role(Role),
+    Named,
     NothingToRun,
 }
 
@@ -584,6 +586,7 @@ impl WrittenResource {
             "AWS::DynamoDB::Table" => Resource::Table(typed(id, self.properties)?),
             "AWS::S3::Bucket" => Resource::Bucket(typed(id, self.properties)?),
             "AWS::IAM::Role" => Resource::Role(typed(id, self.properties)?),
+            kind if NAMED.contains(&kind) => Resource::Named,
             kind if NOTHING_TO_RUN.contains(&kind) => Resource::NothingToRun,
             kind => return Err(TemplateError::Type { resource: id.to_owned(), kind: kind.to_owned() }),
         })

@@ -184,7 +184,7 @@ async fn a_link_costs_one_call_and_one_write_unit_per_node() {
 #[tokio::test]
 async fn what_was_answered_survives_a_restart() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = EngineOptions { data_dir: Some(folder.path().join("data")) };
+    let options = EngineOptions { data_dir: Some(folder.path().join("data")), ..EngineOptions::default() };
     for run in 1..=3 {
         let engines = Engines::start(options.clone()).expect("engines start");
         for table in tables() {

@@ -1,9 +1,9 @@
 //! What the adapters make of answers that are lost, with the SDK's own repetition and without it, and of refusals.
 
-use crate::{engines, id, link_at};
+use crate::{applicants_in, applicants_of, engines, id, link_at};
 use aws::{Aws, DynamoJournal, DynamoLedger, DynamoRelations, DynamoSignIns};
 use domain::{
-    BasisPoints, Channel, Fen, Reason, Subject,
+    BasisPoints, Channel, Fen, Reason,
     journey::Event,
     ledger::{Balances, Evidence, Movement, Outcome, Payout, Resolution},
     person::{BankCard, Person, PersonName, Phone, ResidentId},
@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use local::engines::{Engines, Fault, RUNNER, Retries};
 use ports::{
     PortError,
-    journal::{AppendError, Applicant, Applicants, Claim, Entry, Journal},
+    applicants::{Applicant, ApplicantRecords, Claim, Claimed},
+    journal::{AppendError, Entry, Journal},
     ledger::{Ledger, Reservation, Resolved},
     relation::{Node, NodeKind, RelationGraph, Window},
     sign_ins::{Recorded, SignIn, SignIns},
@@ -31,14 +32,15 @@ fn applicant() -> Applicant {
         phone: Phone::parse("13800138000").expect("a phone"),
         bank_card: BankCard::parse("4111111111111111").expect("a card"),
     };
-    Applicant { person, request_digest: "digest".to_owned(), claimed_at: Timestamp::UNIX_EPOCH }
+    let claim = Claimed { request_digest: "digest".to_owned(), claimed_at: Timestamp::UNIX_EPOCH };
+    Applicant { person, claim }
 }
 
 fn sign_in() -> SignIn {
     SignIn {
+        borrower: "borrower".to_owned(),
         code: "code".to_owned(),
         channel: Channel::OnlineBank,
-        subject: Subject::try_from("borrower".to_owned()).expect("a subject"),
         device: "d".to_owned(),
         network: "n".to_owned(),
         place: None,
@@ -73,12 +75,12 @@ const ALWAYS: Window = Window { from: Timestamp::UNIX_EPOCH, to: None };
 #[tokio::test]
 async fn a_claim_that_the_sdk_repeated_is_still_new() {
     let (engines, aws) = engines().await;
-    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
+    let applicants = applicants_of(&aws);
     engines.faults().fail("dynamodb:PutItem", 1, Fault::After);
-    assert_eq!(journal.claim(id(), &applicant()).await.expect("claimed"), Claim::New);
+    assert_eq!(applicants.claim(id(), &applicant()).await.expect("claimed"), Claim::New);
     assert_eq!(engines.faults().waiting(), 0);
-    let again = journal.claim(id(), &applicant()).await.expect("claimed");
-    assert_eq!(again, Claim::Taken(Box::new(applicant())));
+    let again = applicants.claim(id(), &applicant()).await.expect("claimed");
+    assert_eq!(again, Claim::Taken(applicant().claim));
 }
 
 #[tokio::test]
@@ -181,11 +183,11 @@ async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
 #[tokio::test]
 async fn a_refusal_is_broken_and_tells_nothing_of_what_was_written() {
     let (_engines, aws) = engines().await;
-    let nowhere = DynamoJournal::new(aws.dynamodb.clone(), "nowhere");
+    let nowhere = applicants_in(&aws, "nowhere");
     let missing_table = nowhere.claim(id(), &applicant()).await.expect_err("there is no such table");
-    let journal = DynamoJournal::new(aws.dynamodb, "journeys");
-    let huge = Applicant { request_digest: "x".repeat(410_000), ..applicant() };
-    let too_large = journal.claim(id(), &huge).await.expect_err("an item has at most 400 KB");
+    let claim = Claimed { request_digest: "x".repeat(410_000), ..applicant().claim };
+    let huge = Applicant { claim, ..applicant() };
+    let too_large = applicants_of(&aws).claim(id(), &huge).await.expect_err("an item has at most 400 KB");
     for (error, code) in [(missing_table, "ResourceNotFoundException"), (too_large, "ValidationException")] {
         assert!(!error.is_retryable());
         let told = told(&error);

@@ -2,14 +2,14 @@
 
 use super::at;
 use crate::sign_ins::{Recorded, SignIn, SignIns};
-use domain::{Channel, Subject};
+use domain::Channel;
 use futures::future::join_all;
 
 fn sign_in(code: &str, place: Option<&str>) -> SignIn {
     SignIn {
+        borrower: "borrower-hash".to_owned(),
         code: code.to_owned(),
         channel: Channel::MiniProgram,
-        subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
         device: "device-hash".to_owned(),
         network: "network-hash".to_owned(),
         place: place.map(str::to_owned),
@@ -33,4 +33,17 @@ pub async fn of_racing_sign_ins_with_one_code_exactly_one_is_recorded(sign_ins: 
     let outcomes = join_all((0..8).map(|_| sign_ins.record(&sign_in))).await;
     let recorded = outcomes.into_iter().filter(|outcome| *outcome.as_ref().unwrap() == Recorded::Yes);
     assert_eq!(recorded.count(), 1);
+}
+
+pub async fn what_is_erased_was_the_borrowers_and_its_codes_stay_used(sign_ins: &dyn SignIns) {
+    let own = [sign_in("code 1", Some("Fuzhou")), sign_in("code 2", None)];
+    let other = SignIn { borrower: "somebody else".to_owned(), ..sign_in("code 3", None) };
+    for sign_in in own.iter().chain([&other]) {
+        assert_eq!(sign_ins.record(sign_in).await.unwrap(), Recorded::Yes);
+    }
+    assert_eq!(sign_ins.erase("borrower-hash").await.unwrap(), 2);
+    for sign_in in own.iter().chain([&other]) {
+        assert_eq!(sign_ins.record(sign_in).await.unwrap(), Recorded::CodeUsed);
+    }
+    assert_eq!(sign_ins.erase("nobody").await.unwrap(), 0);
 }

@@ -80,6 +80,16 @@ fn one_of_the_circle_need_not_have_applied() {
 }
 
 #[test]
+fn a_circle_of_eight_is_seen_from_any_of_its_firms() {
+    let graph = applications(1..=8);
+    let circle = circle(&[1, 2, 3, 4, 5, 6, 7, 8]);
+    for own in &graph {
+        let verdict = ring(&graph, own, &circle).features.verdict.unwrap();
+        assert_eq!((verdict.label, verdict.profile.guarantee_circle), (RingLabel::GuaranteeCircle, 8));
+    }
+}
+
+#[test]
 fn who_answers_for_others_but_in_no_circle_is_in_no_ring() {
     let graph = applications(1..=4);
     let chain = circle(&[1, 2, 3, 4])[..3].to_vec();
@@ -98,7 +108,7 @@ fn owners_invoices_and_registered_phones_join_nobody_and_are_counted() {
     record.extend(circle(&[1, 2, 3]).into_iter().map(|tie| Tie { kind: TieKind::Invoice, ..tie }));
     assert_eq!(ring(&graph, &graph[0], &record).features.ring_size, 1);
     // What was counted shows with the ring that there is.
-    let same_device = [link(1, 1, "device d", 1), link(2, 2, "device d", 2)];
+    let same_device: Vec<Link> = (1..=3).map(|n| link(n, n.into(), "device d", n.into())).collect();
     let verdict = ring(&same_device, &same_device[0], &record).features.verdict.unwrap();
     let profile = verdict.profile;
     assert_eq!((profile.firms_of_owner, profile.firms_on_registered_phone), (4, 3));

@@ -16,6 +16,8 @@ const OUTSIDE: &str = "https://counterparty.example";
 pub(super) struct Settings {
     names: HashMap<String, String>,
     options: StackOptions,
+    /// By the name of a secret.
+    secrets: HashMap<String, String>,
 }
 
 impl Settings {
@@ -29,25 +31,30 @@ impl Settings {
             let value = match parameter.as_str() {
                 "BankUrls" => json!(urls).to_string(),
                 "ModelSigners" => keys.model_signer()?,
+                "HashKeyId" => keys.hash_key_id()?,
                 _ => default.clone().unwrap_or_else(|| OUTSIDE.to_owned()),
             };
             names.insert(parameter.clone(), value);
         }
         let queues = template.queues.iter().map(|queue| &queue.logical_id);
         names.extend(queues.map(|id| (id.clone(), format!("https://sqs.example/000000000000/{id}"))));
+        names.extend(template.named.iter().map(|id| (id.clone(), crate::template::local_name(id))));
         names.extend(template.tables.iter().map(|table| (table.logical_id.clone(), table.spec.name.clone())));
         let settings = [
-            (setting::FACE_PROVIDER_SECRETS, keys.face_provider.clone()),
-            (setting::PHONE_PROVIDER_SECRETS, keys.phone_provider.clone()),
-            (setting::CHANNEL_SECRETS, keys.channels.clone()),
-            (setting::BANK_SECRETS, json!(keys.banks).to_string()),
-            (setting::HASH_KEY, keys.hash_key.clone()),
-            (setting::TOKEN_KEY, keys.token_key.clone()),
             (setting::STATEMENTS_URL, "s3://statements".to_owned()),
             (setting::MODELS_URL, "s3://models".to_owned()),
         ];
         let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-        Ok(Self { names, options: StackOptions { settings, ..StackOptions::default() } })
+        let functions = contract::names::secret::BY_FUNCTION.iter().map(|(function, _)| *function);
+        let secrets =
+            functions.filter_map(|function| Some((format!("{function}-secrets"), keys.secret_of(function)?)));
+        let secrets = secrets.collect();
+        Ok(Self { names, options: StackOptions { settings, ..StackOptions::default() }, secrets })
+    }
+
+    /// What the secrets hold, by name.
+    pub(super) fn secrets(&self) -> HashMap<String, String> {
+        self.secrets.clone()
     }
 
     /// Everything that is in the environment of a function.

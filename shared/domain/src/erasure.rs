@@ -1,0 +1,129 @@
+//! When the personal data of an application may be erased, pure.
+//!
+//! Whoever withdraws consent ends an application that still runs: without it nothing may be checked, and nothing was paid.
+//! From the moment that a payout is requested on, the bank may be about to pay to the person's card, and a loan that is
+//! paid out is owed by somebody. After the loan the law asks whoever took part to be able to say who it was.
+
+use crate::{
+    journey::{Journey, Status},
+    loan::Loan,
+};
+use jiff::{SignedDuration, Timestamp};
+
+/// How long it must be known after the end of a loan who borrowed: ten years (Anti-Money Laundering Law of the People's
+/// Republic of China, in force since 1 January 2025, article 34).
+pub const KEPT_AFTER_SETTLEMENT: SignedDuration = SignedDuration::from_hours(24 * 3_653);
+
+/// What follows when erasure is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Erasure {
+    /// The application is to be cancelled first, and then looked at again.
+    CancelFirst,
+    Now,
+    Kept(KeptBecause),
+}
+
+/// Why personal data is not erased.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptBecause {
+    /// The bank may be paying at this moment; ask again once it has said what became of it.
+    PayoutUnderWay,
+    /// Until the loan is settled, and then as the law says.
+    LoanOutstanding,
+    Law {
+        until: Timestamp,
+    },
+}
+
+/// What follows when the personal data behind `journey` is to be erased. `loan` is the loan as its bank has reported it,
+/// when the journey is paid out and it has.
+pub fn erasure(journey: &Journey, loan: Option<&Loan>, now: Timestamp) -> Erasure {
+    match journey.status {
+        Status::Checking | Status::Deciding | Status::Offered | Status::Accepted => Erasure::CancelFirst,
+        Status::PayoutRequested => Erasure::Kept(KeptBecause::PayoutUnderWay),
+        Status::PaidOut => match loan.and_then(|loan| loan.settled_at) {
+            None => Erasure::Kept(KeptBecause::LoanOutstanding),
+            Some(settled_at) => {
+                let until = settled_at.checked_add(KEPT_AFTER_SETTLEMENT).unwrap_or(Timestamp::MAX);
+                if now < until { Erasure::Kept(KeptBecause::Law { until }) } else { Erasure::Now }
+            }
+        },
+        Status::Declined | Status::Expired | Status::Cancelled | Status::PayoutFailed => Erasure::Now,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        Application, ApplicationId, Channel, Consents, Fen, Subject,
+        application::Traces,
+        journey::{Event, transition},
+        product::Approval,
+    };
+
+    fn journey(status: Status) -> Journey {
+        let application = Application {
+            id: ApplicationId::from_bytes([1; 16]),
+            subject: Subject::try_from("subject-1".to_owned()).unwrap(),
+            firm_code: "91350100M000100Y43".parse().unwrap(),
+            product: "river-quick".into(),
+            bank: "river-bank".into(),
+            approval: Approval::Delegated,
+            amount_fen: Fen::yuan(200_000),
+            term_months: 12,
+            channel: Channel::MiniProgram,
+            consents: Consents { data: true, credit_query: true, face_recognition: true },
+            traces: Traces {
+                device: "d".into(),
+                network: "n".into(),
+                person: "p".into(),
+                phone: "t".into(),
+                card: "c".into(),
+                address: None,
+            },
+            place: None,
+            identified_by_channel: false,
+            accept_up_to_bp: None,
+        };
+        let received = Event::Received { application: Box::new(application) };
+        let (journey, _) = transition(None, &received, Timestamp::UNIX_EPOCH).unwrap();
+        Journey { status, ..journey }
+    }
+
+    fn loan(settled_at: Option<Timestamp>) -> Loan {
+        let id = ApplicationId::from_bytes([1; 16]).payout_id();
+        Loan { settled_at, ..Loan::paid_out(id, Fen::yuan(200_000)) }
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn what_runs_is_cancelled_first_and_what_ended_without_a_payout_is_erased() {
+        for status in [Status::Checking, Status::Deciding, Status::Offered, Status::Accepted] {
+            assert_eq!(erasure(&journey(status), None, NOW), Erasure::CancelFirst, "{status}");
+        }
+        for status in [Status::Declined, Status::Expired, Status::Cancelled, Status::PayoutFailed] {
+            assert_eq!(erasure(&journey(status), None, NOW), Erasure::Now, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_payout_under_way_and_a_loan_that_is_not_settled_keep_the_borrower() {
+        let under_way = erasure(&journey(Status::PayoutRequested), None, NOW);
+        assert_eq!(under_way, Erasure::Kept(KeptBecause::PayoutUnderWay));
+        for loan in [None, Some(&loan(None))] {
+            let kept = erasure(&journey(Status::PaidOut), loan, Timestamp::MAX);
+            assert_eq!(kept, Erasure::Kept(KeptBecause::LoanOutstanding), "reported on or not");
+        }
+    }
+
+    #[test]
+    fn a_settled_loan_keeps_its_borrower_for_ten_years_to_the_second() {
+        let settled = loan(Some(NOW));
+        let until = NOW + KEPT_AFTER_SETTLEMENT;
+        let at = |now| erasure(&journey(Status::PaidOut), Some(&settled), now);
+        assert_eq!(at(until - SignedDuration::from_secs(1)), Erasure::Kept(KeptBecause::Law { until }));
+        assert_eq!(at(until), Erasure::Now);
+    }
+}
