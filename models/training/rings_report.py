@@ -263,6 +263,10 @@ def report(asked):
         "An own check sees only who applied before; those that came first learn of the ring from a later member's check, "
         "if they are still undecided then.",
         "",
+        "The third line is what borrowers meet: three applications of three firms that share something strong are refused "
+        "whatever they are called, because no label has been tried on a real book yet. It is what that rule costs among "
+        "innocent look-alikes, most of them on a family's or a hall's device or an accountant's phone.",
+        "",
         "## By kind",
         "",
         *by_kind(test),
