@@ -10,8 +10,9 @@ use crate::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-/// How long it must be known after the end of a loan who borrowed: ten years (Anti-Money Laundering Law of the People's
-/// Republic of China, in force since 1 January 2025, article 34).
+/// How long it must be known after the end of a loan who borrowed: ten years, as we understand the Anti-Money Laundering Law
+/// of the People's Republic of China in force since 1 January 2025. Not held against its text: whoever deploys this
+/// has that confirmed first.
 pub const KEPT_AFTER_SETTLEMENT: SignedDuration = SignedDuration::from_hours(24 * 3_653);
 
 /// What follows when erasure is asked for.

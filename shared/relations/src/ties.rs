@@ -26,6 +26,7 @@ pub struct TieSpread {
     since: Date,
     read: BTreeMap<Node, Ties>,
     hops: u32,
+    is_last_hop: bool,
     is_starved: bool,
 }
 
@@ -34,29 +35,27 @@ impl TieSpread {
     pub fn around(own: FirmCode, at: Timestamp) -> Self {
         let on = day_in_china(at);
         let since = on.checked_sub(TIE_BELIEVED_FOR).unwrap_or(Date::MIN);
-        Self { own, since, read: BTreeMap::new(), hops: 0, is_starved: false }
+        Self { own, since, read: BTreeMap::new(), hops: 0, is_last_hop: false, is_starved: false }
     }
 
     /// The nodes whose ties are to be read next; empty when the spread is done. First the firm, then along guarantees, hop by
     /// hop, and in the end once whom the firm invoices and who stands behind it.
     pub fn next_hop(&mut self) -> Vec<Node> {
         self.hops += 1;
-        if self.hops == 1 {
-            return vec![firm_node(&self.own)];
-        }
-        let is_done = self.hops > GUARANTEE_HOPS + 2;
-        let guaranteed = if self.hops > GUARANTEE_HOPS { Vec::new() } else { self.ahead(true) };
-        let ahead = match guaranteed.is_empty() {
-            _ if is_done => Vec::new(),
-            false => guaranteed,
-            true => {
-                self.hops = GUARANTEE_HOPS + 2;
-                self.ahead(false)
-            }
+        let mut ahead = match self.hops {
+            1 => vec![firm_node(&self.own)],
+            2..=GUARANTEE_HOPS => self.ahead(true),
+            _ => Vec::new(),
         };
+        if ahead.is_empty() && !self.is_last_hop {
+            self.is_last_hop = true;
+            self.hops = GUARANTEE_HOPS;
+            ahead = self.ahead(false);
+        }
         let budget = MAX_TIE_READS.saturating_sub(self.read.len());
         self.is_starved |= ahead.len() > budget;
-        ahead.into_iter().take(budget).collect()
+        ahead.truncate(budget);
+        ahead
     }
 
     /// What was not read of the firms that guarantees name, or else of the own firm's other ties; each once, guarantees and
