@@ -186,9 +186,10 @@ fn the_due_indexes_are_there_and_their_readers_run_every_minute() {
         .flat_map(|function| function.schedules.iter().map(|s| (function.name.as_str(), s.every)))
         .collect();
     let every_minute = |name| (name, Duration::from_secs(60));
-    let every_day = ("monitor", Duration::from_secs(86_400));
+    let every_day = |name| (name, Duration::from_secs(86_400));
+    let [label_rings, monitor] = ["label-rings", "monitor"].map(every_day);
     let [notify, sweeper] = ["notify", "sweeper"].map(every_minute);
-    assert_eq!(scheduled, [every_day, notify, sweeper]);
+    assert_eq!(scheduled, [label_rings, monitor, notify, sweeper]);
 }
 
 #[test]
@@ -216,8 +217,9 @@ fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_n
     let template = template();
     for function in &template.functions {
         let resources = function.environment.values().flat_map(Expression::names);
-        let told: BTreeSet<&str> =
-            resources.filter(|name| !template.parameters.contains_key(*name)).collect();
+        let resources = resources.filter(|name| !template.parameters.contains_key(*name));
+        // By its name or its ARN.
+        let told: BTreeSet<&str> = resources.map(|name| name.split('.').next().unwrap()).collect();
         // A queue that is only read comes with Lambda's event and not by a setting.
         let calls = function.grants.iter().filter(|grant| {
             let called = |action: &String| {

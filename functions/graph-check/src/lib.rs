@@ -101,7 +101,7 @@ impl GraphChecker {
 
     /// The ring around an application that has proven so much of its own claims. What only claims hold together is looked
     /// at twice; `None` when it hangs on claims that are still being checked.
-    async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
+    pub async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
         let mut ties = TieSpread::around(own.firm.clone(), own.at);
         let mut spread = Spread::around(own);
         let (device, window) = (spread.device().cloned(), spread.window());

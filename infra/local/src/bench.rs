@@ -4,6 +4,7 @@
 pub mod cold_start;
 mod hanging_bank;
 pub mod models;
+pub mod rings;
 mod webhooks;
 
 use crate::{

@@ -10,6 +10,7 @@
 mod calls;
 mod connector;
 pub(crate) mod dynamodb;
+mod export;
 mod faults;
 pub(crate) mod kms;
 mod secrets;
@@ -17,6 +18,7 @@ pub(crate) mod spec;
 mod writes;
 
 pub use calls::CallCount;
+pub use export::table_arn;
 pub use faults::{Fault, Faults};
 pub use kms::MasterKey;
 pub use spec::{AttributeType, IndexSpec, KeyAttribute, KeySpec, Projection, QueueSpec, TableSpec};

@@ -2,7 +2,7 @@
 
 use crate::{
     counterparties::{Counterparties, CounterpartyError, CounterpartyOptions},
-    engines::{EngineError, EngineOptions, Engines},
+    engines::{EngineError, EngineOptions, Engines, table_arn},
     gateway,
     keys::{Keys, KeysError},
     load::Loaded,
@@ -142,6 +142,11 @@ impl Files {
         format!("file://{}/models", self.path().display())
     }
 
+    /// The bucket of exports, beside them.
+    pub fn exports_url(&self) -> String {
+        format!("file://{}/exports", self.path().display())
+    }
+
     /// Puts a file into it, as somebody would upload it.
     pub fn put(&self, key: &str, bytes: &[u8]) -> std::io::Result<()> {
         let path = self.path().join(key);
@@ -252,6 +257,7 @@ pub(crate) fn registry_of(outside: &Outside, roles: &Arc<Roles>) -> Registry {
         "decide" => decide::wire_in,
         "payout" => payout::wire_in,
         "bank-callback" => bank_callback::wire_in,
+        "label-rings" => label_rings::wire_in,
         "monitor" => monitor::wire_in,
         "notify" => notify::wire_in,
         "reconcile" => reconcile::wire_in,
@@ -291,6 +297,8 @@ fn stack_options(
     let settings = [
         (setting::STATEMENTS_URL, format!("file://{}", files.path().display())),
         (setting::MODELS_URL, files.models_url()),
+        (setting::EXPORTS_URL, files.exports_url()),
+        (setting::RELATIONS_ARN, table_arn(&crate::template::local_name("Relations"))),
         (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];

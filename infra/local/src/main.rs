@@ -100,6 +100,8 @@ enum BenchPart {
     Models(local::bench::models::ModelsArgs),
     /// Time the start of every Lambda binary beside a hello-world.
     ColdStart(local::bench::cold_start::ColdStartArgs),
+    /// Time checks on a large relation graph, our algorithms beside networkx and igraph, and the whole graph at once.
+    Rings(local::bench::rings::RingsArgs),
 }
 
 fn bank_url(text: &str) -> Result<(String, String), String> {
@@ -129,6 +131,9 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         }
         Some(Command::Bench { part: Some(BenchPart::ColdStart(args)), .. }) => {
             local::bench::cold_start::run(&args, &mut out).await
+        }
+        Some(Command::Bench { part: Some(BenchPart::Rings(args)), .. }) => {
+            Ok(local::bench::rings::run(&args, &mut out).await?)
         }
         Some(Command::Bench { applications, part: None }) => {
             Ok(local::bench::run(applications, &mut out).await?)

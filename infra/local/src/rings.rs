@@ -1,11 +1,12 @@
 //! `-- rings`: the rings that the checks have found, and one of them as a picture.
 
 mod draw;
+mod label;
 
 use crate::lending::Lending;
 use crate::template::local_name;
 use aws::DynamoRings;
-use clap::Args;
+use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use domain::{RingId, ring::RingLabel};
 use ports::rings::{ListedRing, RingBook, Sighting};
@@ -18,7 +19,10 @@ type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Which ring, and where its picture goes.
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct RingsArgs {
+    #[command(subcommand)]
+    step: Option<Step>,
     /// A ring, by any of its names; the list of all without one.
     ring: Option<RingId>,
     /// Draw it into this file.
@@ -26,9 +30,21 @@ pub struct RingsArgs {
     svg: Option<PathBuf>,
 }
 
+/// What is done to all of them.
+#[derive(Subcommand)]
+enum Step {
+    /// Export the relation graph, label every ring of it as a whole, and write what the checks did not know.
+    Label,
+}
+
 /// Lists the rings in the state folder, or tells one of them.
 pub async fn run(args: &RingsArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
     let lending = Lending::at_rest(state).await?;
+    if let Some(Step::Label) = &args.step {
+        let labelled = label::run(&lending, out).await;
+        lending.stop().await;
+        return labelled;
+    }
     let book = DynamoRings::new(lending.aws.dynamodb.clone(), local_name("Relations"));
     let told = tell(&book, args, out).await;
     lending.stop().await;

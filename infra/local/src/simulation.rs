@@ -329,6 +329,9 @@ fn stack_options(template: &Template) -> StackOptions {
     let settings = [
         (setting::STATEMENTS_URL, "memory:///".to_owned()),
         (setting::MODELS_URL, "memory:///".to_owned()),
+        // Nobody asks for an export here.
+        (setting::EXPORTS_URL, "memory:///".to_owned()),
+        (setting::RELATIONS_ARN, crate::engines::table_arn("relations")),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];
     let known = |name: &str| template.parameters.contains_key(name);

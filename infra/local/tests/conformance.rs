@@ -241,6 +241,7 @@ conforms! { rings on DynamoRings in "relations":
     a_book_is_empty_at_first
     a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last
     rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_order_it_shows
+    a_settlement_undoes_earlier_merges_and_no_later_one_whatever_is_written_first
 }
 
 conforms! { ledger on DynamoLedger in "payouts":

@@ -15,7 +15,7 @@ use ports::{
 };
 
 /// Sorts behind links and outcomes, so that no reader of those meets it.
-const ACT: &str = "seen#";
+pub(crate) const ACT: &str = "seen#";
 
 /// An item is no act.
 #[derive(Debug, thiserror::Error)]

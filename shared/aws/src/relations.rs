@@ -18,7 +18,7 @@ use ports::{
 use std::collections::BTreeSet;
 
 /// The prefix of an outcome's sort key. It sorts behind every time, whose characters up to the first letter are digits.
-const OUTCOME: &str = "outcome#";
+pub(crate) const OUTCOME: &str = "outcome#";
 /// Sorts behind every outcome.
 const BEHIND_OUTCOMES: &str = "outcome$";
 /// Behind a second: sorts behind every link of that second.

@@ -9,9 +9,11 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
 use domain::RingId;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::Timestamp;
 use ports::{
     PortError,
-    rings::{Glimpse, ListedRing, RingBook, Sighting, standing_names},
+    ring_names::{Merge, NamesInBook, RingNames, Settlement},
+    rings::{Glimpse, ListedRing, RingBook, Sighting},
 };
 use std::collections::BTreeMap;
 
@@ -20,10 +22,12 @@ use std::collections::BTreeMap;
 const LIST_SHARDS: &[u8; 16] = b"0123456789abcdef";
 /// Between the two names of a merge.
 const INTO: &str = "#into#";
+/// Behind a name that was settled.
+const STANDS: &str = "#stands";
 
 /// In the table `relations`: `pk` = `ring#<ring id>`, `sk` = `<time>#<finder>` for a sighting; `pk` = `rings#<last digit
-/// of the ring id>`, `sk` = `<ring id>` for a glimpse of the latest sighting under a name, and `<ring id>#into#<ring id>`
-/// for a merge.
+/// of the ring id>`, `sk` = `<ring id>` for a glimpse of the latest sighting under a name, `<ring id>#into#<ring id>`
+/// for a merge, with the time of the latest sighting that saw it, and `<ring id>#stands` for a settlement.
 #[derive(Clone, Debug)]
 pub struct DynamoRings {
     client: Client,
@@ -52,7 +56,7 @@ impl DynamoRings {
             // An earlier sighting that arrives late must not stand for the latest one.
             put = put
                 .item("seen", text(&seen))
-                .condition_expression("attribute_not_exists(pk) OR seen < :seen")
+                .condition_expression("attribute_not_exists(seen) OR seen < :seen")
                 .expression_attribute_values(":seen", text(seen));
         }
         let Err(error) = put.send().await else { return Ok(()) };
@@ -89,8 +93,9 @@ fn shard_of(ring: RingId) -> String {
 }
 
 /// Every ring once, under the name that stands, as it was seen last under any of its names.
-fn listed(mut latest: Vec<(RingId, Glimpse)>, merges: &[(RingId, RingId)]) -> Vec<ListedRing> {
-    let names = standing_names(latest.iter().map(|(ring, _)| *ring), merges);
+fn listed(book: NamesInBook) -> Vec<ListedRing> {
+    let names = book.standing();
+    let mut latest = book.latest;
     let mut merged: BTreeMap<RingId, Vec<RingId>> = BTreeMap::new();
     for (name, stands) in names.iter().filter(|(name, stands)| name != stands) {
         merged.entry(*stands).or_default().push(*name);
@@ -115,7 +120,8 @@ impl RingBook for DynamoRings {
         let whole = ("sighting", json(ATTEMPTED, sighting)?);
         self.put(ATTEMPTED, format!("ring#{ring}"), seen.clone(), Some(whole), None).await?;
         for merged in &sighting.merged {
-            self.put(ATTEMPTED, shard_of(*merged), format!("{merged}{INTO}{ring}"), None, None).await?;
+            let key = format!("{merged}{INTO}{ring}");
+            self.put(ATTEMPTED, shard_of(*merged), key, None, Some(seen.clone())).await?;
         }
         let glimpse = ("glimpse", json(ATTEMPTED, &Glimpse::from(sighting))?);
         self.put(ATTEMPTED, shard_of(ring), ring.to_string(), Some(glimpse), Some(seen)).await
@@ -123,22 +129,7 @@ impl RingBook for DynamoRings {
 
     /// Calls `Query`, strongly consistent, sixteen times and once more per megabyte.
     async fn list(&self) -> Result<Vec<ListedRing>, PortError> {
-        const ATTEMPTED: &str = "listing the rings";
-        let shards = LIST_SHARDS.iter().map(|shard| shard_named(*shard));
-        let shards: Vec<_> = shards.map(|pk| async move { self.read(ATTEMPTED, &pk).await }).collect();
-        let items: Vec<Vec<Item>> = stream::iter(shards).buffered(LIST_SHARDS.len()).try_collect().await?;
-        let mut latest: Vec<(RingId, Glimpse)> = Vec::new();
-        let mut merges: Vec<(RingId, RingId)> = Vec::new();
-        for item in items.iter().flatten() {
-            let reader = Reader { item, attempted: ATTEMPTED };
-            let key = reader.text("sk")?;
-            let ring = |name: &str| name.parse().map_err(|error| PortError::broken(ATTEMPTED, error));
-            match key.split_once(INTO) {
-                Some((from, into)) => merges.push((ring(from)?, ring(into)?)),
-                None => latest.push((ring(key)?, reader.json("glimpse")?)),
-            }
-        }
-        Ok(listed(latest, &merges))
+        Ok(listed(self.names().await?))
     }
 
     /// Calls `Query`, strongly consistent, once per megabyte.
@@ -146,5 +137,41 @@ impl RingBook for DynamoRings {
         const ATTEMPTED: &str = "reading a ring's history";
         let items = self.read(ATTEMPTED, &format!("ring#{ring}")).await?;
         items.iter().map(|item| Reader { item, attempted: ATTEMPTED }.json("sighting")).collect()
+    }
+}
+
+#[async_trait]
+impl RingNames for DynamoRings {
+    /// Calls `Query`, strongly consistent, sixteen times and once more per megabyte.
+    async fn names(&self) -> Result<NamesInBook, PortError> {
+        const ATTEMPTED: &str = "listing the rings";
+        let shards = LIST_SHARDS.iter().map(|shard| shard_named(*shard));
+        let shards: Vec<_> = shards.map(|pk| async move { self.read(ATTEMPTED, &pk).await }).collect();
+        let items: Vec<Vec<Item>> = stream::iter(shards).buffered(LIST_SHARDS.len()).try_collect().await?;
+        let mut book = NamesInBook::default();
+        for item in items.iter().flatten() {
+            let reader = Reader { item, attempted: ATTEMPTED };
+            let key = reader.text("sk")?;
+            let ring = |name: &str| name.parse().map_err(|error| PortError::broken(ATTEMPTED, error));
+            if let Some((from, into)) = key.split_once(INTO) {
+                // Merges of before their time was kept have none.
+                let seen = reader.text("seen").unwrap_or_default();
+                let at = seen.split_once('#').and_then(|(at, _)| at.parse().ok()).unwrap_or(Timestamp::MIN);
+                book.merges.push(Merge { from: ring(from)?, into: ring(into)?, at });
+            } else if let Some(name) = key.strip_suffix(STANDS) {
+                let (stands, at) = (ring(reader.text("stands")?)?, reader.parsed("seen")?);
+                book.settled.push(Settlement { name: ring(name)?, stands, at });
+            } else {
+                book.latest.push((ring(key)?, reader.json("glimpse")?));
+            }
+        }
+        Ok(book)
+    }
+
+    /// Calls `PutItem`.
+    async fn settle(&self, settled: &Settlement) -> Result<(), PortError> {
+        let (name, stands) = (settled.name, text(settled.stands.to_string()));
+        let (key, at) = (format!("{name}{STANDS}"), format!("{:.9}", settled.at));
+        self.put("settling the name of a ring", shard_of(name), key, Some(("stands", stands)), Some(at)).await
     }
 }

@@ -14,7 +14,7 @@ use ports::{
     relation::{FirmTies, Node, NodeKind, Tie, TieKind, TieLoader, Ties},
 };
 
-const TIE: &str = "tie#";
+pub(crate) const TIE: &str = "tie#";
 /// Ties written at once.
 const WRITES_AT_ONCE: usize = 16;
 

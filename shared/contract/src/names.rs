@@ -26,6 +26,11 @@ pub mod setting {
     /// Public keys of those whose models are trusted, `artpk_…`, space-separated.
     pub const MODEL_SIGNERS: &str = "MODEL_SIGNERS";
 
+    /// ARN of the table of the relation graph, by which an export of it is asked for.
+    pub const RELATIONS_ARN: &str = "RELATIONS_ARN";
+    /// URL of the bucket that the exports of the relation graph are written into.
+    pub const EXPORTS_URL: &str = "EXPORTS_URL";
+
     /// Queue URLs, one per kind of command.
     pub const FACE_CHECKS_QUEUE: &str = "FACE_CHECKS_QUEUE";
     pub const PHONE_CHECKS_QUEUE: &str = "PHONE_CHECKS_QUEUE";

@@ -34,12 +34,14 @@ mod profile;
 mod ring;
 mod spread;
 mod ties;
+mod whole;
 
 pub use label::{Feature, Labels, LabelsError, Rule, Sign, Size};
 pub use profile::profile;
 pub use ring::Ring;
 pub use spread::{Member, Proof, Scope, Spread, Standing, Step};
 pub use ties::{MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread};
+pub use whole::{Differences, Labelled, TooLarge, Whole, WholeBuilder, WholeError, WholeRing, differences};
 
 use domain::Application;
 use jiff::{SignedDuration, Timestamp};

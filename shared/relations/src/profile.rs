@@ -13,7 +13,7 @@ use std::{
 };
 
 /// Most members that are compared with each other, the newest first; a profile of more is a profile of these.
-const MAX_COMPARED: usize = 128;
+pub(crate) const MAX_COMPARED: usize = 128;
 /// Most steps in looking for a circle of firms.
 const MAX_CIRCLE_STEPS: u32 = 10_000;
 /// Longest circle that is looked for.

@@ -122,31 +122,32 @@ fn reports_capacity(operation: &str) -> bool {
 
 fn dispatch(db: &Database, operation: &str, request: Value) -> dynoxide::Result<Value> {
     match operation {
-        "PutItem" => run(request, |r| db.put_item(r)),
-        "GetItem" => run(request, |r| db.get_item(r)),
-        "UpdateItem" => run(request, |r| db.update_item(r)),
-        "DeleteItem" => run(request, |r| db.delete_item(r)),
-        "Query" => run(request, |r| db.query(r)),
-        "Scan" => run(request, |r| db.scan(r)),
-        "BatchGetItem" => run(request, |r| db.batch_get_item(r)),
-        "BatchWriteItem" => run(request, |r| db.batch_write_item(r)),
-        "TransactGetItems" => run(request, |r| db.transact_get_items(r)),
-        "TransactWriteItems" => run(request, |r| db.transact_write_items(r)),
-        "CreateTable" => run(request, |r| db.create_table(r)),
-        "DescribeTable" => run(request, |r| db.describe_table(r)),
-        "ListTables" => run(request, |r| db.list_tables(r)),
-        "DeleteTable" => run(request, |r| db.delete_table(r)),
-        "UpdateTimeToLive" => run(request, |r| db.update_time_to_live(r)),
-        "DescribeTimeToLive" => run(request, |r| db.describe_time_to_live(r)),
+        "PutItem" => call(request, |r| db.put_item(r)),
+        "GetItem" => call(request, |r| db.get_item(r)),
+        "UpdateItem" => call(request, |r| db.update_item(r)),
+        "DeleteItem" => call(request, |r| db.delete_item(r)),
+        "Query" => call(request, |r| db.query(r)),
+        "Scan" => call(request, |r| db.scan(r)),
+        "BatchGetItem" => call(request, |r| db.batch_get_item(r)),
+        "BatchWriteItem" => call(request, |r| db.batch_write_item(r)),
+        "TransactGetItems" => call(request, |r| db.transact_get_items(r)),
+        "TransactWriteItems" => call(request, |r| db.transact_write_items(r)),
+        "CreateTable" => call(request, |r| db.create_table(r)),
+        "DescribeTable" => call(request, |r| db.describe_table(r)),
+        "ListTables" => call(request, |r| db.list_tables(r)),
+        "DeleteTable" => call(request, |r| db.delete_table(r)),
+        "UpdateTimeToLive" => call(request, |r| db.update_time_to_live(r)),
+        "DescribeTimeToLive" => call(request, |r| db.describe_time_to_live(r)),
+        "ExportTableToPointInTime" => super::export::export(db, &request),
         _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
     }
 }
 
-fn run<Request: DeserializeOwned, Response: Serialize>(
+pub(super) fn call<Request: DeserializeOwned, Response: Serialize>(
     request: Value,
-    call: impl FnOnce(Request) -> dynoxide::Result<Response>,
+    answer: impl FnOnce(Request) -> dynoxide::Result<Response>,
 ) -> dynoxide::Result<Value> {
     let unreadable = |error: serde_json::Error| DynoxideError::SerializationException(error.to_string());
-    let response = call(serde_json::from_value(request).map_err(unreadable)?)?;
+    let response = answer(serde_json::from_value(request).map_err(unreadable)?)?;
     serde_json::to_value(response).map_err(|error| DynoxideError::InternalServerError(error.to_string()))
 }

@@ -75,6 +75,10 @@ fn arn(logical_id: &str) -> String {
 #[serde(rename_all = "PascalCase", default)]
 struct TableRequest {
     table_name: String,
+    /// Of exports.
+    table_arn: String,
+    #[serde(rename = "S3Bucket")]
+    s3_bucket: String,
     index_name: Option<String>,
     key: Option<PartitionKey>,
     item: Option<PartitionKey>,
@@ -122,6 +126,15 @@ fn dynamodb(names: &Names, operation: &str, body: &[u8]) -> Vec<Asked> {
     match operation {
         "BatchWriteItem" | "BatchGetItem" => {
             request.request_items.keys().flat_map(|table| on(operation, table, None)).collect()
+        }
+        // An export is written into its bucket in the caller's name.
+        "ExportTableToPointInTime" => {
+            let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+            let bucket = names.id(&last(&request.s3_bucket)).to_owned();
+            let mut all = on(operation, &last(&request.table_arn), None);
+            all.extend(names.object_written(&bucket, "AWSDynamoDB/export"));
+            all.push(Asked::of("s3:AbortMultipartUpload", format!("{}/AWSDynamoDB/export", arn(&bucket))));
+            all
         }
         // A transaction needs the permissions of what is in it and none of its own.
         "TransactWriteItems" | "TransactGetItems" => {

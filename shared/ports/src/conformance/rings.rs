@@ -1,6 +1,7 @@
 //! What the book of rings promises.
 
 use super::{application, at};
+use crate::ring_names::{RingNames, Settlement};
 use crate::rings::{Glimpse, RingBook, Sighting};
 use domain::{
     RingId,
@@ -77,4 +78,32 @@ pub async fn rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_or
     assert_eq!(names, [(ring(1), vec![ring(2), ring(3)]), (ring(4), vec![])]);
     assert_eq!(listed[0].latest, Glimpse::from(&sighting(3, 10, &[])), "the latest under any name");
     assert_eq!(book.history(ring(2)).await.unwrap().len(), 1, "no history is lost");
+}
+
+/// The book of rings and its names.
+pub trait Both: RingBook + RingNames {}
+impl<T: RingBook + RingNames> Both for T {}
+
+fn settlement(name: u8, stands: u8, second: i64) -> Settlement {
+    Settlement { name: ring(name), stands: ring(stands), at: at(second * 1_000) }
+}
+
+pub async fn a_settlement_undoes_earlier_merges_and_no_later_one_whatever_is_written_first(book: &dyn Both) {
+    let listed = async || -> Vec<(RingId, Vec<RingId>)> {
+        book.list().await.unwrap().into_iter().map(|listed| (listed.ring, listed.merged)).collect()
+    };
+    book.record(&sighting(2, 3, &[])).await.unwrap();
+    book.settle(&settlement(1, 1, 20)).await.unwrap();
+    book.settle(&settlement(2, 2, 20)).await.unwrap();
+    // A check that began before the whole graph was looked at, and ended after it.
+    book.record(&sighting(1, 19, &[2])).await.unwrap();
+    assert_eq!(listed().await, [(ring(1), vec![]), (ring(2), vec![])]);
+    book.record(&sighting(1, 21, &[2])).await.unwrap();
+    book.record(&sighting(1, 18, &[2])).await.unwrap();
+    assert_eq!(listed().await, [(ring(1), vec![ring(2)])], "they met again");
+    book.settle(&settlement(2, 2, 15)).await.unwrap();
+    assert_eq!(book.names().await.unwrap().settled, [settlement(1, 1, 20), settlement(2, 2, 20)]);
+    book.settle(&settlement(2, 2, 30)).await.unwrap();
+    assert_eq!(listed().await, [(ring(1), vec![]), (ring(2), vec![])]);
+    assert_eq!(book.history(ring(1)).await.unwrap().len(), 3, "no history is lost");
 }
