@@ -1,8 +1,12 @@
 """Fits the scorecards of models/rings from labelled cities: one logistic regression per label on yes-or-no signs.
 
+    python rings_fit.py --gates > /tmp/gates.json
     python rings.py generate --seed 1 --rate 0.02 --out rings-1.jsonl        # and --seed 11
-    cargo run --release -p relations --example label -- rings-1.jsonl > rings-1.labels.jsonl
+    cargo run --release -p relations --example label -- rings-1.jsonl /tmp/gates.json > rings-1.labels.jsonl
     python rings_fit.py rings-1.labels.jsonl rings-11.labels.jsonl > ../rings/labels-<version>.json
+
+The cities that are learnt from are labelled by the gates alone: a ring of those who only guarantee each other is no ring at
+all where the label does not fit, so labels in force would hide the innocent circles.
 
 Points only grow with what is suspicious and only fall with what is innocent (MORE and LESS), so that no quirk of a
 made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from 0 points beyond `fits` on, which is set where the training seeds
@@ -15,7 +19,7 @@ import sys
 import numpy as np
 from scipy.optimize import minimize
 
-VERSION = "labels-2026.11.1"
+VERSION = "labels-2026.11.2"
 PRECISION = 0.97
 # Points asked for on top. A member hears the worst of many checks, so a whole ring is labelled more readily than a single
 # check labels; these margins hold the look-alikes of the training seeds below half a percent once everybody was told.
@@ -50,6 +54,7 @@ CUTS = {
     "firms_per_person_percent": (150, 200, 300, 400),
     "persons_per_device_percent": (150, 200, 300, 500),
     "firms_per_address_percent": (120, 150, 200, 400),
+    "applications_per_firm_percent": (120, 150, 200, 300),
     "hours_per_application": (1, 4, 12, 24, 72, 168),
     "density_percent": (20, 40, 60, 80),
     "shared_device_percent": SHARES,
@@ -59,6 +64,7 @@ CUTS = {
     "shared_address_percent": SHARES,
     "shared_network_percent": SHARES,
     "same_amount_percent": (34, 50, 67, 80),
+    "same_amount_applications": (3, 4, 5, 6, 8, 12),
     "persons_on_device": (3, 4, 5, 7, 9, 12),
     "firms_on_card": (2, 3, 4, 6, 9),
     "firms_on_phone": (3, 5, 9, 15),
@@ -122,9 +128,21 @@ def rule(label: str, rows: list[dict]) -> dict:
     }
 
 
+def gates() -> list[dict]:
+    """Rules that fit whatever is behind their gate."""
+    shut = {"base": 0, "signs": [], "fits": 0}
+    return [
+        {"label": label, "gate": [{"feature": f, "at_least": least} for f, least in gate.items()], **shut}
+        for label, gate in GATES.items()
+    ]
+
+
 if __name__ == "__main__":
-    rows = [json.loads(line) for file in sys.argv[1:] for line in open(file, encoding="utf-8")]
-    rows = [row for row in rows if row["own"]]
-    rules = [rule(label, rows) for label in GATES]
+    if sys.argv[1:] == ["--gates"]:
+        rules = gates()
+    else:
+        rows = [json.loads(line) for file in sys.argv[1:] for line in open(file, encoding="utf-8")]
+        rows = [row for row in rows if row["own"]]
+        rules = [rule(label, rows) for label in GATES]
     lines = ",\n".join("  " + json.dumps(r) for r in rules)
     print(f'{{\n "version": "{VERSION}",\n "rules": [\n{lines}\n ]\n}}')

@@ -39,9 +39,10 @@ class Labelled:
         self.truth = np.array([row["truth"] for row in self.rows])
         self.own = np.array([row["own"] or "alone" for row in self.rows])
         self.heard = np.array([row["heard"] or "alone" for row in self.rows])
-        # What production refuses: a label, or three applications of three firms that are joined, whatever they are called.
+        # What the strategy refuses at an own check; and whom it lends half, or refused too before it trusted the labels.
+        self.refused = np.isin(self.own, rings.KINDS)
         joined = np.array([row["size"] >= 3 and row["firms"] >= 3 for row in self.rows])
-        self.refused = np.isin(self.own, rings.KINDS) | joined
+        self.halved = joined & ~self.refused
         self.is_ring = np.isin(self.truth, rings.KINDS)
         self.is_alike = np.isin(self.truth, rings.LOOKALIKES)
 
@@ -161,8 +162,8 @@ def comparison(train: list[Labelled], test: list[Labelled]) -> list[str]:
     own = np.isin(joined(test, lambda c: c.own), rings.KINDS)
     methods = [
         ("**labels, once the whole ring has applied**", heard, joined(test, lambda c: c.any_points())),
-        ("labels, at each application's own check", own, None),
-        ("what an own check refuses: a label, or three firms joined", joined(test, lambda c: c.refused), None),
+        ("labels, at each application's own check: what is refused", own, None),
+        ("the same and any three firms joined, as it was refused before", joined(test, lambda c: c.refused | c.halved), None),
         ("plain connected components of three firms or more", firms >= 3, firms),
         ("boosted tree without neighbours", like_labels(alone), alone),
         ("boosted tree on the ring's features at the own check", like_labels(around), around),
@@ -189,25 +190,25 @@ def base_rates(cities: list[tuple[str, list[Labelled]]]) -> list[str]:
 
 
 def look_alikes(cities: list[Labelled]) -> list[str]:
-    lines = ["| look-alike | applications | labelled | as | refused by its own check |", "|---|---|---|---|---|"]
+    lines = ["| look-alike | applications | labelled | as | refused by its own check | lent half by its own check |", "|---|---|---|---|---|---|"]
     truth, heard = joined(cities, lambda c: c.truth), joined(cities, lambda c: c.heard)
-    refused = joined(cities, lambda c: c.refused)
+    refused, halved = joined(cities, lambda c: c.refused), joined(cities, lambda c: c.halved)
     for kind in (*rings.LOOKALIKES, "plain"):
         here = heard[truth == kind]
         wrong = Counter(str(label) for label in here[np.isin(here, rings.KINDS)])
         said = ", ".join(f"{label} {count}" for label, count in wrong.most_common())
-        lines.append(f"| {kind} | {len(here)} | {sum(wrong.values())} ({100 * sum(wrong.values()) / len(here):.3f} %) | {said} | {100 * refused[truth == kind].mean():.1f} % |")
+        lines.append(f"| {kind} | {len(here)} | {sum(wrong.values())} ({100 * sum(wrong.values()) / len(here):.3f} %) | {said} | {100 * refused[truth == kind].mean():.2f} % | {100 * halved[truth == kind].mean():.1f} % |")
     return lines
 
 
 def effort(cities: list[Labelled]) -> str:
     reads = np.sort([row["reads"] + row["judged"] for c in cities for row in c.rows])
-    micros = np.sort([row["micros"] for c in cities for row in c.rows])
+    micros = np.sort([row["nanoseconds"] / 1000 for c in cities for row in c.rows])
     share = np.mean([row["judged"] > 0 for c in cities for row in c.rows])
     at = lambda values, part: values[int(part * (len(values) - 1))]
     return (
         f"Reads per check, nodes and journeys together: p50 {at(reads, 0.5)}, p99 {at(reads, 0.99)}, most {reads[-1]} of 60. "
-        f"The pure part over a map in memory: p50 {at(micros, 0.5)} µs, p99 {at(micros, 0.99) / 1000:.1f} ms. "
+        f"The pure part over a map in memory: p50 {at(micros, 0.5):.1f} µs, p99 {at(micros, 0.99) / 1000:.1f} ms. "
         f"{100 * share:.2f} % of the checks looked at journeys."
     )
 
@@ -264,9 +265,10 @@ def report(asked):
         "An own check sees only who applied before; those that came first learn of the ring from a later member's check, "
         "if they are still undecided then.",
         "",
-        "The third line is what borrowers meet: three applications of three firms that share something strong are refused "
-        "whatever they are called, because no label has been tried on a real book yet. What that costs the innocent stands "
-        "below, by look-alike: those who give their accountant's phone pay most.",
+        "The third line is the rule that the labels replaced: three firms that share something strong were refused whatever "
+        "they were called. It found few rings more and refused a fifth of the innocent look-alikes. No label has been tried "
+        "on a real book yet, so the strategy lends each of three joined firms that are called ordinary half of what its "
+        "record supports; whom that meets stands below, by look-alike.",
         "",
         "## By kind",
         "",

@@ -161,10 +161,13 @@ impl RingNotice {
     /// An application on its own.
     pub const ALONE: RingNotice = RingNotice { ring_size: 1, ring_firms: 1, label: None, ring: None };
 
-    /// Whether nobody of the ring is lent to: by its label, or because it joins three applications of three firms or more,
-    /// whatever it is called. No label has been tried on a real book yet, so none lets anybody through.
+    /// Whether nobody of the ring is lent to: by its label. One from before rings had labels is judged as it was then, by
+    /// three applications of three firms.
     pub fn is_suspicious(&self) -> bool {
-        self.label.is_some_and(RingLabel::is_suspicious) || (self.ring_size >= 3 && self.ring_firms >= 3)
+        match self.label {
+            Some(label) => label.is_suspicious(),
+            None => self.ring_size >= 3 && self.ring_firms >= 3,
+        }
     }
 
     /// The worst of all, each by itself: ten applications of two firms must not hide three of three. Of two names the

@@ -35,6 +35,7 @@ features! {
     FirmsPerPerson "firms_per_person_percent" = |size, p| ratio(size.firms, p.persons);
     PersonsPerDevice "persons_per_device_percent" = |_s, p| ratio(p.persons, p.devices);
     FirmsPerAddress "firms_per_address_percent" = |size, p| ratio(size.firms, p.addresses);
+    ApplicationsPerFirm "applications_per_firm_percent" = |size, _p| ratio(size.applications, size.firms);
     HoursPerApplication "hours_per_application" = |size, p| p.span_hours / size.applications.max(1);
     Lenders "lenders" = |_s, p| p.lenders;
     Places "places" = |_s, p| p.places;
@@ -46,6 +47,7 @@ features! {
     SharedAddress "shared_address_percent" = |_s, p| p.shared_address_percent;
     SharedNetwork "shared_network_percent" = |_s, p| p.shared_network_percent;
     SameAmount "same_amount_percent" = |_s, p| p.same_amount_percent;
+    SameAmountApplications "same_amount_applications" = |size, p| part(size.applications, p.same_amount_percent);
     PersonsOnDevice "persons_on_device" = |_s, p| p.persons_on_device;
     FirmsOnCard "firms_on_card" = |_s, p| p.firms_on_card;
     FirmsOnPhone "firms_on_phone" = |_s, p| p.firms_on_phone;
@@ -64,6 +66,11 @@ features! {
 /// Where nothing is known of the whole, a ratio says nothing either.
 fn ratio(part: u32, whole: u32) -> u32 {
     part.saturating_mul(100).checked_div(whole).unwrap_or(100)
+}
+
+/// So many of the whole, to the nearest.
+fn part(whole: u32, percent: u32) -> u32 {
+    whole.saturating_mul(percent).saturating_add(50) / 100
 }
 
 /// What is known of a ring beside its profile.
@@ -148,7 +155,7 @@ pub enum LabelsError {
 }
 
 /// The labels in force, as packaged.
-const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.1.json");
+const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.2.json");
 
 impl Labels {
     /// Reads and checks a document: every suspicious label has one rule, and the ordinary one has none.

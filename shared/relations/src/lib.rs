@@ -29,6 +29,7 @@
 //! Loans that went overdue stand at the nodes of their applications too. An application that shares a joining node with
 //! one of them is linked with that debt.
 
+mod found;
 mod label;
 mod profile;
 mod ring;
@@ -39,7 +40,7 @@ mod whole;
 pub use label::{Feature, Labels, LabelsError, Rule, Sign, Size};
 pub use profile::profile;
 pub use ring::Ring;
-pub use spread::{Member, Proof, Scope, Spread, Standing, Step};
+pub use spread::{Member, Members, Proof, Scope, Spread, Standing, Step};
 pub use ties::{MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread};
 pub use whole::{Differences, Labelled, TooLarge, Whole, WholeBuilder, WholeError, WholeRing, differences};
 

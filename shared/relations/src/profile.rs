@@ -1,19 +1,16 @@
 //! What a ring looks like, in numbers.
 
-use crate::{Member, Spread, spread::Proof};
-use domain::{
-    ApplicationId, FirmCode,
-    ring::{RingProfile, STACKING_DAYS},
-};
-use jiff::SignedDuration;
-use ports::relation::{Link, Node, NodeKind, TieKind};
+use crate::{Members, Spread, found::Number, is_strong, spread::Proof};
+use domain::ring::{RingProfile, STACKING_DAYS};
+use jiff::{SignedDuration, Timestamp};
+use ports::relation::{Link, NodeKind, TieKind};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
 
 /// Most members that are compared with each other, the newest first; a profile of more is a profile of these.
-pub(crate) const MAX_COMPARED: usize = 128;
+pub(crate) const MAX_COMPARED: usize = u128::BITS as usize;
 /// Most steps in looking for a circle of firms.
 const MAX_CIRCLE_STEPS: u32 = 10_000;
 /// Longest circle that is looked for.
@@ -21,46 +18,37 @@ const MAX_CIRCLE: usize = 32;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const STACKING: SignedDuration = SignedDuration::from_hours(24 * STACKING_DAYS);
 
-/// The nodes of a kind among the members, each with the members that touch it and are believed to.
-type Sharers<'a> = BTreeMap<&'a Node, Vec<&'a Link>>;
-
 /// The profile of the ring that these members of a spread are.
-pub fn profile(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> RingProfile {
-    let mut compared: Vec<&Link> = members.values().map(|member| member.link).collect();
-    compared.sort_unstable_by_key(|link| (Reverse(link.at), link.application));
-    compared.truncate(MAX_COMPARED);
-    let at = |kind| sharers(spread, &compared, kind);
-    let (devices, cards, phones, persons) =
-        (at(NodeKind::Device), at(NodeKind::Card), at(NodeKind::Phone), at(NodeKind::Person));
-    let (addresses, networks) = (at(NodeKind::Address), at(NodeKind::Network));
-    let share = |kind: &Sharers| percent(shared_by_firms(spread, kind).len(), compared.len());
+pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
+    let compared = Compared::of(spread, members);
+    let (device, card, phone) = (NodeKind::Device, NodeKind::Card, NodeKind::Phone);
     let (overdue_loans, overdue_distance) = spread.overdue_around(members);
-    let standings: Vec<_> = spread.standings().filter(|(id, _)| members.contains_key(id)).collect();
+    let standings: Vec<_> = spread.standings().filter(|(id, _)| members.get(**id).is_some()).collect();
     let points: Vec<u32> = standings.iter().filter_map(|(_, s)| u32::try_from(s.points?).ok()).collect();
     RingProfile {
-        persons: count(persons.len()),
-        devices: count(devices.len()),
-        cards: count(cards.len()),
-        phones: count(phones.len()),
-        addresses: count(addresses.len()),
-        networks: count(networks.len()),
-        lenders: different(&compared, |link| (!link.bank.is_empty()).then_some(&link.bank)),
-        places: different(&compared, |link| link.place.as_ref()),
-        density_percent: density(spread, &compared),
-        shared_device_percent: share(&devices),
-        shared_card_percent: share(&cards),
-        shared_phone_percent: share(&phones),
-        shared_person_percent: share(&persons),
-        shared_address_percent: share(&addresses),
-        shared_network_percent: shared_network(spread, &networks, compared.len()),
-        same_amount_percent: same_amount(&compared),
-        persons_on_device: most(&devices, |link| nodes_of(link, NodeKind::Person)),
-        firms_on_card: most(&cards, |link| vec![link.firm.as_str()]),
-        firms_on_phone: most(&phones, |link| vec![link.firm.as_str()]),
-        firms_of_person: most(&persons, |link| vec![link.firm.as_str()]),
-        stacked_lenders: stacked(&persons).max(stacked(&at(NodeKind::Firm))),
-        burst: within(&compared, HOUR, |link| link.firm.as_str()),
-        span_hours: span_hours(&compared),
+        persons: compared.nodes(NodeKind::Person),
+        devices: compared.nodes(device),
+        cards: compared.nodes(card),
+        phones: compared.nodes(phone),
+        addresses: compared.nodes(NodeKind::Address),
+        networks: compared.nodes(NodeKind::Network),
+        lenders: different(compared.links().map(|link| &link.bank).filter(|bank| !bank.is_empty())),
+        places: different(compared.links().filter_map(|link| link.place.as_ref())),
+        density_percent: compared.density(),
+        shared_device_percent: compared.share(device),
+        shared_card_percent: compared.share(card),
+        shared_phone_percent: compared.share(phone),
+        shared_person_percent: compared.share(NodeKind::Person),
+        shared_address_percent: compared.share(NodeKind::Address),
+        shared_network_percent: compared.shared_network(),
+        same_amount_percent: compared.same_amount(),
+        persons_on_device: compared.most(device, |of| compared.persons(of)),
+        firms_on_card: compared.most(card, |of| compared.firms(of)),
+        firms_on_phone: compared.most(phone, |of| compared.firms(of)),
+        firms_of_person: compared.most(NodeKind::Person, |of| compared.firms(of)),
+        stacked_lenders: compared.stacked(NodeKind::Person).max(compared.stacked(NodeKind::Firm)),
+        burst: compared.within(Set::MAX, HOUR, &compared.firms),
+        span_hours: compared.span_hours(),
         guarantee_circle: circle(spread, TieKind::Guarantee, members),
         invoice_circle: circle(spread, TieKind::Invoice, members),
         firms_of_owner: firms_at(spread, &[TieKind::Shareholder, TieKind::Director]),
@@ -78,99 +66,179 @@ fn count(number: usize) -> u32 {
     u32::try_from(number).unwrap_or(u32::MAX)
 }
 
-fn percent(part: usize, whole: usize) -> u32 {
-    count(100 * part / whole.max(1))
+fn percent(part: u32, whole: usize) -> u32 {
+    100 * part / count(whole).max(1)
 }
 
-fn nodes_of(link: &Link, kind: NodeKind) -> Vec<&str> {
-    link.nodes.iter().filter(|node| node.kind == kind).map(|node| node.hash.as_str()).collect()
+fn different<T: Ord>(things: impl Iterator<Item = T>) -> u32 {
+    let mut things: Vec<T> = things.collect();
+    things.sort_unstable();
+    things.dedup();
+    count(things.len())
 }
 
-fn sharers<'a>(spread: &Spread, links: &[&'a Link], kind: NodeKind) -> Sharers<'a> {
-    let mut sharers = Sharers::new();
-    for link in links.iter().filter(|link| spread.holds(kind, link.application)) {
-        let nodes: BTreeSet<&Node> = link.nodes.iter().filter(|node| node.kind == kind).collect();
-        for node in nodes {
-            sharers.entry(node).or_default().push(link);
+/// Numbers equal things equally, from 0 on.
+fn numbered<T: Ord>(things: impl Iterator<Item = T> + Clone) -> Vec<u8> {
+    let mut known: Vec<T> = things.clone().collect();
+    known.sort_unstable();
+    known.dedup();
+    let place = |thing| known.binary_search(&thing).unwrap_or_default();
+    things.map(|thing| u8::try_from(place(thing)).unwrap_or(u8::MAX)).collect()
+}
+
+/// Members that are compared: a bit for each.
+type Set = u128;
+
+fn bits(mut set: Set) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let place = set.trailing_zeros() as usize;
+        set &= set.wrapping_sub(1);
+        (place < MAX_COMPARED).then_some(place)
+    })
+}
+
+/// The members that are compared, in the order of time, and who of them stands at each of their nodes.
+struct Compared<'a> {
+    spread: &'a Spread,
+    members: Vec<(&'a Link, Number)>,
+    /// Numbers of their firms and banks.
+    firms: Vec<u8>,
+    banks: Vec<u8>,
+    /// Each node with those who are believed to stand there.
+    at: Vec<(Number, NodeKind, Set)>,
+}
+
+impl<'a> Compared<'a> {
+    fn of(spread: &'a Spread, members: &Members<'a>) -> Self {
+        let mut members: Vec<_> = members.iter().map(|member| (member.link, member.number)).collect();
+        if members.len() > MAX_COMPARED {
+            members.sort_unstable_by_key(|(link, _)| (Reverse(link.at), link.application));
+            members.truncate(MAX_COMPARED);
         }
+        members.sort_unstable_by_key(|(link, _)| link.at);
+        let found = spread.found();
+        let mut sets: Vec<Set> = vec![0; found.nodes()];
+        for (place, (link, number)) in members.iter().enumerate() {
+            for node in found.touched(*number) {
+                if spread.holds(found.node(*node).kind, link.application) {
+                    sets[*node as usize] |= 1 << place;
+                }
+            }
+        }
+        let at = (0..).zip(sets).filter(|(_, set)| *set != 0);
+        let at = at.map(|(node, set)| (node, found.node(node).kind, set)).collect();
+        let firms = numbered(members.iter().map(|(link, _)| &link.firm));
+        let banks = numbered(members.iter().map(|(link, _)| &link.bank));
+        Self { spread, members, firms, banks, at }
     }
-    sharers
-}
 
-fn firms<'a>(links: &[&'a Link]) -> BTreeSet<&'a FirmCode> {
-    links.iter().map(|link| &link.firm).collect()
-}
-
-/// The members that share a node of the kind with another firm. A strong node that is a crowd ties nobody.
-fn shared_by_firms(spread: &Spread, kind: &Sharers<'_>) -> BTreeSet<ApplicationId> {
-    let counts = |node: &Node| spread.joins(node) || !crate::is_strong(node.kind);
-    let shared = kind.iter().filter(|(node, links)| counts(node) && firms(links).len() > 1);
-    shared.flat_map(|(_, links)| links.iter().map(|link| link.application)).collect()
-}
-
-/// Each member of a network that it shares with another firm counts by the share of that network's applications that
-/// are members.
-fn shared_network(spread: &Spread, networks: &Sharers<'_>, members: usize) -> u32 {
-    let shared = networks.iter().filter(|(_, links)| firms(links).len() > 1);
-    let weigh = |(node, links): (&&Node, &Vec<&Link>)| {
-        let here = links.len() as u64;
-        1_000 * here * here / spread.degree(node).max(here)
-    };
-    let weight: u64 = shared.map(weigh).sum();
-    u32::try_from(weight / (10 * members.max(1) as u64)).unwrap_or(u32::MAX)
-}
-
-fn different<'a, T: Ord>(links: &[&'a Link], of: impl Fn(&'a Link) -> Option<T>) -> u32 {
-    count(links.iter().filter_map(|link| of(link)).collect::<BTreeSet<_>>().len())
-}
-
-fn same_amount(links: &[&Link]) -> u32 {
-    let mut amounts: BTreeMap<u64, usize> = BTreeMap::new();
-    for link in links.iter().filter(|link| link.amount_fen > 0) {
-        *amounts.entry(link.amount_fen).or_default() += 1;
+    fn links(&self) -> impl Iterator<Item = &'a Link> {
+        self.members.iter().map(|(link, _)| *link)
     }
-    percent(amounts.into_values().max().unwrap_or(0), links.len())
-}
 
-/// The most different things that the applications at one node name.
-fn most<'a>(kind: &Sharers<'a>, of: impl Fn(&'a Link) -> Vec<&'a str>) -> u32 {
-    let things =
-        |links: &Vec<&'a Link>| links.iter().flat_map(|link| of(link)).collect::<BTreeSet<_>>().len();
-    count(kind.values().map(things).max().unwrap_or(0))
-}
+    fn at(&self, kind: NodeKind) -> impl Iterator<Item = (Number, Set)> {
+        self.at.iter().filter(move |(_, of, _)| *of == kind).map(|(node, _, set)| (*node, *set))
+    }
 
-/// The most different things named within a time.
-fn within<'a>(links: &[&'a Link], time: SignedDuration, of: impl Fn(&'a Link) -> &'a str) -> u32 {
-    let mut links: Vec<&Link> = links.to_vec();
-    links.sort_unstable_by_key(|link| link.at);
-    let from = |first: usize| {
-        let until = links[first].at.saturating_add(time).unwrap_or(jiff::Timestamp::MAX);
-        let near = links[first..].iter().take_while(|link| link.at <= until);
-        near.map(|link| of(link)).collect::<BTreeSet<_>>().len()
-    };
-    count((0..links.len()).map(from).max().unwrap_or(0))
-}
+    fn nodes(&self, kind: NodeKind) -> u32 {
+        count(self.at(kind).count())
+    }
 
-/// The most banks that the applications at one node ask within days.
-fn stacked(kind: &Sharers<'_>) -> u32 {
-    kind.values().map(|links| within(links, STACKING, |link| &link.bank)).max().unwrap_or(0)
-}
+    fn firms(&self, of: Set) -> u32 {
+        let firms = bits(of).filter_map(|place| self.firms.get(place));
+        firms.fold(0, |seen: Set, firm| seen | 1 << firm).count_ones()
+    }
 
-fn span_hours(links: &[&Link]) -> u32 {
-    let times = links.iter().map(|link| link.at);
-    let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return 0 };
-    u32::try_from(last.duration_since(first).as_hours()).unwrap_or(u32::MAX)
-}
+    fn persons(&self, of: Set) -> u32 {
+        let found = self.spread.found();
+        let nodes = bits(of)
+            .filter_map(|place| self.members.get(place))
+            .flat_map(|(_, number)| found.touched(*number));
+        different(nodes.filter(|node| found.node(**node).kind == NodeKind::Person))
+    }
 
-fn density(spread: &Spread, links: &[&Link]) -> u32 {
-    let held = |link: &Link| -> BTreeSet<Node> {
-        let held = |node: &&Node| spread.joins(node) && spread.holds(node.kind, link.application);
-        link.nodes.iter().filter(held).cloned().collect()
-    };
-    let nodes: Vec<BTreeSet<Node>> = links.iter().map(|link| held(link)).collect();
-    let pairs = nodes.len() * nodes.len().saturating_sub(1) / 2;
-    let joined = |first: usize| nodes[first + 1..].iter().filter(|n| !n.is_disjoint(&nodes[first])).count();
-    percent((0..nodes.len()).map(joined).sum(), pairs)
+    fn most(&self, kind: NodeKind, of: impl Fn(Set) -> u32) -> u32 {
+        self.at(kind).map(|(_, set)| of(set)).max().unwrap_or(0)
+    }
+
+    /// The share of those who share a node of the kind with another firm. A strong node that is a crowd ties nobody.
+    fn share(&self, kind: NodeKind) -> u32 {
+        let counts = |node| self.spread.joins(node) || !is_strong(kind);
+        let shared =
+            self.at(kind).filter(|(node, set)| set.count_ones() > 1 && counts(*node) && self.firms(*set) > 1);
+        percent(shared.fold(0, |all: Set, (_, set)| all | set).count_ones(), self.members.len())
+    }
+
+    /// Each member of a network that it shares with another firm counts by the share of that network's applications that
+    /// are members.
+    fn shared_network(&self) -> u32 {
+        let shared = self.at(NodeKind::Network).filter(|(_, set)| self.firms(*set) > 1);
+        let weigh = |(node, set): (Number, Set)| {
+            let here = u64::from(set.count_ones());
+            1_000 * here * here / self.spread.degree(node).max(here)
+        };
+        let weight: u64 = shared.map(weigh).sum();
+        u32::try_from(weight / (10 * self.members.len().max(1) as u64)).unwrap_or(u32::MAX)
+    }
+
+    fn same_amount(&self) -> u32 {
+        let mut amounts: Vec<u64> = self.links().map(|link| link.amount_fen).filter(|fen| *fen > 0).collect();
+        amounts.sort_unstable();
+        let most = amounts.chunk_by(|one, other| one == other).map(<[u64]>::len).max();
+        percent(count(most.unwrap_or(0)), self.members.len())
+    }
+
+    /// The most different things, by their numbers, that some of the members name within a time.
+    fn within(&self, of: Set, time: SignedDuration, things: &[u8]) -> u32 {
+        let mut named = [0_u8; MAX_COMPARED];
+        let (mut different, mut most) = (0, 0);
+        let mut oldest = bits(of);
+        let mut left = oldest.next();
+        for place in bits(of).take_while(|place| *place < self.members.len()) {
+            let at = self.members[place].0.at;
+            let is_past =
+                |before: usize| self.members[before].0.at.saturating_add(time).unwrap_or(Timestamp::MAX) < at;
+            while let Some(before) = left.filter(|before| is_past(*before)) {
+                let still = &mut named[usize::from(things[before])];
+                *still -= 1;
+                different -= u32::from(*still == 0);
+                left = oldest.next();
+            }
+            let now = &mut named[usize::from(things[place])];
+            *now += 1;
+            different += u32::from(*now == 1);
+            most = most.max(different);
+        }
+        most
+    }
+
+    /// The most banks that those at one node ask within days.
+    fn stacked(&self, kind: NodeKind) -> u32 {
+        self.most(kind, |set| self.within(set, STACKING, &self.banks))
+    }
+
+    fn span_hours(&self) -> u32 {
+        let (Some((first, _)), Some((last, _))) = (self.members.first(), self.members.last()) else {
+            return 0;
+        };
+        u32::try_from(last.at.duration_since(first.at).as_hours()).unwrap_or(u32::MAX)
+    }
+
+    /// The pairs that share a joining node, of all pairs.
+    fn density(&self) -> u32 {
+        let mut joined: Vec<Set> = vec![0; self.members.len()];
+        for (_, _, set) in
+            self.at.iter().filter(|(node, _, set)| set.count_ones() > 1 && self.spread.joins(*node))
+        {
+            for place in bits(*set) {
+                joined[place] |= set;
+            }
+        }
+        // Each pair stands there twice, and each with itself.
+        let with_others = joined.iter().filter(|set| **set != 0).map(|set| set.count_ones() - 1);
+        let pairs = self.members.len() * self.members.len().saturating_sub(1) / 2;
+        percent(with_others.sum::<u32>() / 2, pairs)
+    }
 }
 
 fn firms_at(spread: &Spread, kinds: &[TieKind]) -> u32 {
@@ -182,12 +250,15 @@ const MEMBERS_IN_CIRCLE: usize = 3;
 
 /// The firms in the longest circle, with enough of the members' firms, that a bounded search finds. Firms that are tied in
 /// pairs make no circle.
-fn circle(spread: &Spread, kind: TieKind, members: &BTreeMap<ApplicationId, Member<'_>>) -> u32 {
-    let firms: BTreeSet<&str> = members.values().map(|member| member.link.firm.as_str()).collect();
+fn circle(spread: &Spread, kind: TieKind, members: &Members<'_>) -> u32 {
     let mut debtors: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (from, to) in spread.ties().into_iter().flat_map(|ties| ties.between_firms(kind)) {
         debtors.entry(from.as_str()).or_default().insert(to);
     }
+    if debtors.is_empty() {
+        return 0;
+    }
+    let firms: BTreeSet<&str> = members.iter().map(|member| member.link.firm.as_str()).collect();
     let mut steps = 0;
     let counts =
         |path: &[&str]| path.iter().filter(|firm| firms.contains(*firm)).count() >= MEMBERS_IN_CIRCLE;

@@ -1,8 +1,8 @@
 //! The ring that a neighbourhood shows.
 
 use crate::{
-    FAN_OUT, Labels, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Size, Spread, TieSpread,
-    profile,
+    FAN_OUT, Labels, MAX_EVIDENCE, MAX_EVIDENCE_APPLICATIONS, MAX_NOTICES, Member, Members, Size, Spread,
+    TieSpread, profile,
 };
 use domain::{
     ApplicationId, FirmCode, RingId,
@@ -46,11 +46,7 @@ impl Ring {
         Self::with(spread, &members, verdict)
     }
 
-    fn with(
-        spread: &Spread,
-        members: &BTreeMap<ApplicationId, Member<'_>>,
-        verdict: Option<RingVerdict>,
-    ) -> Self {
+    fn with(spread: &Spread, members: &Members<'_>, verdict: Option<RingVerdict>) -> Self {
         let size = size(members);
         let (overdue_neighbours, longest_overdue_days) = spread.overdue();
         let features = GraphFeatures {
@@ -70,7 +66,7 @@ impl Ring {
             evidence: evidence(spread, members),
         };
         let mut others: Vec<&Link> =
-            members.values().filter(|member| member.distance > 0).map(|member| member.link).collect();
+            members.iter().filter(|member| member.distance > 0).map(|member| member.link).collect();
         others.sort_unstable_by_key(|link| (Reverse(link.at), link.application));
         let named = features.notice().ring;
         let known: BTreeSet<RingId> = known_names(spread, members).collect();
@@ -121,26 +117,24 @@ impl Ring {
     }
 }
 
-fn size(members: &BTreeMap<ApplicationId, Member<'_>>) -> Size {
-    let firms: BTreeSet<&FirmCode> = members.values().map(|member| &member.link.firm).collect();
+fn size(members: &Members<'_>) -> Size {
+    let mut firms: Vec<&FirmCode> = members.iter().map(|member| &member.link.firm).collect();
+    firms.sort_unstable();
+    firms.dedup();
     let count = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
     Size { applications: count(members.len()), firms: count(firms.len()) }
 }
 
 /// What the ring is called; `None` for an application on its own. It keeps the smallest name that any of its members
 /// knows it by; a ring that nobody has seen before is called after its first application.
-fn verdict(
-    spread: &Spread,
-    members: &BTreeMap<ApplicationId, Member<'_>>,
-    labels: &Labels,
-) -> Option<RingVerdict> {
+fn verdict(spread: &Spread, members: &Members<'_>, labels: &Labels) -> Option<RingVerdict> {
     if members.len() < 2 {
         return None;
     }
     let profile = profile::profile(spread, members);
     let findings = labels.findings(size(members), &profile);
     let known = known_names(spread, members).min();
-    let first = members.values().map(|member| (member.link.at, member.link.application)).min();
+    let first = members.iter().map(|member| (member.link.at, member.link.application)).min();
     let ring = known.or(first.map(|(_, id)| id.ring_id()))?;
     let label = findings.first().map_or(RingLabel::Ordinary, |finding| finding.label);
     Some(RingVerdict { ring, label, labels: labels.version.clone(), profile, findings })
@@ -150,7 +144,7 @@ fn verdict(
 /// so in a circle, for then they are no ring.
 fn circle_verdict(
     spread: &Spread,
-    wider: &BTreeMap<ApplicationId, Member<'_>>,
+    wider: &Members<'_>,
     without: Option<&RingVerdict>,
     labels: &Labels,
 ) -> Option<RingVerdict> {
@@ -167,46 +161,54 @@ fn circle_verdict(
 }
 
 /// The names that members know the ring by.
-fn known_names(
-    spread: &Spread,
-    members: &BTreeMap<ApplicationId, Member<'_>>,
-) -> impl Iterator<Item = RingId> {
-    spread.standings().filter(|(id, _)| members.contains_key(id)).filter_map(|(_, standing)| standing.ring)
+fn known_names(spread: &Spread, members: &Members<'_>) -> impl Iterator<Item = RingId> {
+    spread.standings().filter(|(id, _)| members.get(**id).is_some()).filter_map(|(_, standing)| standing.ring)
 }
 
 /// The nodes that hold the ring together: strongest kind first, then those with most applications.
-fn evidence(spread: &Spread, members: &BTreeMap<ApplicationId, Member<'_>>) -> Vec<Evidence> {
-    let mut sharers: BTreeMap<&Node, BTreeSet<ApplicationId>> = BTreeMap::new();
-    for link in members.values().map(|member| member.link) {
-        let held = |node: &&Node| spread.joins(node) && spread.holds(node.kind, link.application);
-        for node in link.nodes.iter().filter(held) {
-            sharers.entry(node).or_default().insert(link.application);
-        }
+fn evidence(spread: &Spread, members: &Members<'_>) -> Vec<Evidence> {
+    let found = spread.found();
+    let mut at: Vec<(u32, ApplicationId)> = Vec::new();
+    for member in members.iter() {
+        let id = member.link.application;
+        let held = |node: &&u32| spread.joins(**node) && spread.holds(found.node(**node).kind, id);
+        at.extend(found.touched(member.number).iter().filter(held).map(|node| (*node, id)));
     }
-    // A guarantee that brought somebody here is named with those on both of its sides.
-    for member in members.values() {
-        if let Some((node, Some(from))) = member.via.filter(|(node, _)| node.kind == NodeKind::Guarantee) {
-            sharers.entry(node).or_default().extend([from, member.link.application]);
-        }
-    }
-    let mut shared: Vec<(&Node, BTreeSet<ApplicationId>)> =
-        sharers.into_iter().filter(|(_, applications)| applications.len() > 1).collect();
-    shared.sort_by_key(|(node, applications)| (node.kind, Reverse(applications.len()), &node.hash));
-    let named = |applications: BTreeSet<ApplicationId>| -> Vec<ApplicationId> {
-        // The application itself is named even where only a part can be.
-        let own = spread.own().map(|own| own.application).filter(|own| applications.contains(own));
-        let rest = applications.iter().copied().filter(|id| Some(*id) != own);
-        let mut named: Vec<_> = own.into_iter().chain(rest).take(MAX_EVIDENCE_APPLICATIONS).collect();
-        named.sort_unstable();
-        named
+    at.sort_unstable();
+    let here = at.chunk_by(|(one, _), (other, _)| one == other).filter(|here| here.len() > 1);
+    let named = |here: &[(u32, ApplicationId)]| -> Option<(&Node, Vec<ApplicationId>)> {
+        Some((found.node(here.first()?.0), here.iter().map(|(_, id)| *id).collect()))
     };
-    shared
-        .into_iter()
-        .take(MAX_EVIDENCE)
-        .map(|(node, applications)| Evidence {
-            kind: node.kind.as_str().to_owned(),
-            node: node.hash.clone(),
-            applications: named(applications),
-        })
-        .collect()
+    let mut shared: Vec<(&Node, Vec<ApplicationId>)> = here.filter_map(named).collect();
+    shared.extend(guarantees(members));
+    shared.sort_unstable_by_key(|(node, applications)| (node.kind, Reverse(applications.len()), &node.hash));
+    shared.truncate(MAX_EVIDENCE);
+    let own = spread.own().map(|own| own.application);
+    let evidence = |(node, applications): (&Node, Vec<ApplicationId>)| Evidence {
+        kind: node.kind.as_str().to_owned(),
+        node: node.hash.clone(),
+        applications: few(applications, own),
+    };
+    shared.into_iter().map(evidence).collect()
+}
+
+/// The guarantees that brought somebody here, each with those on both of its sides.
+fn guarantees<'a>(members: &Members<'a>) -> impl Iterator<Item = (&'a Node, Vec<ApplicationId>)> + use<'a> {
+    let mut sides: BTreeMap<&'a Node, BTreeSet<ApplicationId>> = BTreeMap::new();
+    for Member { link, via, .. } in members.iter() {
+        if let Some((node, Some(from))) = via.filter(|(node, _)| node.kind == NodeKind::Guarantee) {
+            sides.entry(node).or_default().extend([from, link.application]);
+        }
+    }
+    let with_both = sides.into_iter().filter(|(_, applications)| applications.len() > 1);
+    with_both.map(|(node, applications)| (node, applications.into_iter().collect()))
+}
+
+/// As many as are kept, in their order; the application itself among them even where only a part can be.
+fn few(applications: Vec<ApplicationId>, own: Option<ApplicationId>) -> Vec<ApplicationId> {
+    let own = own.filter(|own| applications.contains(own));
+    let rest = applications.into_iter().filter(|id| Some(*id) != own);
+    let mut few: Vec<_> = own.into_iter().chain(rest).take(MAX_EVIDENCE_APPLICATIONS).collect();
+    few.sort_unstable();
+    few
 }

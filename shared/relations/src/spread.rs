@@ -5,17 +5,21 @@
 //! goes on until a hop is empty.
 
 use crate::{
-    MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread, WINDOW, is_claim, is_strong,
+    MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread, WINDOW,
+    found::{Crowd, Found, Number},
+    is_claim, is_strong,
 };
 use domain::{
     ApplicationId, FirmCode, PayoutId, RingId,
     journey::{Journey, Status},
     ring::OVERDUE_DAYS,
 };
+use jiff::Timestamp;
 use ports::relation::{ActKind, Acts, Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet},
+    mem,
 };
 
 /// What a spread may look at.
@@ -83,12 +87,14 @@ impl Standing {
     }
 }
 
-/// Where a spread begins.
+/// Where a spread begins. An application is the first that is kept.
 #[derive(Clone, Debug)]
 enum Seed {
     Node(Node),
-    Application(Link),
+    Application,
 }
+
+const OWN: Number = 0;
 
 /// The part of the graph that was read. Reading it in any order gives the same ring.
 #[derive(Clone, Debug)]
@@ -96,7 +102,7 @@ pub struct Spread {
     seed: Seed,
     scope: Scope,
     hops: u32,
-    read: BTreeMap<Node, Crowd>,
+    found: Found,
     /// The budget ended a hop.
     is_starved: bool,
     judgement: Option<Judgement>,
@@ -114,24 +120,40 @@ struct Judgement {
     own: Proof,
 }
 
-/// What stands at a node that was read.
-#[derive(Clone, Debug)]
-struct Crowd {
-    links: BTreeMap<ApplicationId, Link>,
-    /// Days overdue, of the loans that are. A loan runs for longer than the window, so its age does not matter.
-    overdue: BTreeMap<PayoutId, u32>,
-    cut_off: bool,
-    outcomes_cut_off: bool,
-}
-
 /// An application that a spread has reached.
 #[derive(Clone, Copy, Debug)]
 pub struct Member<'a> {
     pub link: &'a Link,
+    pub(crate) number: Number,
     /// 0 for the seed; each shared node is one more.
     pub distance: u32,
     /// Over which node, and from which application, it was reached first. A seed that is a node has no application.
     pub via: Option<(&'a Node, Option<ApplicationId>)>,
+}
+
+/// The applications that belong together, in the order of their ids.
+#[derive(Clone, Debug)]
+pub struct Members<'a>(Vec<Member<'a>>);
+
+impl<'a> Members<'a> {
+    fn new(mut members: Vec<Member<'a>>) -> Self {
+        members.sort_unstable_by_key(|member| member.link.application);
+        Self(members)
+    }
+
+    /// The member that is this application.
+    pub fn get(&self, application: ApplicationId) -> Option<&Member<'a>> {
+        let place = self.0.binary_search_by_key(&application, |member| member.link.application).ok()?;
+        self.0.get(place)
+    }
+}
+
+impl<'a> std::ops::Deref for Members<'a> {
+    type Target = [Member<'a>];
+
+    fn deref(&self) -> &[Member<'a>] {
+        &self.0
+    }
 }
 
 /// One step of a path: an application, and the node over which the step before reached it.
@@ -145,12 +167,14 @@ impl Spread {
     /// The neighbourhood of an application that is checked.
     pub fn around(own: Link) -> Self {
         let scope = Scope::of_check(&own);
-        Self::begin(Seed::Application(own), scope)
+        Self::from_application(own, scope)
     }
 
     /// The neighbourhood of an application within a scope.
     pub fn from_application(own: Link, scope: Scope) -> Self {
-        Self::begin(Seed::Application(own), scope)
+        let mut spread = Self::begin(Seed::Application, scope);
+        spread.found.begin(own);
+        spread
     }
 
     /// The neighbourhood of a node within a scope.
@@ -164,7 +188,7 @@ impl Spread {
             seed,
             scope,
             hops: 0,
-            read: BTreeMap::new(),
+            found: Found::default(),
             is_starved: false,
             judgement: None,
             ties: None,
@@ -180,13 +204,13 @@ impl Spread {
     /// How many reads were made: nodes, and ties of nodes.
     pub fn reads(&self) -> usize {
         let ties = self.ties.as_ref().map_or(0, TieSpread::reads);
-        self.read.len() + ties + usize::from(self.acts.is_some())
+        self.found.reads() + ties + usize::from(self.acts.is_some())
     }
 
     /// Takes in what the record says around the application's firm. Returns the firms around whose applications are to be
     /// read and [`Self::add`]ed.
     pub fn tie(&mut self, ties: TieSpread) -> Vec<Node> {
-        let firms = ties.tied_firms().into_iter().filter(|firm| !self.read.contains_key(firm)).collect();
+        let firms = ties.tied_firms().into_iter().filter(|firm| self.crowd_at(firm).is_none()).collect();
         self.ties = Some(ties);
         firms
     }
@@ -221,7 +245,7 @@ impl Spread {
         }
         self.hops += 1;
         let ahead = if self.hops == 1 { self.seed_nodes() } else { self.ahead() };
-        let budget = self.scope.reads.saturating_sub(self.read.len());
+        let budget = self.scope.reads.saturating_sub(self.found.reads());
         self.is_starved |= ahead.len() > budget;
         ahead.into_iter().take(budget).collect()
     }
@@ -229,20 +253,23 @@ impl Spread {
     fn seed_nodes(&self) -> Vec<Node> {
         let nodes: BTreeSet<&Node> = match &self.seed {
             Seed::Node(node) => BTreeSet::from([node]),
-            Seed::Application(own) => own.nodes.iter().collect(),
+            Seed::Application => self.found.link(OWN).nodes.iter().collect(),
         };
         nodes.into_iter().filter(|node| self.scope.kinds.contains(&node.kind)).cloned().collect()
     }
 
     fn ahead(&self) -> Vec<Node> {
-        let mut sharers: BTreeMap<&Node, u32> = BTreeMap::new();
-        for member in self.members().values() {
-            let nodes = member.link.nodes.iter().filter(|n| is_strong(n.kind) && !self.read.contains_key(n));
-            for node in nodes.filter(|n| self.scope.kinds.contains(&n.kind)) {
-                *sharers.entry(node).or_default() += 1;
+        let mut sharers = vec![0_u32; self.found.nodes()];
+        for member in self.members().iter() {
+            for node in self.found.touched(member.number) {
+                sharers[*node as usize] += 1;
             }
         }
-        let mut nodes: Vec<_> = sharers.into_iter().map(|(node, count)| (Reverse(count), node)).collect();
+        let numbered =
+            (0..).zip(sharers).filter(|(number, count)| *count > 0 && self.found.crowd(*number).is_none());
+        let named = numbered.map(|(number, count)| (Reverse(count), self.found.node(number)));
+        let is_ahead = |node: &Node| is_strong(node.kind) && self.scope.kinds.contains(&node.kind);
+        let mut nodes: Vec<_> = named.filter(|(_, node)| is_ahead(node)).collect();
         nodes.sort_unstable();
         nodes.into_iter().map(|(_, node)| node.clone()).collect()
     }
@@ -250,18 +277,31 @@ impl Spread {
     /// Takes in what was found at a node. Links outside the window are dropped, and those further than [`WINDOW`] from the
     /// application on either side, so that of two direct neighbours each sees the other.
     pub fn add(&mut self, node: Node, found: Neighbours) {
-        let is_near = |link: &Link| {
-            self.own().is_none_or(|own| link.at.duration_since(own.at).abs() <= WINDOW)
-                && self.scope.window.holds(link.at)
+        let Neighbours { mut links, outcomes, cut_off, outcomes_cut_off } = found;
+        let own = self.own().map(|own| (own.application.payout_id(), own.at));
+        let window = self.scope.window;
+        let is_near = |at: Timestamp| {
+            own.is_none_or(|(_, own)| at.duration_since(own).abs() <= WINDOW) && window.holds(at)
         };
-        let in_window = found.links.into_iter().filter(is_near);
-        let links = in_window.map(|link| (link.application, link)).collect();
-        let own = self.own().map(|own| own.application.payout_id());
-        let is_overdue = |outcome: &LoanOutcome| outcome.overdue_days > 0 && Some(outcome.payout) != own;
-        let overdue = found.outcomes.into_iter().filter(is_overdue).map(|o| (o.payout, o.overdue_days));
-        let overdue = overdue.collect();
-        let Neighbours { cut_off, outcomes_cut_off, .. } = found;
-        self.read.insert(node, Crowd { links, overdue, cut_off, outcomes_cut_off });
+        links.retain(|link| is_near(link.at));
+        let is_seed = matches!(&self.seed, Seed::Node(seed) if *seed == node);
+        let joins = is_seed || can_join(node.kind, cut_off);
+        let crowd = self.found.read(node, links.into_iter(), joins);
+        let is_overdue = |outcome: &LoanOutcome| {
+            outcome.overdue_days > 0 && own.is_none_or(|(payout, _)| outcome.payout != payout)
+        };
+        crowd.overdue.extend(outcomes.into_iter().filter(is_overdue).map(|o| (o.payout, o.overdue_days)));
+        (crowd.cut_off, crowd.outcomes_cut_off) = (cut_off, outcomes_cut_off);
+    }
+
+    /// What was read of a node.
+    fn crowd_at(&self, node: &Node) -> Option<&Crowd> {
+        self.found.crowd(self.found.number_of(node)?)
+    }
+
+    /// The applications that were read at a node.
+    fn links_of<'a>(&'a self, crowd: &'a Crowd) -> impl Iterator<Item = &'a Link> + Clone {
+        crowd.links.iter().map(|link| self.found.link(*link))
     }
 
     /// The applications whose journeys have to be looked at before anybody is refused for them: members that only claims
@@ -269,7 +309,7 @@ impl Spread {
     pub fn doubtful(&self) -> Vec<ApplicationId> {
         let members = self.members();
         let mut others: Vec<_> = members
-            .values()
+            .iter()
             .filter(|member| member.distance > 0)
             .map(|member| {
                 let by_claim = member.via.is_some_and(|(node, _)| is_claim(node.kind));
@@ -277,7 +317,7 @@ impl Spread {
             })
             .collect();
         others.sort_unstable();
-        let crowd = self.crowd().filter(|link| !members.contains_key(&link.application));
+        let crowd = self.crowd().filter(|link| members.get(link.application).is_none());
         let mut crowd: Vec<_> = crowd.map(|link| (Reverse(link.at), link.application)).collect();
         crowd.sort_unstable();
         crowd.dedup();
@@ -287,10 +327,16 @@ impl Spread {
 
     /// What was read of those at the application's own card and phone where they are too many to join anybody.
     fn crowd(&self) -> impl Iterator<Item = &Link> {
-        let own = self.own().into_iter().flat_map(|own| &own.nodes);
-        let claims = own.filter(|node| matches!(node.kind, NodeKind::Card | NodeKind::Phone));
-        let crowds = claims.filter_map(|node| self.read.get(node)).filter(|crowd| crowd.cut_off);
-        crowds.flat_map(|crowd| crowd.links.values())
+        let is_claimed =
+            |node: &Number| matches!(self.found.node(*node).kind, NodeKind::Card | NodeKind::Phone);
+        let claims = self.own_nodes().iter().copied().filter(is_claimed);
+        let crowds = claims.filter_map(|node| self.found.crowd(node)).filter(|crowd| crowd.cut_off);
+        crowds.flat_map(|crowd| self.links_of(crowd))
+    }
+
+    /// The nodes of the application itself; none of a seed that is a node.
+    fn own_nodes(&self) -> &[Number] {
+        if self.own().is_some() { self.found.touched(OWN) } else { &[] }
     }
 
     /// Takes in how far the application itself has proven its claims, and what the journeys of the [`Self::doubtful`] said.
@@ -316,7 +362,7 @@ impl Spread {
     /// The application that the spread began with.
     pub(crate) fn own(&self) -> Option<&Link> {
         match &self.seed {
-            Seed::Application(own) => Some(own),
+            Seed::Application => Some(self.found.link(OWN)),
             Seed::Node(_) => None,
         }
     }
@@ -336,37 +382,42 @@ impl Spread {
 
     /// Applications at the application's own node of a kind, itself included, without claims that came to nothing.
     pub(crate) fn count(&self, kind: NodeKind) -> u32 {
-        let Some(own) = self.own() else { return 0 };
-        let at = |node: &Node| {
-            let crowd = self.read.get(node)?;
-            let here: BTreeSet<_> = crowd.links.keys().filter(|id| self.holds(kind, **id)).collect();
-            let is_missing = !here.contains(&own.application);
-            u32::try_from(here.len() + usize::from(is_missing) + usize::from(crowd.cut_off)).ok()
+        let at = |node: &Number| {
+            let crowd = self.found.crowd(*node).filter(|_| self.found.node(*node).kind == kind)?;
+            let held = |link: &&Number| self.holds(kind, self.found.link(**link).application);
+            let is_missing = !crowd.links.iter().filter(held).any(|link| *link == OWN);
+            let here = crowd.links.iter().filter(held).count();
+            u32::try_from(here + usize::from(is_missing) + usize::from(crowd.cut_off)).ok()
         };
-        own.nodes.iter().filter(|node| node.kind == kind).filter_map(at).max().unwrap_or(1)
+        let counts = self.own_nodes().iter().filter_map(at).max();
+        counts.unwrap_or(u32::from(self.own().is_some()))
     }
 
     /// Other applications at the application's own nodes that only claim to belong there.
     pub(crate) fn unproven_claims(&self) -> u32 {
-        let Some(own) = self.own() else { return 0 };
-        let crowds = own.nodes.iter().filter_map(|node| Some((node.kind, self.read.get(node)?)));
-        let unproven: BTreeSet<_> = crowds
-            .flat_map(|(kind, crowd)| crowd.links.keys().filter(move |id| !self.holds(kind, **id)))
-            .filter(|id| **id != own.application)
-            .collect();
+        if self.judgement.is_none() {
+            return 0;
+        }
+        let mut unproven = BTreeSet::new();
+        for node in self.own_nodes() {
+            let kind = self.found.node(*node).kind;
+            let here = self.found.crowd(*node).into_iter().flat_map(|crowd| &crowd.links);
+            let others = here.copied().filter(|link| *link != OWN);
+            unproven.extend(others.filter(|link| !self.holds(kind, self.found.link(*link).application)));
+        }
         u32::try_from(unproven.len()).unwrap_or(u32::MAX)
     }
 
     /// How many applications touch a node in the window. Of a crowd only the newest were read; the rest is reckoned from
     /// how fast those came.
-    pub(crate) fn degree(&self, node: &Node) -> u64 {
-        let Some(crowd) = self.read.get(node) else { return 0 };
+    pub(crate) fn degree(&self, node: Number) -> u64 {
+        let Some(crowd) = self.found.crowd(node) else { return 0 };
         let count = crowd.links.len() as u64;
-        let times = crowd.links.values().map(|link| link.at.as_second());
-        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return count };
         if !crowd.cut_off {
             return count;
         }
+        let times = self.links_of(crowd).map(|link| link.at.as_second());
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return count };
         let span = u64::try_from(last - first).unwrap_or(0).max(1);
         let whole = u64::try_from(last - self.scope.window.from.as_second()).unwrap_or(0);
         (count * whole / span).max(count + 1)
@@ -375,16 +426,15 @@ impl Spread {
     /// The loans of other applications that are overdue and share a joining node with this one: how many, and the days
     /// of the one that is overdue longest. One hop only: who shares nothing with a debtor answers for no debt.
     pub(crate) fn overdue(&self) -> (u32, u32) {
-        let own = self.own().into_iter().flat_map(|own| &own.nodes);
-        let loans = self.overdue_at(own);
+        let loans = self.overdue_at(self.own_nodes());
         (u32::try_from(loans.len()).unwrap_or(u32::MAX), loans.into_values().max().unwrap_or(0))
     }
 
     /// Loans at the members' joining nodes that are overdue by [`OVERDUE_DAYS`] or more, and the steps to the nearest.
-    pub(crate) fn overdue_around(&self, members: &BTreeMap<ApplicationId, Member<'_>>) -> (u32, u32) {
+    pub(crate) fn overdue_around(&self, members: &Members<'_>) -> (u32, u32) {
         let mut nearest: BTreeMap<PayoutId, u32> = BTreeMap::new();
-        for member in members.values() {
-            let loans = self.overdue_at(&member.link.nodes);
+        for member in members.iter() {
+            let loans = self.overdue_at(self.found.touched(member.number));
             for payout in loans.into_iter().filter(|(_, days)| *days >= OVERDUE_DAYS).map(|(id, _)| id) {
                 let steps = nearest.entry(payout).or_insert(u32::MAX);
                 *steps = (*steps).min(member.distance + 1);
@@ -394,10 +444,10 @@ impl Spread {
         (count, nearest.into_values().min().unwrap_or(0))
     }
 
-    fn overdue_at<'a>(&self, nodes: impl IntoIterator<Item = &'a Node>) -> BTreeMap<PayoutId, u32> {
-        let joining = nodes.into_iter().filter(|node| self.joins(node));
-        let crowds = joining.filter_map(|node| self.read.get(node));
-        crowds.flat_map(|crowd| crowd.overdue.iter().map(|(id, days)| (*id, *days))).collect()
+    fn overdue_at(&self, nodes: &[Number]) -> BTreeMap<PayoutId, u32> {
+        let joining = nodes.iter().filter(|node| self.joins(**node));
+        let crowds = joining.filter_map(|node| self.found.crowd(*node));
+        crowds.flat_map(|crowd| crowd.overdue.iter().copied()).collect()
     }
 
     /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
@@ -405,37 +455,53 @@ impl Spread {
         let acts_cut_off = self.acts.as_ref().is_some_and(|acts| acts.cut_off);
         let ties_cut_off = self.ties.as_ref().is_some_and(TieSpread::cut_off);
         let is_cut_off = |crowd: &Crowd| crowd.cut_off || crowd.outcomes_cut_off;
-        self.is_starved || ties_cut_off || acts_cut_off || self.read.values().any(is_cut_off)
+        self.is_starved || ties_cut_off || acts_cut_off || self.found.crowds().any(is_cut_off)
     }
 
     /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.
-    pub fn members(&self) -> BTreeMap<ApplicationId, Member<'_>> {
-        let mut members = BTreeMap::new();
-        let mut ahead = VecDeque::new();
-        match &self.seed {
-            Seed::Application(own) => {
-                members.insert(own.application, Member { link: own, distance: 0, via: None });
-                ahead.push_back(own.application);
-            }
+    pub fn members(&self) -> Members<'_> {
+        let mut members: Vec<Member<'_>> = match &self.seed {
+            Seed::Application => vec![self.member(OWN, 0, None)],
             Seed::Node(node) => {
-                let crowd = self.read.get(node).into_iter().flat_map(|crowd| crowd.links.values());
-                for link in crowd {
-                    members.insert(link.application, Member { link, distance: 1, via: Some((node, None)) });
-                    ahead.push_back(link.application);
+                let here = self.crowd_at(node).into_iter().flat_map(|crowd| &crowd.links);
+                here.map(|number| self.member(*number, 1, Some((node, None)))).collect()
+            }
+        };
+        let mut is_known = vec![false; self.found.applications()];
+        for member in &members {
+            is_known[member.number as usize] = true;
+        }
+        let mut is_spread = vec![false; self.found.nodes()];
+        let mut next = 0;
+        while let Some(Member { link, number, distance, .. }) = members.get(next).copied() {
+            next += 1;
+            for node in self.found.touched(number).iter().copied().filter(|node| self.joins(*node)) {
+                let (Some(crowd), kind) = (self.found.crowd(node), self.found.node(node).kind) else {
+                    continue;
+                };
+                // Whoever stands at a node is reached from the first that spreads over it.
+                if !self.holds(kind, link.application) || mem::replace(&mut is_spread[node as usize], true) {
+                    continue;
+                }
+                let via = Some((self.found.node(node), Some(link.application)));
+                for other in crowd.links.iter().copied() {
+                    let is_held = self.holds(kind, self.found.link(other).application);
+                    if is_held && !mem::replace(&mut is_known[other as usize], true) {
+                        members.push(self.member(other, distance + 1, via));
+                    }
                 }
             }
         }
-        while let Some(id) = ahead.pop_front() {
-            let Some(Member { link, distance, .. }) = members.get(&id).copied() else { continue };
-            for (node, next) in self.joined_to(link) {
-                let via = Some((node, Some(id)));
-                members.entry(next.application).or_insert_with(|| {
-                    ahead.push_back(next.application);
-                    Member { link: next, distance: distance + 1, via }
-                });
-            }
-        }
-        members
+        Members::new(members)
+    }
+
+    fn member<'a>(
+        &'a self,
+        number: Number,
+        distance: u32,
+        via: Option<(&'a Node, Option<ApplicationId>)>,
+    ) -> Member<'a> {
+        Member { link: self.found.link(number), number, distance, via }
     }
 
     /// The same with the applications of the firms that guarantees join with the application's own. Each guarantee is one
@@ -443,10 +509,11 @@ impl Spread {
     pub(crate) fn guaranteed_members<'a>(
         &'a self,
         guaranteed: &'a [(FirmCode, Node, FirmCode)],
-    ) -> BTreeMap<ApplicationId, Member<'a>> {
-        let mut members = self.members();
+    ) -> Members<'a> {
+        let mut members = self.members().0;
+        let mut known: BTreeSet<Number> = members.iter().map(|member| member.number).collect();
         let mut nearest: BTreeMap<&FirmCode, (ApplicationId, u32)> = BTreeMap::new();
-        for member in members.values() {
+        for member in &members {
             let known = (member.link.application, member.distance);
             let near = nearest.entry(&member.link.firm).or_insert(known);
             *near = if known.1 < near.1 { known } else { *near };
@@ -454,15 +521,16 @@ impl Spread {
         for (firm, guarantee, from) in guaranteed {
             let Some((before, distance)) = nearest.get(from).copied() else { continue };
             let node = Node { kind: NodeKind::Firm, hash: firm.as_str().to_owned() };
-            let links = self.read.get(&node).into_iter().flat_map(|crowd| crowd.links.values());
-            let held = links.filter(|link| self.holds(NodeKind::Firm, link.application));
-            for link in held {
-                let via = Some((guarantee, Some(before)));
-                members.entry(link.application).or_insert(Member { link, distance: distance + 1, via });
+            let via = Some((guarantee, Some(before)));
+            for number in self.crowd_at(&node).into_iter().flat_map(|crowd| &crowd.links) {
+                let is_held = self.holds(NodeKind::Firm, self.found.link(*number).application);
+                if is_held && known.insert(*number) {
+                    members.push(self.member(*number, distance + 1, via));
+                }
             }
             nearest.entry(firm).or_insert((before, distance + 1));
         }
-        members
+        Members::new(members)
     }
 
     /// How an application was reached, from the seed on; empty when it was not.
@@ -470,7 +538,7 @@ impl Spread {
         let members = self.members();
         let mut path = Vec::new();
         let mut next = Some(to);
-        while let Some(member) = next.and_then(|id| members.get(&id)) {
+        while let Some(member) = next.and_then(|id| members.get(id)) {
             let via = member.via.map(|(node, _)| node.clone());
             path.push(Step { via, application: member.link.application });
             next = member.via.and_then(|(_, from)| from);
@@ -480,19 +548,18 @@ impl Spread {
     }
 
     /// Whether sharing the node joins applications.
-    pub(crate) fn joins(&self, node: &Node) -> bool {
-        let is_crowd = self.read.get(node).is_some_and(|crowd| crowd.cut_off);
-        is_strong(node.kind) && (!is_crowd || node.kind == NodeKind::Person)
+    pub(crate) fn joins(&self, node: Number) -> bool {
+        let is_crowd = self.found.crowd(node).is_some_and(|crowd| crowd.cut_off);
+        can_join(self.found.node(node).kind, is_crowd)
     }
 
-    /// The applications that share a joining node with this one, itself included, in an order of their own.
-    fn joined_to<'a>(&'a self, link: &'a Link) -> impl Iterator<Item = (&'a Node, &'a Link)> {
-        let held = |node: &&Node| self.joins(node) && self.holds(node.kind, link.application);
-        let joining: BTreeSet<&Node> = link.nodes.iter().filter(held).collect();
-        let crowds = joining.into_iter().filter_map(|node| Some((node, self.read.get(node)?)));
-        crowds.flat_map(move |(node, crowd)| {
-            let held = crowd.links.values().filter(move |next| self.holds(node.kind, next.application));
-            held.map(move |next| (node, next))
-        })
+    /// Everything that was read.
+    pub(crate) fn found(&self) -> &Found {
+        &self.found
     }
+}
+
+/// Whether sharing a node of this kind joins, a crowd or not.
+fn can_join(kind: NodeKind, is_crowd: bool) -> bool {
+    is_strong(kind) && (kind == NodeKind::Person || !is_crowd)
 }

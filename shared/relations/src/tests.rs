@@ -179,7 +179,7 @@ fn a_spread_from_a_node_reaches_whom_its_kinds_hops_and_window_allow() {
                 around.add(node, Neighbours { links, ..Neighbours::default() });
             }
         }
-        around.members().into_keys().collect()
+        around.members().iter().map(|member| member.link.application).collect()
     };
     let all = NodeKind::ALL.as_slice();
     assert_eq!(reached(all, 3, -9), [id(1), id(2), id(3), id(4)]);

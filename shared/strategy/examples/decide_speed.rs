@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use std::{hint::black_box, time::Instant};
 use strategy::{FirmFacts, GraphFacts, Input, ProductFacts, Requested, RingFacts, ScoreFacts, Strategy};
 
-const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.3.json");
+const STANDARD: &str = include_str!("../../../models/strategies/standard-2026.11.4.json");
 const ROUNDS: usize = 50_000;
 
 fn input(points: i32) -> Input {
@@ -48,7 +48,7 @@ fn input(points: i32) -> Input {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let before = Instant::now();
-    let strategy = Strategy::load("standard-2026.11.3", STANDARD)?;
+    let strategy = Strategy::load("standard-2026.11.4", STANDARD)?;
     println!("load, check, compile, try out: {:.1} ms", before.elapsed().as_secs_f64() * 1e3);
     let inputs: Vec<Input> = (540..700).map(input).collect();
     let mut micros: Vec<f64> = Vec::with_capacity(ROUNDS);

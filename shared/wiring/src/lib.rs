@@ -30,9 +30,10 @@ const XRAY_DAEMON: &str = "AWS_XRAY_DAEMON_ADDRESS";
 const PRODUCTS: &str = include_str!("../../../models/products.json");
 
 /// The strategies that are packaged with the functions, by name: JDM documents.
-pub const STRATEGIES: [(&str, &str); 2] = [
+pub const STRATEGIES: [(&str, &str); 3] = [
     ("standard-2026.11.2", include_str!("../../../models/strategies/standard-2026.11.2.json")),
     ("standard-2026.11.3", include_str!("../../../models/strategies/standard-2026.11.3.json")),
+    ("standard-2026.11.4", include_str!("../../../models/strategies/standard-2026.11.4.json")),
 ];
 
 /// A function cannot start with these settings. Never carries a secret.

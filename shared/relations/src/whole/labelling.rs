@@ -177,9 +177,6 @@ impl Whole {
         };
         let applications = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let (firms, banks) = (different(&rows.firm), different(&rows.bank));
-        if applications >= 3 && firms >= 3 {
-            return true;
-        }
         let nodes = || members.iter().flat_map(|member| rows.nodes.get(*member)).copied();
         let has_debt = |node: u32| self.overdue(node).any(|loan| loan.overdue_days >= OVERDUE_DAYS);
         let most = |feature: Feature| match feature {
