@@ -45,6 +45,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// Seconds outside the window: one more than allowed.
 const OUTSIDE: i64 = signing::webhook::TOLERANCE_SECONDS as i64 + 1;
+/// The same ahead, with half a minute in which the instruction may arrive.
+const AHEAD: i64 = 330;
 
 /// How a request is signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +66,7 @@ pub(super) enum Seal {
     AddedSpace,
     /// Signed 301 seconds ago.
     TooOld,
-    /// Signed 301 seconds from now.
+    /// Signed 330 seconds from now: by a second beyond the window it would be inside once it has arrived.
     TooNew,
     /// Two signatures, as during a rotation; one is by a key that the bank does not know.
     StrangerThenOurs,
@@ -381,7 +383,7 @@ impl Client {
         let now = self.clock.now();
         let at = match seal {
             Seal::TooOld => now.checked_sub(SignedDuration::from_secs(OUTSIDE)).unwrap_or(now),
-            Seal::TooNew => now.checked_add(SignedDuration::from_secs(OUTSIDE)).unwrap_or(now),
+            Seal::TooNew => now.checked_add(SignedDuration::from_secs(AHEAD)).unwrap_or(now),
             _ => now,
         };
         let signature = |signer: &Signer| signer.sign(id, at, body).signature;

@@ -32,7 +32,7 @@ const SPOILED: [(Rule, &[(Seal, &str)]); 6] = [
     (Rule::S3, &[(Seal::Doubled, "with a doubled signature header")]),
     (Rule::S4, &[(Seal::OtherAmount, "one fen more than was signed"), (Seal::AddedSpace, "one space added")]),
     (Rule::S5, &[(Seal::TooOld, "signed 301 s ago")]),
-    (Rule::S6, &[(Seal::TooNew, "signed 301 s ahead")]),
+    (Rule::S6, &[(Seal::TooNew, "signed 330 s ahead")]),
 ];
 
 /// What the last look judges.
