@@ -101,7 +101,7 @@ fn every_function_is_released_by_its_alias_and_taken_back_on_an_alarm_of_its_own
         let (_, alarm) = written.split_once(&format!("\n  {alarm}:\n")).unwrap();
         let (alarm, _) = alarm.split_once("\n\n").unwrap();
         assert!(alarm.contains(&format!("Value: !Ref {id}}}")), "{id} is taken back on its own errors");
-        assert!(text.contains("AutoPublishAliasAllProperties: true"), "{id}");
+        assert!(text.contains("AutoPublishCodeSha256: !Ref Release"), "{id}");
     }
 }
 

@@ -73,6 +73,8 @@ pub(super) struct Parameter {
     _description: String,
     #[serde(rename = "AllowedPattern", default)]
     _allowed_pattern: String,
+    #[serde(rename = "ConstraintDescription", default)]
+    _constraint: String,
     #[serde(rename = "AllowedValues", default)]
     _allowed_values: Vec<Value>,
     #[serde(rename = "MinValue", default)]
@@ -165,8 +167,8 @@ pub(super) struct Function {
     #[serde(default)]
     pub environment: Variables,
     pub events: BTreeMap<String, EventSource>,
-    #[serde(rename = "AutoPublishAliasAllProperties", default)]
-    _alias_all: Value,
+    #[serde(rename = "AutoPublishCodeSha256", default)]
+    _release: Value,
     #[serde(rename = "DeploymentPreference", default)]
     _deployment: Value,
 }

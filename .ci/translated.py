@@ -1,5 +1,6 @@
-"""Finds resources that wait for each other: CloudFormation refuses such a template, and neither `sam validate` nor
-checkov notices, because some of the resources are made by SAM. Usage: circles.py <template>, in SAM's environment."""
+"""What SAM makes of the template, which neither `sam validate` nor checkov looks at: no resource may wait for itself, or
+CloudFormation refuses all of them, and a release must give each function another version, or its alias stays with what it
+had. Usage: translated.py <template>, in SAM's environment."""
 
 import logging
 import re
@@ -39,15 +40,26 @@ def names(value):
                 yield from names(inner)
 
 
-template = yaml_parse(open(sys.argv[1]).read())
-for resource in template["Resources"].values():
-    if "CodeUri" in resource.get("Properties", {}):
-        # As if it had been built and uploaded.
-        resource["Properties"]["CodeUri"] = "s3://bucket/key"
-parameters = {name: parameter.get("Default", "given") for name, parameter in template["Parameters"].items()}
-resources = transform(template, parameters, NoManagedPolicies())["Resources"]
+def translated(release):
+    """The resources, as if everything had been built and uploaded, and this release were deployed."""
+    template = yaml_parse(open(sys.argv[1]).read())
+    for resource in template["Resources"].values():
+        if "CodeUri" in resource.get("Properties", {}):
+            resource["Properties"]["CodeUri"] = "s3://bucket/key"
+    parameters = {name: parameter.get("Default", "given") for name, parameter in template["Parameters"].items()}
+    return transform(template, parameters | {"Release": release}, NoManagedPolicies())["Resources"]
+
+
+def versions(resources):
+    return {name for name, resource in resources.items() if resource["Type"] == "AWS::Lambda::Version"}
+
+
+resources, later = translated("1700000000-0000000"), translated("1700000001-0000000")
+if unmoved := versions(resources) & versions(later):
+    sys.exit(f"a release leaves versions as they were: {sorted(unmoved)}")
 waits_for = {name: {other for other in names(resource) if other in resources} for name, resource in resources.items()}
 try:
     print(len(list(TopologicalSorter(waits_for).static_order())), "resources, and none waits for itself")
 except CycleError as error:
     sys.exit("resources wait for each other: " + " -> ".join(error.args[1]))
+print(len(versions(resources)), "functions, and a release moves each")
