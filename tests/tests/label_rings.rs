@@ -7,7 +7,10 @@ use jiff::SignedDuration;
 use local::{borrower::Applicant, stack::StackError};
 use ports::{Clock as _, SystemClock, rings::RingBook as _};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 use tests::{TestApp, quick_without_acceptance, sound_owners};
 
 /// The engine that stands in for DynamoDB says itself when an export was made, so the story is played today.
@@ -38,8 +41,8 @@ async fn step(app: &TestApp, step: &str) -> Result<Value, StackError> {
 /// A data file of the only export there is.
 fn data_file(app: &TestApp) -> PathBuf {
     let exports = app.lending.files.path().join("exports/AWSDynamoDB");
-    let export = std::fs::read_dir(exports).unwrap().next().unwrap().unwrap().path();
-    export.join("data/000000.json.gz")
+    let found = fs::read_dir(exports).unwrap().map(|entry| entry.unwrap().path());
+    found.filter(|path| path.is_dir()).next().unwrap().join("data/000000.json.gz")
 }
 
 fn book(app: &TestApp) -> DynamoRings {
@@ -71,14 +74,47 @@ async fn nothing_is_labelled_from_an_export_that_is_damaged_and_the_file_is_name
 
     step(&app, "export").await.unwrap();
     let file = data_file(&app);
-    let bytes = std::fs::read(&file).unwrap();
-    std::fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
+    let bytes = fs::read(&file).unwrap();
+    fs::write(&file, &bytes[..bytes.len() / 2]).unwrap();
     let before = book(&app).list().await.unwrap();
     let error = lambda_kit::chain(&step(&app, "label").await.unwrap_err());
     assert!(error.contains("data/000000.json.gz is damaged"), "{error}");
     assert_eq!(book(&app).list().await.unwrap(), before);
 
-    std::fs::write(&file, bytes).unwrap();
+    fs::write(&file, bytes).unwrap();
     assert_eq!(step(&app, "label").await.unwrap()["applications"], 3);
     app.stop().await;
+}
+
+/// Runs on each day of the first two, and once more.
+async fn three_days_without_an_export(what_dynamodb_leaves: fn(&Path)) {
+    let app = app_of_today().await;
+    farm(&app, 10..12).await;
+    app.lending.engines.leave_exports_unfinished(true);
+    let exports = app.lending.files.path().join("exports/AWSDynamoDB");
+    for _ in 0..2 {
+        assert_eq!(app.lending.stack.run_schedule("label-rings").await.unwrap(), Value::Null);
+        for entry in fs::read_dir(&exports).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.is_dir() {
+                what_dynamodb_leaves(&entry);
+            }
+        }
+        app.clock.advance(SignedDuration::from_hours(25));
+    }
+    let error = lambda_kit::chain(&app.lending.stack.run_schedule("label-rings").await.unwrap_err());
+    assert!(error.contains("there is no finished export"), "{error}");
+
+    app.lending.engines.leave_exports_unfinished(false);
+    assert_eq!(app.lending.stack.run_schedule("label-rings").await.unwrap()["applications"], 2);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn an_export_that_is_never_finished_is_waited_for_at_first_and_then_fails_the_run() {
+    three_days_without_an_export(|_| ()).await;
+}
+
+#[tokio::test]
+async fn an_export_of_which_nothing_is_ever_written_fails_the_run_as_well() {
+    three_days_without_an_export(|export| fs::remove_dir_all(export).unwrap()).await;
 }

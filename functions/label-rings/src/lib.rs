@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule, once a day; by hand with `{"step": "export"}` or `{"step": "label"}`, which do one half of it |
-//! | reads | the newest finished export of `relations` in its bucket; the journeys of the members of suspicious rings; the book of rings |
+//! | reads | the newest finished export of `relations` in its bucket, and the book of rings in the table; `journeys` of the members of suspicious rings |
 //! | writes | `relations`: a sighting for each ring that the book does not know as it is, and a settlement for each name of a ring that fell apart |
 //! | emits | the request for the next export |
 //! | retries | Lambda's, twice; the same export over the same journeys writes nothing the second time |
@@ -11,7 +11,7 @@
 //! The whole table is read without taking anything from its throughput: DynamoDB writes an export from its backups. One run
 //! asks for an export, which takes it minutes, and labels the one that the run of the day before asked for. Nothing is
 //! labelled from an export that is not finished, or of which a single file is not what its manifest says; then the book
-//! stays as it is and the run fails. The live checks do not wait for any of this and see what is newer.
+//! stays as it is and the run fails, but for the first two days of all, when none can be finished yet. The live checks do not wait for any of this and see what is newer.
 
 mod graph;
 mod wire;
@@ -45,6 +45,9 @@ const READS_AT_ONCE: usize = 16;
 const WRITES_AT_ONCE: usize = 8;
 /// An export that is older tells of a city that has moved on: exports must have been failing for days.
 const OLDEST: SignedDuration = SignedDuration::from_hours(3 * 24);
+
+/// The first export of all may be on its way for so long; the next run finds what this one asked for.
+const FIRST_WITHIN: SignedDuration = SignedDuration::from_hours(2 * 24);
 
 /// The function with everything that it reaches.
 pub struct LabelRings {
@@ -110,8 +113,10 @@ impl Function for LabelRings {
                 };
                 self.ask().await.map_err(failed)?;
                 match self.label().await {
-                    // On the first day, and never again.
-                    Err(LabelError::NoExport) => Ok(Value::Null),
+                    Err(LabelError::NoExport) if self.waits_for_the_first().await.map_err(failed)? => {
+                        tracing::info!("there is no finished export yet");
+                        Ok(Value::Null)
+                    }
                     labelled => Ok(json!(labelled.map_err(failed)?)),
                 }
             }
@@ -128,8 +133,17 @@ impl Function for LabelRings {
 impl LabelRings {
     /// Asks for the export of today, once however often it is tried.
     async fn ask(&self) -> Result<(), LabelError> {
+        if exports::first_begun(&*self.bucket).await?.is_none() {
+            exports::mark_the_first(&*self.bucket).await?;
+        }
         let today = day_in_china(self.clock.now());
         Ok(self.exports.ask(&format!("relations-{today}")).await?)
+    }
+
+    /// Whether the first export of all may still be on its way.
+    async fn waits_for_the_first(&self) -> Result<bool, LabelError> {
+        let begun = exports::first_begun(&*self.bucket).await?;
+        Ok(begun.is_some_and(|begun| self.clock.now().duration_since(begun) < FIRST_WITHIN))
     }
 
     /// Labels the graph of the newest finished export, and writes what the book does not say.

@@ -157,6 +157,11 @@ impl Engines {
         &self.services.faults
     }
 
+    /// From here on exports are begun and never finished, or are finished again.
+    pub fn leave_exports_unfinished(&self, unfinished: bool) {
+        self.services.dynamodb.leave_exports_unfinished(unfinished);
+    }
+
     /// Changes whenever messages were sent to any queue, so that a poller needs no clock to find them. A message that
     /// comes back after its visibility timeout does not show here.
     pub fn sent(&self) -> watch::Receiver<u64> {

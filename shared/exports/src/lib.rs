@@ -10,7 +10,7 @@ mod manifest;
 mod read;
 mod write;
 
-pub use manifest::{DataFile, Export, Summary, newest};
+pub use manifest::{DataFile, Export, Summary, first_begun, mark_the_first, newest};
 pub use read::{Rows, read};
 pub use write::{ExportWriter, WriteError};
 
@@ -19,6 +19,12 @@ pub use write::{ExportWriter, WriteError};
 pub enum ExportError {
     #[error("{file} cannot be read")]
     Read {
+        file: String,
+        #[source]
+        source: object_store::Error,
+    },
+    #[error("{file} cannot be written")]
+    Write {
         file: String,
         #[source]
         source: object_store::Error,
@@ -50,7 +56,7 @@ pub enum ExportError {
 impl ExportError {
     /// Whether the bucket could not be read, so that the same export may be had another time.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Read { .. } | Self::BrokenOff)
+        matches!(self, Self::Read { .. } | Self::Write { .. } | Self::BrokenOff)
     }
 }
 

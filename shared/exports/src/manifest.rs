@@ -3,11 +3,13 @@
 use crate::{ExportError, md5_text};
 use jiff::Timestamp;
 use md5::{Digest as _, Md5};
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, path::Path};
+use object_store::{Error, ListResult, ObjectStore, ObjectStoreExt as _, PutPayload, path::Path};
 use serde::{Deserialize, Serialize};
 
 /// The folder that DynamoDB makes.
 const FOLDER: &str = "AWSDynamoDB";
+/// Lies beside the exports from the day on which the first was asked for.
+const MARK: &str = "_asked";
 /// Largest manifests that are read, in bytes: some 300 bytes for each file of an export.
 const MOST_MANIFEST: u64 = 64 << 20;
 /// What the checksum beside a manifest is called: by the developer guide, and in buckets.
@@ -64,13 +66,7 @@ pub struct Export {
 /// # Errors
 /// [`ExportError`] when the manifests of the newest one are not in order: an older one in its place would tell old news.
 pub async fn newest(bucket: &dyn ObjectStore, table_arn: &str) -> Result<Option<Export>, ExportError> {
-    let listed = bucket.list_with_delimiter(Some(&Path::from(FOLDER))).await;
-    let listed = listed.map_err(|source| ExportError::Read { file: FOLDER.to_owned(), source })?;
-    // The id of an export begins with its time.
-    let mut ids: Vec<String> =
-        listed.common_prefixes.iter().filter_map(|folder| Some(folder.filename()?.to_owned())).collect();
-    ids.sort_unstable_by(|a, b| b.cmp(a));
-    for id in ids.into_iter().take(MOST_UNFINISHED) {
+    for id in ids(&list(bucket).await?).into_iter().rev().take(MOST_UNFINISHED) {
         let file = format!("{FOLDER}/{id}/manifest-summary.json");
         match get(bucket, &file).await {
             Ok(bytes) => return of(bucket, table_arn, id, &file, &bytes).await.map(Some),
@@ -79,6 +75,44 @@ pub async fn newest(bucket: &dyn ObjectStore, table_arn: &str) -> Result<Option<
         }
     }
     Ok(None)
+}
+
+/// Since when exports are asked for: when the oldest was begun of which the bucket holds anything, finished or not, or
+/// when [`mark_the_first`] was called, whichever was earlier; `None` when neither is there. Calls `ListObjectsV2`.
+///
+/// # Errors
+/// [`ExportError::Read`].
+pub async fn first_begun(bucket: &dyn ObjectStore) -> Result<Option<Timestamp>, ExportError> {
+    let listed = list(bucket).await?;
+    let begun = |id: String| Timestamp::from_millisecond(id.split('-').next()?.parse().ok()?).ok();
+    let marks = listed.objects.iter().filter(|object| object.location.filename() == Some(MARK));
+    let marked = marks.filter_map(|mark| Timestamp::from_second(mark.last_modified.timestamp()).ok());
+    Ok(ids(&listed).into_iter().find_map(begun).into_iter().chain(marked).min())
+}
+
+/// Leaves a mark that exports are asked for from now on: DynamoDB writes nothing at all where it may not. Calls `PutObject`.
+///
+/// # Errors
+/// [`ExportError::Write`].
+pub async fn mark_the_first(bucket: &dyn ObjectStore) -> Result<(), ExportError> {
+    let file = format!("{FOLDER}/{MARK}");
+    match bucket.put(&Path::from(file.as_str()), PutPayload::new()).await {
+        Ok(_) => Ok(()),
+        Err(source) => Err(ExportError::Write { file, source }),
+    }
+}
+
+async fn list(bucket: &dyn ObjectStore) -> Result<ListResult, ExportError> {
+    let listed = bucket.list_with_delimiter(Some(&Path::from(FOLDER))).await;
+    listed.map_err(|source| ExportError::Read { file: FOLDER.to_owned(), source })
+}
+
+/// The ids of all exports, finished or not, oldest first: an id begins with the milliseconds of its time.
+fn ids(listed: &ListResult) -> Vec<String> {
+    let folders = listed.common_prefixes.iter();
+    let mut ids: Vec<String> = folders.filter_map(|folder| Some(folder.filename()?.to_owned())).collect();
+    ids.sort_unstable();
+    ids
 }
 
 async fn of(

@@ -56,12 +56,18 @@ async fn every_item_of_the_newest_finished_export_is_read_once() {
     fs::remove_file(file(bucket.path(), &unfinished, "manifest-summary.json")).unwrap();
     let expected = (0..10).map(|n| n.to_string()).collect();
     assert_eq!(all(bucket.path()).await.unwrap(), expected);
+    let store = LocalFileSystem::new_with_prefix(bucket.path()).unwrap();
+    assert_eq!(first_begun(&store).await.unwrap(), Some(time(1_000)));
 }
 
 #[tokio::test]
 async fn an_empty_table_and_an_empty_bucket_are_no_errors() {
     let bucket = tempfile::tempdir().unwrap();
     let store = LocalFileSystem::new_with_prefix(bucket.path()).unwrap();
+    assert_eq!(newest(&store, TABLE).await.unwrap(), None);
+    assert_eq!(first_begun(&store).await.unwrap(), None);
+    mark_the_first(&store).await.unwrap();
+    assert!(first_begun(&store).await.unwrap().is_some());
     assert_eq!(newest(&store, TABLE).await.unwrap(), None);
     written(bucket.path(), 0, 1_000);
     assert_eq!(all(bucket.path()).await.unwrap(), BTreeSet::new());

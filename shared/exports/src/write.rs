@@ -59,7 +59,10 @@ impl ExportWriter {
     /// [`WriteError::Io`].
     pub fn begin(bucket: &Path, table_arn: &str, time: Timestamp) -> Result<Self, WriteError> {
         let id = format!("{:014}-local", time.as_millisecond());
-        fs::create_dir_all(bucket.join("AWSDynamoDB").join(&id).join("data"))?;
+        let folder = bucket.join("AWSDynamoDB").join(&id);
+        fs::create_dir_all(folder.join("data"))?;
+        // By this DynamoDB finds out whether it may write.
+        fs::write(folder.join("_started"), "")?;
         let (bucket, table_arn) = (bucket.to_owned(), table_arn.to_owned());
         Ok(Self { bucket, id, table_arn, time, most: ITEMS, open: None, items: 0, files: Vec::new() })
     }

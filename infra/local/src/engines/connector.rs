@@ -53,7 +53,7 @@ impl From<NoAnswer> for ConnectorError {
 
 /// The engines and what watches them.
 pub(super) struct EmbeddedServices {
-    dynamodb: DynamoDb,
+    pub(super) dynamodb: DynamoDb,
     sqs: SqsService,
     kms: Kms,
     pub(super) secrets: SecretsManager,

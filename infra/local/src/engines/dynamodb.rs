@@ -3,16 +3,27 @@
 //! The engine serialises all access behind one lock and blocks on it, so it lives on a thread of its own and takes
 //! calls from a channel: callers wait in order and no runtime thread ever waits for the disk.
 
-use super::{EngineError, calls::Cost};
+use super::{
+    EngineError,
+    calls::Cost,
+    export::{Ends, export},
+};
 use dynoxide::{Database, DynoxideError};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use std::{
     path::Path,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 use tokio::sync::oneshot;
+
+const EXPORT: &str = "ExportTableToPointInTime";
+/// The same operation of an engine that never finishes.
+const EXPORT_WITHOUT_END: &str = "ExportTableToPointInTime without end";
 
 /// A call's answer: HTTP status, body, and what it cost.
 #[derive(Debug)]
@@ -37,6 +48,7 @@ enum Job {
 #[derive(Debug)]
 pub(super) struct DynamoDb {
     jobs: Sender<Job>,
+    exports_without_end: AtomicBool,
 }
 
 impl DynamoDb {
@@ -57,15 +69,21 @@ impl DynamoDb {
             .name("dynamodb".to_owned())
             .spawn(move || serve(database, &queue))
             .map_err(|error| EngineError::Open(error.to_string()))?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, exports_without_end: AtomicBool::new(false) })
     }
 
     /// Answers one call; `None` once the engine has stopped.
     pub(super) async fn call(&self, operation: &str, body: &[u8]) -> Option<Answer> {
         let (answer, answered) = oneshot::channel();
+        let without_end = operation == EXPORT && self.exports_without_end.load(Ordering::Relaxed);
+        let operation = if without_end { EXPORT_WITHOUT_END } else { operation };
         let job = Job::Call { operation: operation.to_owned(), body: body.to_vec(), answer };
         self.jobs.send(job).ok()?;
         answered.await.ok()
+    }
+
+    pub(super) fn leave_exports_unfinished(&self, unfinished: bool) {
+        self.exports_without_end.store(unfinished, Ordering::Relaxed);
     }
 
     pub(super) async fn stop(&self) {
@@ -138,7 +156,8 @@ fn dispatch(db: &Database, operation: &str, request: Value) -> dynoxide::Result<
         "DeleteTable" => call(request, |r| db.delete_table(r)),
         "UpdateTimeToLive" => call(request, |r| db.update_time_to_live(r)),
         "DescribeTimeToLive" => call(request, |r| db.describe_time_to_live(r)),
-        "ExportTableToPointInTime" => super::export::export(db, &request),
+        EXPORT => export(db, &request, Ends::Finished),
+        EXPORT_WITHOUT_END => export(db, &request, Ends::Never),
         _ => Err(DynoxideError::ValidationException(format!("{operation} is not served here"))),
     }
 }

@@ -1,4 +1,5 @@
-//! `ExportTableToPointInTime`, answered at once: the export lies in its folder, finished, before the answer is given.
+//! `ExportTableToPointInTime`, answered at once: the export lies in its folder, finished, before the answer is given; or
+//! begun and never finished, where that is asked for.
 
 use dynoxide::{Database, DynoxideError};
 use exports::ExportWriter;
@@ -15,8 +16,15 @@ pub fn table_arn(table: &str) -> String {
     format!("{TABLE_ARN}{table}")
 }
 
+/// What becomes of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ends {
+    Finished,
+    Never,
+}
+
 /// Writes the table as it is now. The bucket is a folder, by its absolute path.
-pub(super) fn export(database: &Database, request: &Value) -> dynoxide::Result<Value> {
+pub(super) fn export(database: &Database, request: &Value, ends: Ends) -> dynoxide::Result<Value> {
     let refused = |why: &str| DynoxideError::ValidationException(why.to_owned());
     let failed = |error: &dyn std::error::Error| DynoxideError::InternalServerError(error.to_string());
     let arn = request["TableArn"].as_str().unwrap_or_default();
@@ -44,10 +52,13 @@ pub(super) fn export(database: &Database, request: &Value) -> dynoxide::Result<V
             break;
         }
     }
-    let id = writer.finish().map_err(|error| failed(&error))?;
+    let (id, status) = match ends {
+        Ends::Finished => (writer.finish().map_err(|error| failed(&error))?, "COMPLETED"),
+        Ends::Never => (writer.id().to_owned(), "IN_PROGRESS"),
+    };
     Ok(json!({ "ExportDescription": {
         "ExportArn": format!("{arn}/export/{id}"),
-        "ExportStatus": "COMPLETED",
+        "ExportStatus": status,
         "TableArn": arn,
         "S3Bucket": request["S3Bucket"],
     }}))

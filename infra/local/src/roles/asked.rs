@@ -133,7 +133,9 @@ fn dynamodb(names: &Names, operation: &str, body: &[u8]) -> Vec<Asked> {
             let bucket = names.id(&last(&request.s3_bucket)).to_owned();
             let mut all = on(operation, &last(&request.table_arn), None);
             all.extend(names.object_written(&bucket, "AWSDynamoDB/export"));
-            all.push(Asked::of("s3:AbortMultipartUpload", format!("{}/AWSDynamoDB/export", arn(&bucket))));
+            let written = format!("{}/AWSDynamoDB/export", arn(&bucket));
+            let also = ["s3:AbortMultipartUpload", "s3:PutObjectAcl"];
+            all.extend(also.map(|action| Asked::of(action, written.clone())));
             all
         }
         // A transaction needs the permissions of what is in it and none of its own.
