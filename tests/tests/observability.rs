@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use domain::ApplicationId;
-use local::trace;
+use jiff::SignedDuration;
+use local::{engines::Fault, trace};
 use serde_json::Value;
 use std::{collections::BTreeMap, sync::Arc};
 use tests::{Lines, TestApp, TestOptions, quick, quick_without_acceptance, sound_owners};
@@ -60,6 +61,33 @@ async fn every_stage_and_every_step_of_a_paid_out_application_is_told_once() {
 }
 
 #[tokio::test]
+async fn an_instruction_that_the_bank_takes_late_counts_from_the_acceptance() {
+    let lines = Arc::new(Lines::default());
+    let app =
+        TestApp::start_with(TestOptions { metrics: Some(lines.clone()), ..TestOptions::default() }).await;
+    let owner = app.firm(sound_owners().next().unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
+    app.settle().await;
+    // Every delivery of the command fails before anything is reserved.
+    for _ in 0..5 {
+        app.lending.engines.faults().fail("dynamodb:TransactWriteItems", 1, Fault::Before);
+    }
+    let seen = borrower.read(&id).await.unwrap();
+    borrower.accept(&id, &seen).await.unwrap();
+    app.settle().await;
+    let of_instruct = |lines: Vec<Value>| -> Vec<Value> {
+        let instruct = lines.into_iter().filter(|line| line["Stage"] == "instruct");
+        instruct.map(|line| line["StageMs"].clone()).collect()
+    };
+    assert!(of_instruct(lines.take()).is_empty(), "the command lies with the dead letters");
+    app.sweep_after(SignedDuration::from_mins(10)).await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "paid_out");
+    assert_eq!(of_instruct(lines.take()), [600_000.0]);
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_line_holds_nothing_of_the_borrower() {
     let (app, lines) = observed().await;
     let owner = app.firm(sound_owners().next().unwrap()).await;
@@ -85,7 +113,7 @@ async fn a_line_holds_nothing_of_the_borrower() {
 #[tokio::test]
 async fn the_sweeper_tells_that_no_payout_is_in_doubt() {
     let (app, lines) = observed().await;
-    app.sweep_after(jiff::SignedDuration::from_secs(60)).await;
+    app.sweep_after(SignedDuration::from_secs(60)).await;
     let told = lines.take();
     assert_eq!(counted(&told), [("UnknownPayouts ".to_owned(), 1)].into());
     assert_eq!(told[0]["UnknownPayouts"], 0);
@@ -99,7 +127,7 @@ async fn the_way_of_an_application_is_told_from_what_is_kept() {
     let borrower = app.sign_in(owner.applicant(1, 2)).await;
     let id = borrower.apply(&quick_without_acceptance(), "key-1").await.unwrap();
     app.settle().await;
-    app.clock.advance(jiff::SignedDuration::from_mins(2));
+    app.clock.advance(SignedDuration::from_mins(2));
     let seen = borrower.read(&id).await.unwrap();
     borrower.accept(&id, &seen).await.unwrap();
     app.settle().await;

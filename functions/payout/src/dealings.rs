@@ -82,6 +82,16 @@ impl Dealings {
         self.heard = Some(heard);
     }
 
+    /// Whether this invocation has just learnt that the bank holds what it was sent. The next step is the last one then.
+    pub fn is_taken(&self) -> bool {
+        let answered_when_asked = matches!(self.heard, Some(Heard::Word(_)));
+        match self.instructed {
+            Some(Instructed::Taken) => self.heard.is_none(),
+            Some(Instructed::Unknown) => answered_when_asked,
+            _ => false,
+        }
+    }
+
     /// Exactly one instruction has left for the bank, unless another one was announced.
     fn sent_once(&self) -> bool {
         self.alone && !self.sent_before
@@ -164,6 +174,22 @@ mod tests {
     use Heard::{NeverSeen, Silence, Word};
     use Instructed::{Closed, HeldBack, NotSent, Refused, Taken, Unknown};
     use Step::{Ask, GiveUp, Instruct, Settle, TryAgain, Wait};
+
+    #[test]
+    fn the_bank_holds_what_it_took_and_what_it_knows_of_after_its_answer_was_lost() {
+        let known = |instructed, heard| Dealings { instructed, heard, ..Dealings::begin(true) }.is_taken();
+        assert!(known(Some(Taken), None));
+        assert!(known(Some(Unknown), Some(Word(BankWord::Pending))));
+        for (instructed, heard) in [
+            (None, Some(Word(paid()))),
+            (Some(Unknown), None),
+            (Some(Unknown), Some(NeverSeen)),
+            (Some(NotSent), None),
+            (Some(Refused), None),
+        ] {
+            assert!(!known(instructed, heard.clone()), "{instructed:?} {heard:?}");
+        }
+    }
 
     #[test]
     fn a_first_instruction_goes_out_at_once_and_its_callback_is_awaited() {

@@ -3,8 +3,8 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue `<bank>-payouts`, one for each bank |
-//! | reads | `journeys`; `payouts`; `applicants`: the payee, when the bank is instructed |
-//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve |
+//! | reads | `journeys`; `payouts`; `applicants`: the payee, when the bank is instructed; `endpoints`: what is held against the bank |
+//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `endpoints`: what the bank asks for |
 //! | emits | signed instructions and questions to banks; no commands |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
 //!
@@ -37,6 +37,7 @@ use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     applicants::Applicants,
     counterparty::{Bank, Instructed},
+    journal::Entry,
     ledger::{Announced, Ledger, Reservation},
     observer::{Stage, StageTime},
 };
@@ -61,8 +62,10 @@ pub struct PayOut {
 /// A journey whose payout has been requested.
 struct Requested {
     journey: Box<Journey>,
-    /// By this very invocation: with this entry, at this time, the offer was accepted.
-    just_now: Option<(u32, Timestamp)>,
+    /// With this entry, at this time, the offer was accepted.
+    accepted: Option<(u32, Timestamp)>,
+    /// By this very invocation.
+    just_now: bool,
 }
 
 /// What the ledger holds for the payout.
@@ -97,8 +100,7 @@ impl PayOut {
         match self.reserve(&payout, &requested.journey).await? {
             Row::Resolved(row) => self.conclude(&row).await,
             Row::Reserved { just_now } => {
-                let accepted = requested.just_now.filter(|_| just_now);
-                self.deal(&requested.journey, &payout, accepted).await
+                self.deal(&requested, &payout, requested.just_now && just_now).await
             }
         }
     }
@@ -107,9 +109,11 @@ impl PayOut {
     /// journey has ended, or a ring has taken the offer back.
     async fn request(&self, id: ApplicationId) -> Result<Option<Requested>, RecordError> {
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        let accepted = accepted(&loaded.entries);
         match loaded.journey.status {
             Status::PayoutRequested => {
-                return Ok(Some(Requested { journey: Box::new(loaded.journey), just_now: None }));
+                let journey = Box::new(loaded.journey);
+                return Ok(Some(Requested { journey, accepted, just_now: false }));
             }
             Status::Accepted => {}
             Status::PaidOut | Status::PayoutFailed => {
@@ -123,12 +127,11 @@ impl PayOut {
                 return Ok(None);
             }
         }
-        let accepted = (loaded.entries.len() as u32, loaded.journey.updated_at);
         let event = Event::PayoutRequested { payout_id: id.payout_id() };
         match self.journeys.advance_from(loaded, &[event]).await {
-            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, just_now: Some(accepted) })),
+            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, accepted, just_now: true })),
             Ok(Advanced::Repeated(journey)) if journey.status == Status::PayoutRequested => {
-                Ok(Some(Requested { journey, just_now: None }))
+                Ok(Some(Requested { journey, accepted, just_now: false }))
             }
             Ok(Advanced::Repeated(_)) => Ok(None),
             Err(AdvanceError::Transition(TransitionError::Forbidden { status, .. })) => {
@@ -213,11 +216,10 @@ impl PayOut {
     /// each, so this ends.
     async fn deal(
         &self,
-        journey: &Journey,
+        Requested { journey, accepted, .. }: &Requested,
         payout: &Payout,
-        accepted: Option<(u32, Timestamp)>,
+        alone: bool,
     ) -> Result<(), RecordError> {
-        let alone = accepted.is_some();
         let mut dealings = Dealings::begin(alone);
         loop {
             dealings.age = self.journeys.clock.now().duration_since(journey.updated_at);
@@ -225,33 +227,18 @@ impl PayOut {
                 Step::Instruct if !alone && self.announce(payout).await? == Announced::Resolved => {
                     return Err(RecordError::Handler("the payout was resolved in the meantime"));
                 }
-                Step::Instruct => {
-                    let is_first = dealings.instructed.is_none();
-                    dealings.instructed(self.instruct(journey, payout).await?);
-                    if let (true, Some(accepted)) = (is_first, accepted) {
-                        self.time(journey, accepted, dealings.instructed);
-                    }
-                }
+                Step::Instruct => dealings.instructed(self.instruct(journey, payout).await?),
                 Step::Ask => dealings.heard(self.ask(payout).await?),
                 Step::Settle(word) => return self.settle(payout, word).await,
                 Step::GiveUp(outcome) => return self.give_up(payout, &outcome).await,
                 Step::Wait => return Ok(()),
                 Step::TryAgain => return Err(RecordError::Handler("the bank was not reached")),
             }
-        }
-    }
-
-    /// Tells how long it took until the bank held the instruction, where it took it at the first try.
-    fn time(
-        &self,
-        journey: &Journey,
-        (cause, accepted_at): (u32, Timestamp),
-        instructed: Option<Instructed>,
-    ) {
-        if instructed == Some(Instructed::Taken) {
-            let (from, to) = (accepted_at, self.journeys.clock.now());
-            let time = StageTime { stage: Stage::Instruct, cause, from, to };
-            self.journeys.observer.instructed(journey.application.id, time);
+            if let (true, Some((cause, from))) = (dealings.is_taken(), *accepted) {
+                // However late that is, and whichever delivery of the command it was.
+                let time = StageTime { stage: Stage::Instruct, cause, from, to: self.journeys.clock.now() };
+                self.journeys.observer.instructed(journey.application.id, time);
+            }
         }
     }
 
@@ -304,6 +291,13 @@ impl PayOut {
     async fn give_up(&self, payout: &Payout, outcome: &Outcome) -> Result<(), RecordError> {
         taken(give_up(&*self.ledger, &self.journeys, payout.id, outcome).await.map(|_| ()))
     }
+}
+
+/// Number and time of the entry with which the offer was accepted.
+fn accepted(entries: &[Entry]) -> Option<(u32, Timestamp)> {
+    let is_accepted =
+        |entry: &&Entry| entry.events.iter().any(|event| matches!(event, Event::Accepted { .. }));
+    entries.iter().rev().find(is_accepted).map(|entry| (entry.number, entry.at))
 }
 
 fn taken(settled: Result<(), SettleError>) -> Result<(), RecordError> {

@@ -103,7 +103,7 @@ pub trait Observer: Send + Sync {
     /// Once for every committed entry, by whoever committed it.
     fn recorded(&self, recorded: &Recorded<'_>);
 
-    /// A bank has answered the first instruction of an application's payout.
+    /// A bank has taken the instruction of an application's payout, at whichever try.
     fn instructed(&self, application: ApplicationId, stage: StageTime);
 
     /// How many payouts have had no known outcome for too long; zero is told too.
