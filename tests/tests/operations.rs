@@ -89,19 +89,46 @@ fn every_queue_has_an_alarm_on_the_age_of_its_oldest_message() {
 }
 
 #[test]
-fn every_function_is_released_by_its_alias_and_taken_back_on_an_alarm_of_its_own() {
+fn every_function_is_released_by_its_alias_and_taken_back_on_what_fails_of_its_own() {
     let written = written();
     for function in template().functions {
         let id = &function.logical_id;
-        assert!(with(&written, &["MetricName: Errors", &format!("Value: !Ref {id}}}")]) == 1, "{id}");
         let (_, text) = written.split_once(&format!("\n  {id}:\n")).unwrap();
         let (text, _) = text.split_once(&format!("\n  {id}Role:\n")).unwrap();
-        let preference = text.lines().find(|line| line.trim_start().starts_with("DeploymentPreference:"));
-        let alarm = preference.and_then(|line| line.split_once("!Ref ")).unwrap().1.trim_end_matches("]}");
-        let (_, alarm) = written.split_once(&format!("\n  {alarm}:\n")).unwrap();
-        let (alarm, _) = alarm.split_once("\n\n").unwrap();
-        assert!(alarm.contains(&format!("Value: !Ref {id}}}")), "{id} is taken back on its own errors");
         assert!(text.contains("AutoPublishCodeSha256: !Ref Release"), "{id}");
+        let preference = text.lines().find(|line| line.trim_start().starts_with("DeploymentPreference:"));
+        let alarms = preference.unwrap().split("!Ref ").skip(1).map(|rest| {
+            let name = rest.split([',', ']']).next().unwrap();
+            let (_, alarm) = written.split_once(&format!("\n  {name}:\n")).unwrap();
+            let (alarm, _) = alarm.split_once("\n\n").unwrap();
+            assert!(alarm.contains(&format!("Value: !Ref {id}}}")), "{id} is taken back on its own failures");
+            let (_, metric) = alarm.split_once("MetricName: ").unwrap();
+            metric.lines().next().unwrap().to_owned()
+        });
+        // Lambda does not count a record that its reader names as failed.
+        let reads = !function.queue_sources.is_empty();
+        let expected: &[&str] = if reads { &["Errors", "FailedRecords"] } else { &["Errors"] };
+        assert_eq!(alarms.collect::<Vec<_>>(), expected, "{id}");
+    }
+}
+
+#[test]
+fn every_alarm_tells_when_it_goes_off_and_when_it_is_over() {
+    let written = written();
+    for alarm in alarms(&written) {
+        for action in ["AlarmActions: [!Ref OperatorAlarms]", "OKActions: [!Ref OperatorAlarms]"] {
+            assert!(alarm.contains(action), "{alarm}");
+        }
+    }
+}
+
+#[test]
+fn no_alarm_goes_off_before_what_it_waits_for_can_have_come() {
+    let written = written();
+    let daily = alarms(&written).into_iter().filter(|alarm| alarm.contains("MetricName: Invocations"));
+    for alarm in daily.filter(|alarm| alarm.contains("Period: 86400")) {
+        assert!(alarm.contains("TreatMissingData: missing"), "{alarm}");
+        assert!(alarm.contains("InsufficientDataActions: [!Ref OperatorAlarms]"), "{alarm}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Template and code agree: names, settings, routes, queues, and what each function may call.
 
 use contract::names::{self, setting::SECRETS_ARN};
-use local::template::{Expression, ObjectSource, Template};
+use local::template::{Expression, ObjectSource, Template, local_name};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -136,6 +136,39 @@ fn a_queue_hides_a_message_for_six_times_its_readers_time_out() {
     }
 }
 
+/// Calls to a counterparty that one invocation makes one after the other at worst; records of a batch are handled side by
+/// side. Payout asks, instructs, asks, instructs again and asks (`payout::dealings`).
+const CALLS_IN_A_ROW: [(&str, &str, u32); 5] = [
+    ("intake", names::setting::COUNTERPARTY_TIMEOUT_MS, 1),
+    ("notify", names::setting::COUNTERPARTY_TIMEOUT_MS, 1),
+    ("payout", names::setting::BANK_TIMEOUT_MS, 5),
+    ("verify-face", names::setting::COUNTERPARTY_TIMEOUT_MS, 1),
+    ("verify-phone", names::setting::COUNTERPARTY_TIMEOUT_MS, 1),
+];
+
+#[test]
+fn counterparties_that_never_answer_and_a_slow_call_to_aws_fit_every_time_out() {
+    let functions = template().functions;
+    let with_limits = functions.iter().flat_map(|function| {
+        let limits = function.environment.keys().filter(|name| name.ends_with("_TIMEOUT_MS"));
+        limits.map(|limit| (function.name.as_str(), limit.as_str()))
+    });
+    let expected: Vec<(&str, &str)> = CALLS_IN_A_ROW.map(|(name, limit, _)| (name, limit)).into();
+    assert_eq!(with_limits.collect::<Vec<_>>(), expected);
+    for (name, limit, calls) in CALLS_IN_A_ROW {
+        let function = functions.iter().find(|function| function.name == name).unwrap();
+        let each: u64 = function.environment[limit].to_string().parse().unwrap();
+        let worst = Duration::from_millis(each) * calls + aws::CALL_WITHIN;
+        assert!(worst < function.timeout, "{name}: {worst:?} of {:?}", function.timeout);
+    }
+    let payout = functions.iter().find(|function| function.name == "payout").unwrap();
+    let each: u64 = payout.environment[names::setting::BANK_TIMEOUT_MS].to_string().parse().unwrap();
+    let rules = text("infra/bank-kit/BANKS.md");
+    for told in [format!("| nothing in {} s,", each / 1_000), format!("within {} s. |", each / 1_000)] {
+        assert!(rules.contains(&told), "banks are not told: {told}");
+    }
+}
+
 #[test]
 fn every_reader_of_a_queue_reports_the_records_that_failed() {
     for function in template().functions {
@@ -236,4 +269,39 @@ fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_n
         let called: BTreeSet<&str> = called.chain(keys).map(|name| name.split('.').next().unwrap()).collect();
         assert_eq!(told, called, "{}", function.name);
     }
+}
+
+/// The tables that a row of the table at the top of a function's crate names.
+fn told_of(function: &str, row: &str, tables: &BTreeSet<String>) -> BTreeSet<String> {
+    let source = text(&format!("functions/{function}/src/lib.rs"));
+    let row = format!("//! | {row} |");
+    let told =
+        source.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{function}: {row}"));
+    told.split('`').filter(|name| tables.contains(*name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_crate_says_of_itself_which_tables_it_reads_and_writes_as_its_role_has_it() {
+    const READING: [&str; 3] = ["GetItem", "Query", "BatchGetItem"];
+    const WRITING: [&str; 4] = ["PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"];
+    let template = template();
+    let tables: BTreeSet<String> = template.tables.iter().map(|table| table.spec.name.clone()).collect();
+    let mut other = Vec::new();
+    for function in &template.functions {
+        let allowed = |actions: &[&str]| -> BTreeSet<String> {
+            let does =
+                |action: &String| action.strip_prefix("dynamodb:").is_some_and(|a| actions.contains(&a));
+            let grants = function.grants.iter().filter(|grant| grant.actions.iter().any(does));
+            let resources = grants.flat_map(|grant| &grant.resources).flat_map(Expression::names);
+            resources.map(|name| local_name(name.split('.').next().unwrap())).collect()
+        };
+        let name = function.name.as_str();
+        for (row, actions) in [("reads", &READING[..]), ("writes", &WRITING[..])] {
+            let (told, allowed) = (told_of(name, row, &tables), allowed(actions));
+            if told != allowed {
+                other.push(format!("{name} {row} {allowed:?} and says {told:?}"));
+            }
+        }
+    }
+    assert!(other.is_empty(), "{}", other.join("\n"));
 }

@@ -25,7 +25,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
     let (issuer, verifier) = tokens(env, &hasher)?;
     let signer = wiring::signer(env, secret::CHANNEL_SECRETS)?;
     let channels = HttpChannelExchange::new(
-        outside.sender(env, None)?,
+        outside.sender(env, setting::COUNTERPARTY_TIMEOUT_MS)?,
         env.get(setting::CHANNEL_URL)?,
         signer,
         outside.clock.clone(),

@@ -48,7 +48,8 @@ const PAGE: u32 = 64;
 const AT_ONCE: usize = 16;
 /// Notices that one run tries at most; the next run goes on from there.
 const MOST_PER_RUN: usize = 1_024;
-/// How long a run begins new attempts. The last ones may take another ten seconds, within the function's time-out.
+/// How long a run begins new attempts. The last ones take as long as a channel that does not
+/// answer and two calls to DynamoDB that hang, and still end within the function's time-out.
 const BEGINS_FOR: SignedDuration = SignedDuration::from_secs(15);
 
 /// The function with everything that it reaches.

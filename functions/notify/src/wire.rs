@@ -18,7 +18,7 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Notify, WireError> {
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Notify, WireError> {
     let channels = HttpChannelNotices::new(
-        outside.sender(env, None)?,
+        outside.sender(env, setting::COUNTERPARTY_TIMEOUT_MS)?,
         env.get(setting::CHANNEL_URL)?,
         &wiring::signer(env, secret::CHANNEL_SECRETS)?,
         wiring::guard(env, aws, outside)?,

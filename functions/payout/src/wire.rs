@@ -30,8 +30,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut
 /// Every bank that has an address; each needs keys.
 fn banks(env: &Environment, outside: &Outside) -> Result<HttpBanks, WireError> {
     let secrets = wiring::by_bank(env, secret::BANK_SECRETS)?;
-    let mut banks =
-        HttpBanks::new(outside.sender(env, Some(setting::BANK_TIMEOUT_MS))?, outside.clock.clone());
+    let mut banks = HttpBanks::new(outside.sender(env, setting::BANK_TIMEOUT_MS)?, outside.clock.clone());
     for (bank, url) in wiring::by_bank(env, setting::BANK_URLS)? {
         let keys = secrets.get(&bank).map_or("", String::as_str);
         let signer = wiring::signer_of(secret::BANK_SECRETS, keys)?;

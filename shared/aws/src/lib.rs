@@ -103,17 +103,20 @@ impl Aws {
     }
 }
 
+/// How long a call may take with its retries.
+pub const CALL_WITHIN: Duration = Duration::from_secs(5);
+
 /// Clients for the Lambda function that this runs in: region, credentials and a changed endpoint from its environment,
 /// where Lambda puts them, and from nowhere else. The SDK's own search looks through files and metadata services first,
 /// and its code for that would be half of what it adds to a binary.
 ///
-/// One attempt may take 2 s and a call with its retries 5 s, so that a call that hangs fails with a message and not
+/// One attempt may take 2 s and a call with its retries [`CALL_WITHIN`], so that a call that hangs fails with a message and not
 /// with the function's own time-out.
 pub async fn load() -> Aws {
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_secs(1))
         .operation_attempt_timeout(Duration::from_secs(2))
-        .operation_timeout(Duration::from_secs(5))
+        .operation_timeout(CALL_WITHIN)
         .build();
     let credentials = SharedCredentialsProvider::new(EnvironmentVariableCredentialsProvider::new());
     let config = SdkConfig::builder()

@@ -16,7 +16,7 @@ pub fn wire_in(
     kind: CheckKind,
     by: &'static str,
 ) -> Result<Checks, WireError> {
-    let sender = outside.sender(env, None)?;
+    let sender = outside.sender(env, setting::COUNTERPARTY_TIMEOUT_MS)?;
     let signer = wiring::signer(env, kind.secrets())?;
     let provider = HttpCheckProvider::new(kind, sender, env.get(kind.url())?, &signer, outside.clock.clone())
         .map_err(WireError::other("the address of the provider"))?;

@@ -52,6 +52,9 @@ pub mod setting {
     /// How long a bank may take to answer, in milliseconds.
     pub const BANK_TIMEOUT_MS: &str = "BANK_TIMEOUT_MS";
 
+    /// How long any other counterparty may take to answer, in milliseconds.
+    pub const COUNTERPARTY_TIMEOUT_MS: &str = "COUNTERPARTY_TIMEOUT_MS";
+
     /// KMS key under which the data keys of personal data are wrapped.
     pub const PERSONAL_DATA_KEY: &str = "PERSONAL_DATA_KEY";
     /// Secret that holds the function's own [`super::secret`] values.

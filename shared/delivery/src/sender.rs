@@ -29,11 +29,11 @@ pub struct SenderConfig {
 }
 
 impl Default for SenderConfig {
-    /// 3 s to connect, 10 s in all, 64 KiB, public addresses only.
+    /// 2 s to connect, 4 s in all, 64 KiB, public addresses only.
     fn default() -> Self {
         Self {
-            connect_timeout: Duration::from_secs(3),
-            total_timeout: Duration::from_secs(10),
+            connect_timeout: Duration::from_secs(2),
+            total_timeout: Duration::from_secs(4),
             max_response_bytes: 64 * 1024,
             allow_private_addresses: false,
         }

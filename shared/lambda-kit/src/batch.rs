@@ -4,11 +4,16 @@
 use aws_lambda_events::event::sqs::SqsMessage;
 use contract::queue::CommandMessage;
 use futures::{FutureExt as _, future::join_all};
+use jiff::Timestamp;
 use ports::PortError;
 use serde_json::{Value, json};
 use std::{future::Future, panic::AssertUnwindSafe};
 use steps::AdvanceError;
+use telemetry::Line;
 use tracing::Instrument;
+
+/// What Lambda's own metrics call the dimension.
+const FUNCTION_NAME: &str = "FunctionName";
 
 /// One SQS record: its id and its body, not yet decoded.
 #[derive(Clone, Debug)]
@@ -70,6 +75,14 @@ where
         .map(|(record, _)| json!({ "itemIdentifier": record.message_id }))
         .collect();
     json!({ "batchItemFailures": failures })
+}
+
+/// The line that makes a metric of the records that failed, by the answer to Lambda; `None` where none did. To Lambda an
+/// invocation that names its failed records has succeeded, so that its own metric of errors does not show them.
+pub(crate) fn failed_records(answer: &Value, function: &str, at: Timestamp) -> Option<Line> {
+    let failed = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
+    let line = Line::at(at).with(FUNCTION_NAME, function);
+    (failed > 0).then(|| line.metric(FUNCTION_NAME, "FailedRecords", "Count", failed))
 }
 
 /// Whether the record failed.

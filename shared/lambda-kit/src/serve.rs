@@ -1,10 +1,11 @@
 //! The Lambda runtime loop, and how the log is written.
 
-use crate::{Function, failure::chain};
+use crate::{Function, batch, failure::chain};
 use lambda_runtime::{LambdaEvent, service_fn};
+use ports::{Clock as _, SystemClock};
 use serde_json::Value;
 use std::sync::Arc;
-use telemetry::Invocation;
+use telemetry::{Invocation, MetricLog, StandardOutput};
 use tracing_subscriber::{
     Layer, Registry,
     filter::{LevelFilter, Targets},
@@ -16,20 +17,32 @@ use tracing_subscriber::{
 /// Why a function did not start or its loop ended.
 pub type StartError = lambda_runtime::Error;
 
-/// Answers invocations until Lambda ends the process. Logs are JSON lines.
+/// Answers invocations until Lambda ends the process. Logs are JSON lines; records that failed are a metric.
 pub async fn serve(function: impl Function + 'static) -> Result<(), StartError> {
     let function = Arc::new(function);
-    lambda_runtime::run(service_fn(move |event: LambdaEvent<Value>| {
+    lambda_runtime::run(service_fn(move |event| {
         let function = Arc::clone(&function);
-        let invocation = Invocation::new(&event.context.request_id, event.context.xray_trace_id.as_deref());
-        invocation.serve(async move {
-            function.call(event.payload).await.map_err(|error| -> lambda_runtime::Error {
-                tracing::error!(error = chain(&error), "the invocation failed");
-                error.into()
-            })
-        })
+        async move { invoked(&*function, event, &StandardOutput).await }
     }))
     .await
+}
+
+async fn invoked(
+    function: &dyn Function,
+    LambdaEvent { payload, context }: LambdaEvent<Value>,
+    metrics: &dyn MetricLog,
+) -> Result<Value, StartError> {
+    let invocation = Invocation::new(&context.request_id, context.xray_trace_id.as_deref());
+    let call = async {
+        let answer = function.call(payload).await;
+        answer.inspect_err(|error| tracing::error!(error = chain(error), "the invocation failed"))
+    };
+    let answer = invocation.serve(call).await?;
+    let name = &context.env_config.function_name;
+    if let Some(line) = batch::failed_records(&answer, name, SystemClock.now()) {
+        metrics.line(&line.text());
+    }
+    Ok(answer)
 }
 
 /// Sets up JSON log lines; the level comes from `RUST_LOG`, else `info`. It takes levels by target (`info,steps=debug`):
@@ -59,8 +72,10 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::{self, Record};
+    use crate::{Failure, batch::Record};
+    use async_trait::async_trait;
     use domain::ApplicationId;
+    use lambda_runtime::{Config, Context};
     use serde_json::json;
     use std::{
         io,
@@ -133,5 +148,48 @@ mod tests {
         let traces: Vec<&str> =
             lines.iter().map(|line| line["spans"][1]["trace_id"].as_str().unwrap()).collect();
         assert_eq!(traces, ids.map(|id| id.trace_id().to_string()));
+    }
+
+    /// Fails every record, or the invocation where there are none.
+    struct Failing;
+
+    #[async_trait]
+    impl Function for Failing {
+        async fn call(&self, event: Value) -> Result<Value, Failure> {
+            let records = event.as_array().ok_or_else(|| Failure::new("reading", "as the test wants it"))?;
+            let failed: Vec<Value> = records.iter().map(|id| json!({ "itemIdentifier": id })).collect();
+            Ok(json!({ "batchItemFailures": failed }))
+        }
+    }
+
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<Value>>);
+
+    impl MetricLog for Lines {
+        fn line(&self, text: &str) {
+            self.0.lock().unwrap().push(serde_json::from_str(text).unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn records_that_failed_are_a_metric_of_the_function_and_without_any_there_is_no_line() {
+        let lines = Lines::default();
+        for payload in [json!([]), json!(["a", "b"]), Value::Null] {
+            let mut context = Context::default();
+            let function_name = "lending-Score-1".to_owned();
+            context.env_config = Arc::new(Config { function_name, ..Config::default() });
+            let has_answer = payload.is_array();
+            let answer = invoked(&Failing, LambdaEvent { payload, context }, &lines).await;
+            assert_eq!(answer.is_ok(), has_answer);
+        }
+        let lines = lines.0.lock().unwrap();
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(
+            (&lines[0]["FunctionName"], &lines[0]["FailedRecords"]),
+            (&json!("lending-Score-1"), &json!(2))
+        );
+        let expected = json!([{ "Namespace": "Lending", "Dimensions": [["FunctionName"]],
+            "Metrics": [{ "Name": "FailedRecords", "Unit": "Count" }] }]);
+        assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"], expected);
     }
 }

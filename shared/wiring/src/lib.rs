@@ -134,19 +134,16 @@ impl Outside {
         given.map(String::as_str).or_else(packaged)
     }
 
-    /// The sender of signed HTTP, with its time-out in milliseconds where a setting holds one.
-    pub fn sender(&self, env: &Environment, timeout_setting: Option<&str>) -> Result<Sender, WireError> {
+    /// The sender of signed HTTP, with its time-out in milliseconds from a setting.
+    pub fn sender(&self, env: &Environment, timeout_setting: &str) -> Result<Sender, WireError> {
         if let Some(network) = &self.network {
             return Ok(Sender::over(network.clone()));
         }
-        let mut config = SenderConfig {
+        Ok(Sender::new(SenderConfig {
             allow_private_addresses: env.flag(setting::ALLOW_LOCAL),
+            total_timeout: Duration::from_millis(env.get_json(timeout_setting)?),
             ..SenderConfig::default()
-        };
-        if let Some(name) = timeout_setting {
-            config.total_timeout = Duration::from_millis(env.get_json(name)?);
-        }
-        Ok(Sender::new(config)?)
+        })?)
     }
 }
 

@@ -82,7 +82,7 @@ pub struct TestPayee {
 }
 
 impl CheckOptions {
-    /// 100 yuan, a payee that does not exist, 60 s for a callback, 10 s for an answer, 2 s of quiet.
+    /// 100 yuan, a payee that does not exist, 60 s for a callback, 5 s for an answer, 2 s of quiet.
     pub fn new(url: Url, keys: CheckKeys) -> Self {
         Self {
             url,
@@ -98,7 +98,7 @@ impl CheckOptions {
                 firm_code: "91350100M000100Y43".to_owned(),
             },
             patience: Duration::from_secs(60),
-            answer_within: Duration::from_secs(10),
+            answer_within: Duration::from_secs(5),
             quiet: Duration::from_secs(2),
         }
     }
