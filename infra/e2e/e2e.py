@@ -94,7 +94,9 @@ class Run:
     def parameters(self) -> dict[str, str]:
         return self.outside | {
             "Architecture": template.ARCHITECTURE,
-            "BankUrls": json.dumps(self.outside["BankUrls"]),
+            "Release": f"{int(time.time())}-{self.deployment.read('git', 'rev-parse', '--short=12', 'HEAD').strip()}",
+            # The template allows no space between them.
+            "BankUrls": json.dumps(self.outside["BankUrls"], separators=(",", ":")),
             "PublicUrl": self.address.url,
             "HashKeyId": self.deployment.read(self.runner, "--state", self.work, "secrets", "hash-key-id").strip(),
         }

@@ -1,11 +1,13 @@
 """The template as the emulator takes it: a copy. What is taken out or changed is listed here and nowhere else."""
 
+import platform
 import re
 from pathlib import Path
 
 from samcli.yamlhelper import yaml_parse
 
-ARCHITECTURE = "x86_64"
+# Functions run as processes of this machine; Lambda and the machine call one of the two by different names.
+ARCHITECTURE = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
 # CodeDeploy shifts traffic; the emulator has none.
 UNKNOWN_PROPERTIES = ["DeploymentPreference"]
 
@@ -19,7 +21,6 @@ def processed(path: Path) -> dict:
             parameter["AllowedPattern"] = parameter["AllowedPattern"].replace("https://", "https?://")
     defaults = template.get("Globals", {}).get("Function", {})
     if isinstance(defaults.get("Architectures"), list):
-        # Functions run as processes of this machine.
         defaults["Architectures"] = [ARCHITECTURE]
     _drop(defaults)
     for name, resource in functions(template).items():
