@@ -194,8 +194,6 @@ async fn a_payout_that_is_reversed(app: &TestApp) {
     assert_eq!(payout.movements().last(), Some(&Movement::Reverse));
 }
 
-/// Three who share a device and a card, twice. Nobody's claims are proven when the graph is looked at, so that waits for
-/// whichever check comes last.
 /// The book of rings is lost, and written again from the whole graph.
 async fn the_whole_graph(app: &TestApp) {
     let dynamodb = &app.lending.aws.dynamodb;
@@ -211,6 +209,8 @@ async fn the_whole_graph(app: &TestApp) {
     }
 }
 
+/// Three who share a device and a card, twice. Nobody's claims are proven when the graph is looked at, so that waits for
+/// whichever check comes last.
 async fn rings(app: &TestApp) {
     let checks = [["face-checks", "phone-checks"], ["phone-checks", "face-checks"]];
     for (first, checks) in [26, 29].into_iter().zip(checks) {

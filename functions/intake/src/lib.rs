@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
-//! | reads | `firms`, `journeys`; `payouts`: whether the firm has a loan, and how a loan does |
+//! | reads | `firms`, `journeys`, `sign-ins`; `payouts`: whether the firm has a loan, and how a loan does |
 //! | writes | `journeys`; `relations`: the sign-in under its device and network; `applicants` and `sign-ins`, and erases what these two hold when the borrower asks for it |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |

@@ -3,9 +3,9 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue `face-checks`; `POST /v1/callbacks/face` from the provider |
-//! | reads | `journeys`: the journal, and the applicant when a check is started |
-//! | writes | `journeys`: one entry per answer |
-//! | emits | the next attempt when the answer is *unknown*, the decision when it completes the join |
+//! | reads | `journeys`; `applicants`: the person, when a check is started |
+//! | writes | `journeys`: one entry per answer; `relations`: a mismatch under the device and network on which it happened |
+//! | emits | the next attempt when the answer is *unknown*, the graph check when that waited for this proof, the decision when it completes the join |
 //! | retries | a start that fails comes again from the queue; a callback that cannot be recorded is answered 503 |
 //!
 //! How it works is told in [`checks`], which the phone check shares.
