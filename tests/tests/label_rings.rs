@@ -41,8 +41,8 @@ async fn step(app: &TestApp, step: &str) -> Result<Value, StackError> {
 /// A data file of the only export there is.
 fn data_file(app: &TestApp) -> PathBuf {
     let exports = app.lending.files.path().join("exports/AWSDynamoDB");
-    let found = fs::read_dir(exports).unwrap().map(|entry| entry.unwrap().path());
-    found.filter(|path| path.is_dir()).next().unwrap().join("data/000000.json.gz")
+    let mut found = fs::read_dir(exports).unwrap().map(|entry| entry.unwrap().path());
+    found.find(|path| path.is_dir()).unwrap().join("data/000000.json.gz")
 }
 
 fn book(app: &TestApp) -> DynamoRings {
