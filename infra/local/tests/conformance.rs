@@ -268,6 +268,7 @@ conforms! { ledger on DynamoLedger in "payouts":
     a_resolution_under_a_number_that_is_taken_changes_nothing
     the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
     a_correction_never_takes_a_firm_away_from_another_loan
+    a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed
     what_is_voided_is_never_reserved_again
     a_payout_that_another_worker_took_over_is_not_void_on_our_own_word
     nobody_takes_over_a_payout_that_is_resolved

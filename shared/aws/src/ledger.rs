@@ -148,7 +148,8 @@ impl DynamoLedger {
         ])
     }
 
-    /// Transfer, balances and, where the firm is free again, its claim. A reversal needs a loan without reports.
+    /// Transfer, balances and the firm's claim: given up where the firm is free again, and taken anew by a loan that was
+    /// paid late, which gave it up before. A reversal needs a loan without reports.
     fn resolution(
         &self,
         payout: &Payout,
@@ -163,6 +164,9 @@ impl DynamoLedger {
         ];
         if to == Account::Limit {
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
+        }
+        if movement == Movement::PostLate {
+            parts.push((Part::Claim, self.claim_firm(payout)?));
         }
         if movement == Movement::Reverse {
             parts.push((Part::Loan, self.absent(rows::loan_key(payout.id), rows::LOAN)?));

@@ -127,6 +127,9 @@ impl World<'_> {
         if said.status == 200 && operation == "PutItem" {
             self.remember_entry(&body);
         }
+        if said.status == 200 && operation == "TransactWriteItems" {
+            self.remember_late_payment(&body);
+        }
         if said.status == 400 && said.body.contains("ConditionalCheckFailed") {
             self.counts.add(FaultKind::ConditionFailed);
         }
@@ -147,6 +150,30 @@ impl World<'_> {
         if let Some(entry) = entry_text(item) {
             let key = (item["pk"]["S"].to_string(), item["sk"]["S"].to_string());
             self.entries.entry(key).or_insert(entry);
+        }
+    }
+
+    /// Keeps which payouts were posted while another loan had their firm. Only a late payment can be.
+    fn remember_late_payment(&mut self, body: &[u8]) {
+        if !contains(body, b"resolution#") {
+            return;
+        }
+        let Ok(transaction) = serde_json::from_slice::<Value>(body) else { return };
+        for item in transaction["TransactItems"].as_array().into_iter().flatten() {
+            let row = &item["Put"]["Item"];
+            let (Some(id), Some("posted")) = (row["payout_id"]["S"].as_str(), row["outcome"]["S"].as_str())
+            else {
+                continue;
+            };
+            let rows = self.tables.items("payouts");
+            let of_firm = rows.iter().find_map(|row| {
+                (row["pk"]["S"] == format!("payout#{id}")).then(|| row["firm_code"]["S"].as_str())?
+            });
+            let claim = of_firm.map(|firm| format!("firm#{firm}"));
+            let holder = rows.iter().find(|row| row["pk"]["S"].as_str() == claim.as_deref());
+            if holder.is_some_and(|row| row["payout_id"]["S"] != id) {
+                self.met_another_loan.insert(id.to_owned());
+            }
         }
     }
 

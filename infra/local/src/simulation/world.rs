@@ -13,7 +13,7 @@ use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{Failure, Function};
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     panic::AssertUnwindSafe,
     pin::Pin,
@@ -108,6 +108,8 @@ pub(super) struct World<'m> {
     pub(super) fresh_keys: u64,
     /// Journal entries as they were first written, by partition and sort key.
     pub(super) entries: BTreeMap<(String, String), String>,
+    /// Payouts that were paid late while another loan had their firm.
+    pub(super) met_another_loan: BTreeSet<String>,
 }
 
 impl<'m> World<'m> {
@@ -149,6 +151,7 @@ impl<'m> World<'m> {
             steps: 0,
             fresh_keys: 0,
             entries: BTreeMap::new(),
+            met_another_loan: BTreeSet::new(),
         };
         world.borrowers = Borrower::cast(machine, &mut world.rng);
         for number in 0..world.borrowers.len() {

@@ -291,6 +291,17 @@ pub async fn a_correction_never_takes_a_firm_away_from_another_loan(ledger: &dyn
     assert_eq!(balances(ledger).await, Balances { limit: -100, reserved: 100, paid: 0 });
 }
 
+pub async fn a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed(ledger: &dyn Ledger) {
+    let first = reserved(ledger, 1, 100).await;
+    resolve(ledger, &first, voided(), word(1)).await;
+    resolve(ledger, &first, posted("R1"), Evidence::Answer).await;
+    let second = Payout { firm_code: first.firm_code.clone(), ..payout(2, 100) };
+    assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::LoanOutstanding);
+    assert_eq!(balances(ledger).await, Balances { limit: -100, reserved: 0, paid: 100 });
+    resolve(ledger, &first, voided(), Evidence::Answer).await;
+    assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::New);
+}
+
 pub async fn what_is_voided_is_never_reserved_again(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 1, 300).await;
     resolve(ledger, &payout, voided(), word(1)).await;
