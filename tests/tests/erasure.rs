@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
-use domain::erasure::KEPT_AFTER_SETTLEMENT;
+use domain::erasure::{KEPT_AFTER_SETTLEMENT, MAY_STILL_BE_PAID_FOR};
 use jiff::SignedDuration;
 use local::borrower::{Applicant, Borrower, Wish};
 use serde_json::Value;
@@ -154,6 +154,21 @@ async fn nothing_is_erased_while_a_bank_may_be_paying() {
     applied.app.sweep_after(SignedDuration::from_secs(31)).await;
     assert_eq!(applied.status().await, "paid_out");
     assert_eq!(kind(&applied.withdraw().await), (409, "/problems/loan-outstanding"));
+    applied.app.stop().await;
+}
+
+#[tokio::test]
+async fn a_payout_that_failed_keeps_its_borrower_for_as_long_as_the_bank_may_correct_itself() {
+    // The bank says that it failed to pay.
+    let mut applied = applied(Wish { amount_fen: 10_008_000, ..quick() }, 1000).await;
+    assert_eq!(applied.status().await, "payout_failed");
+    assert_eq!(kind(&applied.withdraw().await), (409, "/problems/payout-under-way"));
+    assert!(!applied.is_erased().await);
+    applied.app.clock.advance(MAY_STILL_BE_PAID_FOR);
+    applied.borrower = applied.app.sign_in(applied.applicant.clone()).await;
+    let (status, answer) = applied.withdraw().await;
+    assert_eq!((status, codes(&answer["kept"])), (200, vec!["JOURNAL", "RELATIONS", "LEDGER"]));
+    assert!(applied.is_erased().await);
     applied.app.stop().await;
 }
 

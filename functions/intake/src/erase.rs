@@ -91,6 +91,11 @@ fn kept(why: KeptBecause) -> Problem {
                 "{WHAT}, until the bank has said what became of the payout. {WHAT_ZH},直至银行告知放款结果。"
             ),
         ),
+        KeptBecause::PayoutMayBeCorrected { until } => (
+            "payout-under-way",
+            "The payout failed, and the bank may still correct that",
+            format!("{WHAT}, until {until}. {WHAT_ZH},至 {until}。"),
+        ),
         KeptBecause::LoanOutstanding => (
             "loan-outstanding",
             "The loan is not settled",

@@ -2,7 +2,8 @@
 //!
 //! Whoever withdraws consent ends an application that still runs: without it nothing may be checked, and nothing was paid.
 //! From the moment that a payout is requested on, the bank may be about to pay to the person's card, and a loan that is
-//! paid out is owed by somebody. After the loan the law asks whoever took part to be able to say who it was.
+//! paid out is owed by somebody; nor is a payout that failed over at once, since its bank may correct itself. After the loan
+//! the law asks whoever took part to be able to say who it was.
 
 use crate::{
     journey::{Journey, Status},
@@ -14,6 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 /// of the People's Republic of China in force since 1 January 2025. Not held against its text: whoever deploys this
 /// has that confirmed first.
 pub const KEPT_AFTER_SETTLEMENT: SignedDuration = SignedDuration::from_hours(24 * 3_653);
+
+/// How long after a payout failed its bank may still turn out to have paid: the bank's own answer corrects the ledger and the
+/// journal ([`crate::ledger::Payout::next`]), and what makes us ask is a contradicting callback or the bank's daily file.
+/// Callbacks are repeated for days, and a file may be late or compared again; after a month nothing is under way any more.
+pub const MAY_STILL_BE_PAID_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 
 /// What follows when erasure is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +35,10 @@ pub enum Erasure {
 pub enum KeptBecause {
     /// The bank may be paying at this moment; ask again once it has said what became of it.
     PayoutUnderWay,
+    /// It failed, and until then the bank may correct itself.
+    PayoutMayBeCorrected {
+        until: Timestamp,
+    },
     /// Until the loan is settled, and then as the law says.
     LoanOutstanding,
     Law {
@@ -49,7 +59,11 @@ pub fn erasure(journey: &Journey, loan: Option<&Loan>, now: Timestamp) -> Erasur
                 if now < until { Erasure::Kept(KeptBecause::Law { until }) } else { Erasure::Now }
             }
         },
-        Status::Declined | Status::Expired | Status::Cancelled | Status::PayoutFailed => Erasure::Now,
+        Status::PayoutFailed => {
+            let until = journey.updated_at.checked_add(MAY_STILL_BE_PAID_FOR).unwrap_or(Timestamp::MAX);
+            if now < until { Erasure::Kept(KeptBecause::PayoutMayBeCorrected { until }) } else { Erasure::Now }
+        }
+        Status::Declined | Status::Expired | Status::Cancelled => Erasure::Now,
     }
 }
 
@@ -104,7 +118,7 @@ mod tests {
         for status in [Status::Checking, Status::Deciding, Status::Offered, Status::Accepted] {
             assert_eq!(erasure(&journey(status), None, NOW), Erasure::CancelFirst, "{status}");
         }
-        for status in [Status::Declined, Status::Expired, Status::Cancelled, Status::PayoutFailed] {
+        for status in [Status::Declined, Status::Expired, Status::Cancelled] {
             assert_eq!(erasure(&journey(status), None, NOW), Erasure::Now, "{status}");
         }
     }
@@ -117,6 +131,16 @@ mod tests {
             let kept = erasure(&journey(Status::PaidOut), loan, Timestamp::MAX);
             assert_eq!(kept, Erasure::Kept(KeptBecause::LoanOutstanding), "reported on or not");
         }
+    }
+
+    #[test]
+    fn a_payout_that_failed_keeps_its_borrower_while_the_bank_may_correct_itself() {
+        let until = NOW + MAY_STILL_BE_PAID_FOR;
+        let at = |now| erasure(&journey(Status::PayoutFailed), None, now);
+        for early in [NOW, until - SignedDuration::from_secs(1)] {
+            assert_eq!(at(early), Erasure::Kept(KeptBecause::PayoutMayBeCorrected { until }));
+        }
+        assert_eq!(at(until), Erasure::Now);
     }
 
     #[test]
