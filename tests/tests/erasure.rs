@@ -2,13 +2,17 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
-use domain::erasure::{KEPT_AFTER_SETTLEMENT, MAY_STILL_BE_PAID_FOR};
+use domain::erasure::{FORGOTTEN_AFTER, KEPT_AFTER_SETTLEMENT, MAY_STILL_BE_PAID_FOR};
 use jiff::SignedDuration;
-use local::borrower::{Applicant, Borrower, Wish};
+use local::{
+    borrower::{Applicant, Borrower, Wish},
+    engines::Fault,
+};
+use ports::relation::ACTS_KEPT_FOR;
 use serde_json::Value;
 use sim::bank::Report;
 use std::collections::{BTreeMap, BTreeSet};
-use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners};
+use tests::{TestApp, TestOptions, first_reason, quick, quick_without_acceptance, sound_owners};
 
 /// One application, as far as it gets by itself.
 struct Applied {
@@ -45,6 +49,13 @@ impl Applied {
         row.keys().cloned().collect()
     }
 
+    /// When the one applicant is forgotten by itself, in seconds since 1970.
+    async fn forgotten_at(&self) -> Option<i64> {
+        let rows = self.app.lending.aws.dynamodb.scan().table_name("applicants").send().await.unwrap();
+        let [row] = rows.items() else { panic!("one applicant") };
+        row.get("expires_at").map(|at| at.as_n().unwrap().parse().unwrap())
+    }
+
     async fn is_erased(&self) -> bool {
         let kept = self.kept().await;
         let erased = !["key", "name", "resident_id", "phone", "bank_card"].iter().any(|f| kept.contains(*f));
@@ -63,6 +74,17 @@ async fn withdraw(app: &TestApp, borrower: &Borrower, id: &str) -> (u16, Value) 
     let path = format!("/v1/applications/{id}/personal-data");
     let answer = app.lending.stack.request("DELETE", &path, &[("authorization", &token)], "").await;
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+/// The keys of what sign-ins left in the relation graph, with the time at which each is forgotten, in seconds since 1970.
+async fn traces_of_sign_ins(app: &TestApp) -> BTreeMap<String, i64> {
+    let rows = app.lending.aws.dynamodb.scan().table_name("relations").send().await.unwrap();
+    let acts = rows.items().iter().filter_map(|row| {
+        let [pk, sk] = ["pk", "sk"].map(|name| row[name].as_s().unwrap());
+        let expires_at = || row["expires_at"].as_n().unwrap().parse().unwrap();
+        (sk.starts_with("seen#") && sk.contains("#sign_in#")).then(|| (format!("{pk} {sk}"), expires_at()))
+    });
+    acts.collect()
 }
 
 fn kind((status, problem): &(u16, Value)) -> (u16, &str) {
@@ -130,7 +152,16 @@ async fn erased_sign_ins_say_nothing_but_that_their_codes_were_used() {
     applied.app.sign_in(applied.applicant.clone()).await;
     let stranger = Applicant { subject: "somebody-else".into(), ..applied.applicant.clone() };
     applied.app.sign_in(stranger).await;
+    let traces = traces_of_sign_ins(&applied.app).await;
+    assert_eq!(traces.len(), 4, "each account at the device and the network");
+    let forgotten = (tests::beginning() + ACTS_KEPT_FOR).as_second();
+    assert!(traces.values().all(|at| *at == forgotten), "{traces:?}");
     assert_eq!(applied.withdraw().await.0, 200);
+    let left = traces_of_sign_ins(&applied.app).await;
+    assert!(
+        left.len() == 2 && left.keys().all(|key| traces.contains_key(key)),
+        "those of the other: {left:?}"
+    );
     let rows = applied.app.lending.aws.dynamodb.scan().table_name("sign-ins").send().await.unwrap();
     let mut rows_by_size = BTreeMap::new();
     for row in rows.items() {
@@ -141,6 +172,40 @@ async fn erased_sign_ins_say_nothing_but_that_their_codes_were_used() {
     let whole: BTreeSet<&str> =
         bare.iter().copied().chain(["at", "channel", "device", "network", "place"]).collect();
     assert_eq!(rows_by_size, BTreeMap::from([(bare, 2), (whole, 1)]));
+    applied.app.stop().await;
+}
+
+#[tokio::test]
+async fn whoever_was_never_paid_is_forgotten_after_a_month_and_whoever_may_be_paid_is_not() {
+    let forgotten = Some((tests::beginning() + FORGOTTEN_AFTER).as_second());
+    let declined = applied(quick(), 3).await;
+    assert_eq!((declined.status().await.as_str(), declined.forgotten_at().await), ("declined", forgotten));
+    // Its row is the only trace of a request that died before its journal began, and forgets itself like the others.
+    let died = applied(quick_without_acceptance(), 1000).await;
+    assert_eq!((died.status().await.as_str(), died.forgotten_at().await), ("offered", forgotten));
+    assert_eq!(died.withdraw().await.0, 200);
+    assert_eq!(died.forgotten_at().await, None, "that it was erased is not forgotten");
+    let paid = applied(quick(), 1000).await;
+    assert_eq!((paid.status().await.as_str(), paid.forgotten_at().await), ("paid_out", None));
+    for applied in [declined, died, paid] {
+        applied.app.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_person_whose_application_never_began_is_forgotten_too() {
+    let app = TestApp::start_with(TestOptions::default()).await;
+    let owner = app.firm(sound_owners().next().unwrap()).await;
+    let applicant = owner.applicant(1, 1000);
+    let borrower = app.sign_in(applicant.clone()).await;
+    // The first put claims the application, the second begins its journal.
+    app.lending.engines.faults().fail("dynamodb:PutItem", 2, Fault::Before);
+    assert!(borrower.apply(&quick(), "key").await.is_err());
+    let applied = Applied { app, applicant, borrower, id: String::new() };
+    let journal = applied.app.lending.aws.dynamodb.scan().table_name("journeys").send().await.unwrap();
+    assert_eq!(journal.count(), 0);
+    let forgotten = (tests::beginning() + FORGOTTEN_AFTER).as_second();
+    assert_eq!(applied.forgotten_at().await, Some(forgotten));
     applied.app.stop().await;
 }
 

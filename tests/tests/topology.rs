@@ -236,10 +236,12 @@ fn fault_9_a_banks_statement_wakes_its_reader_and_the_report_on_it_does_not() {
 }
 
 #[test]
-fn payouts_and_journeys_are_kept_for_ever() {
+fn payouts_and_journeys_are_kept_for_ever_and_what_forgets_is_known() {
     for table in template().tables {
         let expires = table.spec.ttl_attribute.as_deref();
-        let forgets = ["notices", "sign-ins"].contains(&table.spec.name.as_str());
+        // Of relations and applicants only rows that say so.
+        let forgets = ["applicants", "notices", "quotas", "relations", "sign-ins"];
+        let forgets = forgets.contains(&table.spec.name.as_str());
         let expected = forgets.then_some("expires_at");
         assert_eq!(expires, expected, "{}", table.spec.name);
     }

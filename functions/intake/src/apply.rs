@@ -119,7 +119,7 @@ impl Intake {
                 card: self.hasher.bank_card(&terms.person.bank_card).to_string(),
                 address: firm.address().map(|address| self.hasher.address(address).to_string()),
             },
-            place: session.place.clone(),
+            place: session.place.as_ref().map(|place| self.hasher.place(place).to_string()),
             identified_by_channel: session.verified_person.as_ref() == Some(&identity),
             accept_up_to_bp: terms.accept_up_to_bp,
         })

@@ -1,5 +1,6 @@
 //! `DELETE /v1/applications/{id}/personal-data`: consent is withdrawn. What runs is cancelled, then the person and the
-//! borrower's sign-ins are erased. Journal, ledger and relation graph stay: they hold keyed hashes and no person.
+//! borrower's sign-ins are erased, these with their traces in the relation graph. What journal, ledger and links say stays:
+//! the firm, the bank and the amount as they are, the person as keyed hashes.
 
 use crate::{Borrower, Intake, Refusal};
 use contract::http::{DataBody, ErasureAnswer, Problem};
@@ -20,23 +21,24 @@ const PERSON: DataBody = DataBody {
 };
 const SIGN_INS: DataBody = DataBody {
     code: "SIGN_INS",
-    zh: "登录的时间、地点、设备与网络",
-    en: "Time, place, device and network of the sign-ins",
+    zh: "登录的时间、地点、设备与网络,包括其在关联记录中的痕迹",
+    en: "Time, place, device and network of the sign-ins, with their traces in the relation graph",
 };
 const JOURNAL: DataBody = DataBody {
     code: "JOURNAL",
-    zh: "申请与决定的记录:个人信息仅为带密钥的散列值,及渠道内的用户代号",
-    en: "What was applied for and decided: persons are keyed hashes in it, and the name that the channel has for its user",
+    zh: "申请与决定的记录:企业、银行与金额;本人、手机、银行卡、设备、网络与地点仅为带密钥的散列值;及渠道内的用户代号",
+    en: "What was applied for and decided: firm, bank and amount; person, phone, card, device, network and place as keyed hashes; and the name that the channel has for its user",
 };
 const RELATIONS: DataBody = DataBody {
     code: "RELATIONS",
-    zh: "防范团伙欺诈的关联记录:仅为带密钥的散列值",
-    en: "Links between applications, against fraud: keyed hashes only",
+    zh: "防范团伙欺诈的关联记录:企业、银行与金额;本人、手机、银行卡、设备、网络、地址与地点仅为带密钥的散列值。未通过的核验、重复使用的登录码所留痕迹(散列值)90天后删除",
+    en: "Links between applications, against fraud: firm, bank and amount; person, phone, card, device, network, address and place as keyed hashes. What failed checks and codes used twice left at a device and network, as keyed hashes, goes after 90 days",
 };
-const LEDGER: DataBody =
-    DataBody {
-        code: "LEDGER", zh: "放款账目:企业与金额", en: "The ledger of payouts: firm and amounts"
-    };
+const LEDGER: DataBody = DataBody {
+    code: "LEDGER",
+    zh: "放款账目:企业、银行、产品与金额",
+    en: "The ledger of payouts: firm, bank, product and amounts",
+};
 
 impl Intake {
     pub(crate) async fn erase(&self, request: &Request, borrower: &Borrower) -> Result<Response, Refusal> {
@@ -44,7 +46,7 @@ impl Intake {
         let id = journey.application.id;
         let erased_at = self.applicants.erase(id, self.clock.now()).await?;
         let who = self.account_hash(borrower.channel, &borrower.claims.session.sub);
-        self.sign_ins.erase(&who).await?;
+        self.erase_sign_ins(&who).await?;
         tracing::info!(application_id = %id, "the personal data of an application was erased");
         let was_paid = matches!(journey.status, Status::PaidOut | Status::PayoutFailed);
         let kept = [Some(JOURNAL), Some(RELATIONS), was_paid.then_some(LEDGER)];

@@ -3,16 +3,21 @@
 use crate::{Intake, Refusal, channel};
 use contract::http::{FieldError, SessionAnswer, SessionRequest};
 use domain::Channel;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use lambda_kit::{
     http::{Request, Response, invalid, problem},
     json,
 };
 use ports::{
+    PortError,
     counterparty::ExchangeError,
     relation::{Act, ActKind, Node, NodeKind},
     sign_ins::{Recorded, SignIn},
 };
 use signing::{Session, token::LIFETIME_SECONDS};
+
+/// Traces of sign-ins forgotten at the same time.
+const AT_ONCE: usize = 16;
 
 impl Intake {
     pub(crate) async fn open_session(&self, request: &Request) -> Result<Response, Refusal> {
@@ -50,9 +55,7 @@ impl Intake {
             at: now,
         };
         let act = Act { kind: ActKind::SignIn, who: account, at: now };
-        let device = Node { kind: NodeKind::Device, hash: sign_in.device.clone() };
-        let network = Node { kind: NodeKind::Network, hash: sign_in.network.clone() };
-        let nodes = [device, network];
+        let nodes = where_it_was(sign_in.device.clone(), sign_in.network.clone());
         // A code that is used again is an act on that device all the same.
         let (recorded, _) =
             futures::try_join!(self.sign_ins.record(&sign_in), self.acts.record(&nodes, &act))?;
@@ -72,6 +75,24 @@ impl Intake {
     pub(crate) fn account_hash(&self, channel: Channel, subject: &str) -> String {
         self.hasher.hash("account", &format!("{}\n{subject}", channel.as_str())).to_string()
     }
+
+    /// Erases the sign-ins of an account: first the traces that they left in the relation graph, which nothing else leads
+    /// to, then what they say themselves. Whoever dies in between begins again.
+    pub(crate) async fn erase_sign_ins(&self, account: &str) -> Result<(), PortError> {
+        let visits = self.sign_ins.visits(account).await?;
+        let forgotten = visits.into_iter().map(|visit| async move {
+            let act = Act { kind: ActKind::SignIn, who: account.to_owned(), at: visit.at };
+            self.acts.forget(&where_it_was(visit.device, visit.network), &act).await
+        });
+        stream::iter(forgotten.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        self.sign_ins.erase(account).await?;
+        Ok(())
+    }
+}
+
+/// The nodes under which a sign-in is an act.
+fn where_it_was(device: String, network: String) -> [Node; 2] {
+    [(NodeKind::Device, device), (NodeKind::Network, network)].map(|(kind, hash)| Node { kind, hash })
 }
 
 fn field(pointer: &str, detail: &str) -> contract::http::Problem {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | triggered by | queue `<bank>-payouts`, one for each bank |
 //! | reads | `journeys`; `payouts`; `applicants`: the payee, when the bank is instructed; `endpoints`: what is held against the bank |
-//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `endpoints`: what the bank asks for |
+//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `applicants`: that the payee is kept from then on; `endpoints`: what the bank asks for |
 //! | emits | signed instructions and questions to banks; no commands |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
 //!
@@ -35,7 +35,7 @@ use domain::{
 use jiff::Timestamp;
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
-    applicants::Applicants,
+    applicants::Payees,
     counterparty::{Bank, Instructed},
     journal::Entry,
     ledger::{Announced, Ledger, Reservation},
@@ -51,7 +51,7 @@ use steps::{
 #[derive(Clone)]
 pub struct PayOut {
     pub journeys: Journeys,
-    pub applicants: Arc<dyn Applicants>,
+    pub payees: Arc<dyn Payees>,
     pub ledger: Arc<dyn Ledger>,
     pub bank: Arc<dyn Bank>,
     pub products: Arc<Catalogue>,
@@ -251,8 +251,8 @@ impl PayOut {
     async fn instruct(&self, journey: &Journey, payout: &Payout) -> Result<Instructed, RecordError> {
         let application = &journey.application;
         let payee = self
-            .applicants
-            .get(application.id)
+            .payees
+            .keep(application.id)
             .await?
             .ok_or(RecordError::Handler("the payee's data is gone, the bank cannot be instructed"))?;
         let instruction = PayoutInstruction {

@@ -19,7 +19,7 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<PayOut, WireError> {
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<PayOut, WireError> {
     Ok(PayOut {
         journeys: wiring::journeys(env, aws, outside, BY)?,
-        applicants: wiring::applicants(env, aws, outside)?,
+        payees: wiring::applicants(env, aws, outside)?,
         ledger: Arc::new(DynamoLedger::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         bank: Arc::new(GuardedBanks::new(banks(env, outside)?, wiring::guard(env, aws, outside)?)),
         products: Arc::new(outside.products()?),

@@ -90,9 +90,9 @@ fn tables() -> Vec<TableSpec> {
     vec![
         TableSpec { indexes: vec![due(Projection::KeysOnly)], ..table("journeys", Some("sk")) },
         TableSpec { indexes: vec![resolved], ..table("payouts", Some("sk")) },
-        table("relations", Some("sk")),
+        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("relations", Some("sk")) },
         table("firms", None),
-        table("applicants", None),
+        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("applicants", None) },
         TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("sign-ins", Some("sk")) },
         TableSpec {
             indexes: vec![due(Projection::All)],
@@ -156,6 +156,7 @@ applicants_conform! {
     the_same_request_again_is_told_of_itself
     of_racing_claims_exactly_one_is_new
     what_is_erased_is_gone_and_the_same_request_does_not_bring_it_back
+    a_payee_is_read_and_kept_however_often_and_never_when_erased
 }
 
 conforms! { due on DynamoJournal in "journeys":
@@ -235,6 +236,7 @@ conforms! { acts on DynamoRelations in "relations":
     nothing_was_done_at_a_node_at_first
     an_act_stands_under_each_of_its_nodes_and_is_counted_by_the_hour
     acts_are_read_from_the_hour_in_which_a_window_begins
+    an_act_that_is_forgotten_was_of_that_one_in_that_hour
 }
 
 conforms! { rings on DynamoRings in "relations":

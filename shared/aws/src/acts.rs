@@ -1,5 +1,6 @@
 //! What was done at a device or network without applying, in the table of the relation graph: `sk` =
-//! `seen#<hour>#<kind>#<who>`, so that any window is one range of keys.
+//! `seen#<hour>#<kind>#<who>`, so that any window is one range of keys. `expires_at`, in seconds since 1970, is the TTL
+//! attribute of the table; nothing else that stands in it has one.
 
 use crate::{
     failure::port_error,
@@ -11,7 +12,7 @@ use futures::future::try_join_all;
 use jiff::Timestamp;
 use ports::{
     PortError,
-    relation::{Act, ActKind, ActRecorder, Acts, Node, RecentActs, SeenAct, Window},
+    relation::{ACTS_KEPT_FOR, Act, ActKind, ActRecorder, Acts, Node, RecentActs, SeenAct, Window},
 };
 
 /// Sorts behind links and outcomes, so that no reader of those meets it.
@@ -27,12 +28,21 @@ fn hour(at: Timestamp) -> String {
     format!("{at:.0}").chars().take("2026-11-26T18".len()).collect()
 }
 
+fn sort_key(act: &Act) -> String {
+    format!("{ACT}{}#{}#{}", hour(act.at), act.kind.as_str(), act.who)
+}
+
+/// In seconds since 1970. Counted from the act and not from its hour, so that it is never early.
+fn expires_at(act: &Act) -> i64 {
+    act.at.as_second().saturating_add(ACTS_KEPT_FOR.as_secs())
+}
+
 #[async_trait]
 impl ActRecorder for DynamoRelations {
     /// Calls `UpdateItem`, once per node.
     async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError> {
         const ATTEMPTED: &str = "recording an act";
-        let sort_key = format!("{ACT}{}#{}#{}", hour(act.at), act.kind.as_str(), act.who);
+        let sort_key = sort_key(act);
         let updates = nodes.iter().map(|node| {
             self.client
                 .update_item()
@@ -40,16 +50,32 @@ impl ActRecorder for DynamoRelations {
                 .key("pk", text(partition(node)))
                 .key("sk", text(&sort_key))
                 .update_expression(
-                    "SET kind = :kind, who = :who, last_seen = :at, \
+                    "SET kind = :kind, who = :who, last_seen = :at, expires_at = :expires, \
                      first_seen = if_not_exists(first_seen, :at) ADD times :one",
                 )
                 .expression_attribute_values(":kind", text(act.kind.as_str()))
                 .expression_attribute_values(":who", text(&act.who))
                 .expression_attribute_values(":at", text(act.at.to_string()))
+                .expression_attribute_values(":expires", number(expires_at(act)))
                 .expression_attribute_values(":one", number(1))
                 .send()
         });
         try_join_all(updates).await.map_err(|error| port_error(ATTEMPTED, &error))?;
+        Ok(())
+    }
+
+    /// Calls `DeleteItem`, once per node.
+    async fn forget(&self, nodes: &[Node], act: &Act) -> Result<(), PortError> {
+        const ATTEMPTED: &str = "forgetting an act";
+        let deletions = nodes.iter().map(|node| {
+            self.client
+                .delete_item()
+                .table_name(&self.table)
+                .key("pk", text(partition(node)))
+                .key("sk", text(sort_key(act)))
+                .send()
+        });
+        try_join_all(deletions).await.map_err(|error| port_error(ATTEMPTED, &error))?;
         Ok(())
     }
 }

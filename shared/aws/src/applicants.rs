@@ -8,10 +8,11 @@
 //! | `request_digest`, `claimed_at` | of the first request |
 //! | `mark` | which attempt wrote the item |
 //! | `erased_at` | once erased |
+//! | `expires_at` | TTL attribute, seconds since 1970; gone once a bank is about to be instructed, or the person erased |
 
 use crate::{
     failure::port_error,
-    item::{Item, Reader, Unreadable, bytes, text},
+    item::{Item, Reader, Unreadable, bytes, number, text},
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{
@@ -21,13 +22,14 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     ApplicationId,
+    erasure::FORGOTTEN_AFTER,
     person::{BankCard, Person, PersonName, Phone, ResidentId},
 };
 use jiff::Timestamp;
 use personal_data::{FieldKey, PersonalData, Place};
 use ports::{
     PortError,
-    applicants::{Applicant, ApplicantRecords, Applicants, Claim, Claimed},
+    applicants::{Applicant, ApplicantRecords, Applicants, Claim, Claimed, Payees},
 };
 use std::sync::Arc;
 use uuid::Uuid;
@@ -42,6 +44,7 @@ const BANK_CARD: &str = "bank_card";
 const CLAIMING: &str = "claiming an application";
 const ERASING: &str = "erasing an applicant";
 const READING: &str = "reading an applicant";
+const KEEPING: &str = "keeping a payee";
 
 /// The table `applicants`.
 #[derive(Clone, Debug)]
@@ -65,6 +68,7 @@ impl DynamoApplicants {
             ("key".to_owned(), bytes(key.wrapped())),
             ("request_digest".to_owned(), text(applicant.claim.request_digest.as_str())),
             ("claimed_at".to_owned(), text(applicant.claim.claimed_at.to_string())),
+            ("expires_at".to_owned(), number(forgotten_at(applicant.claim.claimed_at))),
             ("mark".to_owned(), text(mark)),
         ]);
         let values = [
@@ -80,6 +84,21 @@ impl DynamoApplicants {
         }
         Ok(item)
     }
+
+    /// The person of an item; `None` when they are erased. Calls KMS for a data key that has not been met for a while.
+    async fn opened(&self, item: &Item, attempted: &'static str) -> Result<Option<Person>, PortError> {
+        if item.contains_key("erased_at") {
+            return Ok(None);
+        }
+        let reader = Reader { item, attempted };
+        let key = self.personal.opening_key(reader.bytes("key")?).await?;
+        person(reader, &key).map(Some)
+    }
+}
+
+/// When the record of a claim is forgotten, in seconds since 1970.
+fn forgotten_at(claimed_at: Timestamp) -> i64 {
+    claimed_at.as_second().saturating_add(FORGOTTEN_AFTER.as_secs())
 }
 
 /// What an item says of its claim.
@@ -93,7 +112,7 @@ fn person(reader: Reader<'_>, key: &FieldKey) -> Result<Person, PortError> {
     let row = reader.text("pk")?;
     let open = |field: &'static str| {
         let opened = key.open(Place { table: TABLE, row, field }, reader.bytes(field)?);
-        opened.map_err(|error| PortError::broken(READING, error))
+        opened.map_err(|error| PortError::broken(reader.attempted, error))
     };
     let unreadable = |field| move |_| reader.broken(Unreadable::Value(field));
     Ok(Person {
@@ -148,7 +167,8 @@ impl ApplicantRecords for DynamoApplicants {
             .key("pk", text(id.to_string()))
             .condition_expression("attribute_exists(pk)")
             .update_expression(
-                "SET erased_at = if_not_exists(erased_at, :at) REMOVE #key, #name, #id, #phone, #card",
+                "SET erased_at = if_not_exists(erased_at, :at) \
+                 REMOVE #key, #name, #id, #phone, #card, expires_at",
             )
             .expression_attribute_values(":at", text(at.to_string()))
             .return_values(ReturnValue::AllNew);
@@ -183,11 +203,34 @@ impl Applicants for DynamoApplicants {
             .send()
             .await
             .map_err(|error| port_error(READING, &error))?;
-        let Some(item) = answer.item().filter(|item| !item.contains_key("erased_at")) else {
-            return Ok(None);
-        };
-        let reader = Reader { item, attempted: READING };
-        let key = self.personal.opening_key(reader.bytes("key")?).await?;
-        person(reader, &key).map(Some)
+        match answer.item() {
+            Some(item) => self.opened(item, READING).await,
+            None => Ok(None),
+        }
+    }
+}
+
+#[async_trait]
+impl Payees for DynamoApplicants {
+    /// Calls `UpdateItem`, once, in place of a read, and KMS's `Decrypt` for a data key that it has not met for a while.
+    async fn keep(&self, id: ApplicationId) -> Result<Option<Person>, PortError> {
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(id.to_string()))
+            .condition_expression("attribute_exists(pk)")
+            .update_expression("REMOVE expires_at")
+            .return_values(ReturnValue::AllNew);
+        match update.send().await {
+            Ok(kept) => {
+                let none = Item::new();
+                self.opened(kept.attributes().unwrap_or(&none), KEEPING).await
+            }
+            Err(error) => match error.as_service_error() {
+                Some(service) if service.is_conditional_check_failed_exception() => Ok(None),
+                _ => Err(port_error(KEEPING, &error)),
+            },
+        }
     }
 }

@@ -11,7 +11,7 @@ use aws_sdk_dynamodb::{
 use futures::future::try_join_all;
 use ports::{
     PortError,
-    sign_ins::{Recorded, SignIn, SignIns},
+    sign_ins::{Recorded, SignIn, SignIns, Visit},
 };
 use uuid::Uuid;
 
@@ -22,6 +22,7 @@ const PAGE: i32 = 100;
 const MOST_PAGES: usize = 90;
 const RECORDING: &str = "recording a sign-in";
 const ERASING: &str = "erasing sign-ins";
+const READING: &str = "reading a borrower's sign-ins";
 
 /// The table `sign-ins`, `pk` = keyed hash of channel and subject, `sk` = keyed hash of channel and code, `expires_at`
 /// (seconds since 1970) its TTL attribute.
@@ -31,9 +32,9 @@ pub struct DynamoSignIns {
     table: String,
 }
 
-/// A borrower has more sign-ins than are erased in one call.
+/// A borrower has more sign-ins than are read or erased in one call.
 #[derive(Debug, thiserror::Error)]
-#[error("there are more than can be erased at once")]
+#[error("there are more than can be taken at once")]
 struct TooMany;
 
 impl DynamoSignIns {
@@ -44,6 +45,7 @@ impl DynamoSignIns {
     /// One page of a borrower's sign-ins that say anything, and where the next page begins.
     async fn page(
         &self,
+        attempted: &'static str,
         borrower: &str,
         after: Option<Item>,
     ) -> Result<(Vec<Item>, Option<Item>), PortError> {
@@ -53,18 +55,20 @@ impl DynamoSignIns {
             .table_name(&self.table)
             .key_condition_expression("pk = :borrower")
             .filter_expression("attribute_exists(device)")
-            .projection_expression("pk, sk")
+            .projection_expression("pk, sk, device, network, #at")
+            .expression_attribute_names("#at", "at")
             .expression_attribute_values(":borrower", text(borrower))
             .limit(PAGE)
             .set_exclusive_start_key(after)
             .consistent_read(true)
             .send()
             .await
-            .map_err(|error| port_error(ERASING, &error))?;
+            .map_err(|error| port_error(attempted, &error))?;
         Ok((page.items.unwrap_or_default(), page.last_evaluated_key))
     }
 
-    async fn erase_one(&self, key: Item) -> Result<(), PortError> {
+    async fn erase_one(&self, mut key: Item) -> Result<(), PortError> {
+        key.retain(|name, _| name == "pk" || name == "sk");
         let updated = self
             .client
             .update_item()
@@ -107,6 +111,14 @@ fn item(sign_in: &SignIn, mark: &str) -> Item {
     item
 }
 
+fn visit(reader: Reader<'_>) -> Result<Visit, PortError> {
+    Ok(Visit {
+        device: reader.text("device")?.to_owned(),
+        network: reader.text("network")?.to_owned(),
+        at: reader.parsed("at")?,
+    })
+}
+
 #[async_trait]
 impl SignIns for DynamoSignIns {
     /// Calls `PutItem`, once.
@@ -137,11 +149,27 @@ impl SignIns for DynamoSignIns {
         }
     }
 
+    /// Calls `Query` for each hundred sign-ins.
+    async fn visits(&self, borrower: &str) -> Result<Vec<Visit>, PortError> {
+        let (mut visits, mut after) = (Vec::new(), None);
+        for _ in 0..MOST_PAGES {
+            let (items, next) = self.page(READING, borrower, after).await?;
+            for item in &items {
+                visits.push(visit(Reader { item, attempted: READING })?);
+            }
+            match next {
+                Some(next) => after = Some(next),
+                None => return Ok(visits),
+            }
+        }
+        Err(PortError::unavailable(READING, TooMany))
+    }
+
     /// Calls `Query` for each hundred sign-ins, and `UpdateItem` for each that says anything.
     async fn erase(&self, borrower: &str) -> Result<u32, PortError> {
         let (mut erased, mut after) = (0, None);
         for _ in 0..MOST_PAGES {
-            let (keys, next): (Vec<Item>, Option<Item>) = self.page(borrower, after).await?;
+            let (keys, next): (Vec<Item>, Option<Item>) = self.page(ERASING, borrower, after).await?;
             erased += keys.len() as u32;
             try_join_all(keys.into_iter().map(|key| self.erase_one(key))).await?;
             match next {

@@ -66,7 +66,7 @@ pub struct Application {
     pub channel: Channel,
     pub consents: Consents,
     pub traces: Traces,
-    /// Coarse place of the sign-in, for example a city.
+    /// Keyed hash of the coarse place of the sign-in, for example a city: it is only asked whether places differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
     /// The sign-in channel is a bank that has identified this very person before.

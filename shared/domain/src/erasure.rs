@@ -21,6 +21,10 @@ pub const KEPT_AFTER_SETTLEMENT: SignedDuration = SignedDuration::from_hours(24 
 /// Callbacks are repeated for days, and a file may be late or compared again; after a month nothing is under way any more.
 pub const MAY_STILL_BE_PAID_FOR: SignedDuration = SignedDuration::from_hours(24 * 30);
 
+/// How long a person is known whose application no payout followed: asked for or not, the row forgets itself. Longer than any
+/// application takes to come to its payout, from which moment on the person is kept.
+pub const FORGOTTEN_AFTER: SignedDuration = SignedDuration::from_hours(24 * 30);
+
 /// What follows when erasure is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Erasure {
@@ -61,7 +65,11 @@ pub fn erasure(journey: &Journey, loan: Option<&Loan>, now: Timestamp) -> Erasur
         },
         Status::PayoutFailed => {
             let until = journey.updated_at.checked_add(MAY_STILL_BE_PAID_FOR).unwrap_or(Timestamp::MAX);
-            if now < until { Erasure::Kept(KeptBecause::PayoutMayBeCorrected { until }) } else { Erasure::Now }
+            if now < until {
+                Erasure::Kept(KeptBecause::PayoutMayBeCorrected { until })
+            } else {
+                Erasure::Now
+            }
         }
         Status::Declined | Status::Expired | Status::Cancelled => Erasure::Now,
     }

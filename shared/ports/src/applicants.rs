@@ -30,6 +30,9 @@ pub enum Claim {
 }
 
 /// The record of applicants, written once per application. Whoever holds this cannot read a person back.
+///
+/// A record forgets itself [`domain::erasure::FORGOTTEN_AFTER`] its claim, unless [`Payees`] keeps it: so does the person of
+/// an application that never began, was declined, or came to nothing else. What is erased stays erased: its claim is kept.
 #[async_trait]
 pub trait ApplicantRecords: Send + Sync {
     /// Writes the record unless there is one. The first claim wins: this is what makes a request idempotent.
@@ -40,9 +43,16 @@ pub trait ApplicantRecords: Send + Sync {
     async fn erase(&self, id: ApplicationId, at: Timestamp) -> Result<Timestamp, PortError>;
 }
 
-/// Reads applicants, for whoever starts a check or instructs a bank.
+/// Reads applicants, for whoever starts a check.
 #[async_trait]
 pub trait Applicants: Send + Sync {
-    /// The person, strongly consistent; `None` when never claimed, or erased.
+    /// The person, strongly consistent; `None` when never claimed, erased or forgotten.
     async fn get(&self, id: ApplicationId) -> Result<Option<Person>, PortError>;
+}
+
+/// Reads who is to be paid, for whoever instructs a bank.
+#[async_trait]
+pub trait Payees: Send + Sync {
+    /// The person, who is kept from now on until they are erased; `None` when never claimed, erased or forgotten.
+    async fn keep(&self, id: ApplicationId) -> Result<Option<Person>, PortError>;
 }

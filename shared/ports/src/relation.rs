@@ -3,7 +3,7 @@
 use crate::PortError;
 use async_trait::async_trait;
 use domain::{ApplicationId, FirmCode, PayoutId};
-use jiff::{Timestamp, civil::Date};
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
 
 /// What a node stands for. Strong kinds join applications into a ring; weak ones only add to suspicion.
@@ -76,7 +76,7 @@ pub struct Link {
     /// Who was asked.
     #[serde(default)]
     pub bank: String,
-    /// Coarse place of the sign-in.
+    /// Keyed hash of the coarse place of the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
 }
@@ -270,11 +270,17 @@ pub trait RecentActs: Send + Sync {
     async fn acts(&self, node: &Node, window: Window, limit: u32) -> Result<Acts, PortError>;
 }
 
+/// For how long after its hour an act is kept: as long as the longest window in which anybody looks for acts.
+pub const ACTS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
+
 /// Where acts are recorded.
 #[async_trait]
 pub trait ActRecorder: Send + Sync {
-    /// Counts the act under each of the nodes. Recording it again counts it again.
+    /// Counts the act under each of the nodes, for [`ACTS_KEPT_FOR`]. Recording it again counts it again.
     async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError>;
+
+    /// Forgets under each of the nodes what was recorded of that kind, by that one, within that hour.
+    async fn forget(&self, nodes: &[Node], act: &Act) -> Result<(), PortError>;
 }
 
 /// Where outcomes of loans are put into the graph.

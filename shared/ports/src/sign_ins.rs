@@ -28,11 +28,24 @@ pub enum Recorded {
     CodeUsed,
 }
 
+/// Where and when somebody signed in, as far as it has not been erased.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Visit {
+    /// Keyed hashes.
+    pub device: String,
+    pub network: String,
+    pub at: Timestamp,
+}
+
 /// The record of sign-ins.
 #[async_trait]
 pub trait SignIns: Send + Sync {
     /// One conditional put.
     async fn record(&self, sign_in: &SignIn) -> Result<Recorded, PortError>;
+
+    /// Where and when the borrower signed in, so that what other records have of it can be erased first: it is found by
+    /// this alone.
+    async fn visits(&self, borrower: &str) -> Result<Vec<Visit>, PortError>;
 
     /// Erases all that the borrower's sign-ins say, but that their codes were used. Gives how many there were.
     async fn erase(&self, borrower: &str) -> Result<u32, PortError>;

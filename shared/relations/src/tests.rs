@@ -24,6 +24,11 @@ pub(crate) fn day(number: i64) -> Timestamp {
     Timestamp::from_second(1_790_000_000 + number * 86_400).unwrap()
 }
 
+#[test]
+fn acts_are_kept_for_as_long_as_they_count() {
+    assert_eq!(ports::relation::ACTS_KEPT_FOR, WINDOW);
+}
+
 /// `link(1, 2, "device a, card b", day)`: application 1 of firm 2 with these nodes and its firm.
 pub(crate) fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Link {
     let kind = |name: &str| match name {

@@ -37,4 +37,9 @@ impl KeyedHasher {
     pub fn network(&self, network: &str) -> KeyedHash {
         self.hash("network", network)
     }
+
+    /// A coarse place as the channel names it.
+    pub fn place(&self, place: &str) -> KeyedHash {
+        self.hash("place", place)
+    }
 }

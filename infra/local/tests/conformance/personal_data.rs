@@ -82,8 +82,18 @@ async fn a_row_holds_an_envelope_for_each_value_and_nothing_of_the_values() {
     let claims = claims().await;
     let mut attributes: Vec<&str> = claims.first.keys().map(String::as_str).collect();
     attributes.sort_unstable();
-    let expected =
-        ["bank_card", "claimed_at", "key", "mark", "name", "phone", "pk", "request_digest", "resident_id"];
+    let expected = [
+        "bank_card",
+        "claimed_at",
+        "expires_at",
+        "key",
+        "mark",
+        "name",
+        "phone",
+        "pk",
+        "request_digest",
+        "resident_id",
+    ];
     assert_eq!(attributes, expected);
     for (field, value) in VALUES {
         let envelope = claims.first[field].as_b().expect("bytes").as_ref();

@@ -63,3 +63,19 @@ pub async fn acts_are_read_from_the_hour_in_which_a_window_begins(graph: &dyn Bo
     assert_eq!(seen(0, None, 4).await, (4, true));
     assert_eq!(seen(0, None, 5).await, (5, false));
 }
+
+pub async fn an_act_that_is_forgotten_was_of_that_one_in_that_hour(graph: &dyn Both) {
+    let network = Node { kind: NodeKind::Network, hash: "n".to_owned() };
+    let nodes = [device(), network];
+    for (who, hours) in [("a", 0), ("a", 2), ("b", 0)] {
+        graph.record(&nodes, &sign_in(who, hours)).await.unwrap();
+    }
+    for _ in 0..2 {
+        graph.forget(&nodes, &sign_in("a", 0)).await.unwrap();
+    }
+    for node in &nodes {
+        let found = graph.acts(node, since(0), 10).await.unwrap().acts;
+        let left: Vec<(&str, _)> = found.iter().map(|act| (act.who.as_str(), act.first_seen)).collect();
+        assert_eq!(left, [("a", at(2 * HOUR)), ("b", at(0))]);
+    }
+}

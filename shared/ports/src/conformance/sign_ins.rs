@@ -1,7 +1,7 @@
 //! What the record of sign-ins promises.
 
 use super::at;
-use crate::sign_ins::{Recorded, SignIn, SignIns};
+use crate::sign_ins::{Recorded, SignIn, SignIns, Visit};
 use domain::Channel;
 use futures::future::join_all;
 
@@ -41,7 +41,10 @@ pub async fn what_is_erased_was_the_borrowers_and_its_codes_stay_used(sign_ins: 
     for sign_in in own.iter().chain([&other]) {
         assert_eq!(sign_ins.record(sign_in).await.unwrap(), Recorded::Yes);
     }
+    let visit = Visit { device: "device-hash".into(), network: "network-hash".into(), at: at(0) };
+    assert_eq!(sign_ins.visits("borrower-hash").await.unwrap(), [visit.clone(), visit]);
     assert_eq!(sign_ins.erase("borrower-hash").await.unwrap(), 2);
+    assert_eq!(sign_ins.visits("borrower-hash").await.unwrap(), [], "nothing is told of what is erased");
     for sign_in in own.iter().chain([&other]) {
         assert_eq!(sign_ins.record(sign_in).await.unwrap(), Recorded::CodeUsed);
     }
