@@ -1,4 +1,5 @@
-//! `POST /v1/applications`: check everything, turn away a firm that has a loan, claim the id, write the first entry.
+//! `POST /v1/applications`: check everything, turn away a firm that has a loan, keep the quotas, claim the id, write the first
+//! entry.
 
 use crate::{Borrower, Intake, Refusal, terms::Terms};
 use contract::http::{ApplicationRequest, FieldError, Problem};
@@ -41,6 +42,7 @@ impl Intake {
                 claimed_at: now,
             },
         };
+        self.check_quotas(id, &applicant.claim.request_digest, &terms, borrower).await?;
         if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
             self.check_repetition(id, &first, &applicant.claim).await?;
         }

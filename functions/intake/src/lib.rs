@@ -4,12 +4,13 @@
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
 //! | reads | `firms`, `journeys`, `sign-ins`; `payouts`: whether the firm has a loan, and how a loan does |
-//! | writes | `journeys`; `relations`: the sign-in under its device and network; `applicants` and `sign-ins`, and erases what these two hold when the borrower asks for it |
+//! | writes | `journeys`; `quotas`; `relations`: the sign-in under its device and network; `applicants` and `sign-ins`. Erases the last three when the borrower asks for it |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |
 
 mod apply;
 mod erase;
+pub mod quotas;
 mod read;
 mod session;
 mod terms;
@@ -21,13 +22,14 @@ pub use wire::{wire, wire_in};
 use async_trait::async_trait;
 use contract::http::Problem;
 use domain::{ApplicationId, Channel, product::Catalogue};
+use jiff::SignedDuration;
 use lambda_kit::{
     Failure, Function, Incoming, Invocation,
     http::{Request, Response, problem},
 };
 use ports::{
     Clock, PortError, applicants::ApplicantRecords, counterparty::ChannelExchange, firms::FirmArchive,
-    loans::Loans, relation::ActRecorder, sign_ins::SignIns,
+    loans::Loans, quotas::Quotas, relation::ActRecorder, sign_ins::SignIns,
 };
 use serde_json::Value;
 use signing::{Claims, KeyedHasher, TokenIssuer, TokenVerifier};
@@ -42,6 +44,7 @@ pub struct Intake {
     loans: Arc<dyn Loans>,
     sign_ins: Arc<dyn SignIns>,
     acts: Arc<dyn ActRecorder>,
+    quotas: Arc<dyn Quotas>,
     channels: Arc<dyn ChannelExchange>,
     clock: Arc<dyn Clock>,
     products: Catalogue,
@@ -135,6 +138,9 @@ fn channel(name: &str) -> Option<Channel> {
 enum Refusal {
     #[error("the request was refused")]
     Problem(Box<Problem>),
+    /// It may be served after a while.
+    #[error("the request was refused for now")]
+    Later { problem: Box<Problem>, wait: SignedDuration },
     #[error(transparent)]
     Advance(#[from] AdvanceError),
     #[error(transparent)]
@@ -150,6 +156,10 @@ impl From<Problem> for Refusal {
 fn refuse(refusal: Refusal) -> Response {
     match refusal {
         Refusal::Problem(problem) => Response::from(*problem),
+        Refusal::Later { problem, wait } => {
+            let seconds = wait.as_secs().max(1);
+            Response::from(*problem).with_header("retry-after", seconds.to_string())
+        }
         Refusal::Advance(AdvanceError::NotFound) => {
             problem(404, "not-found", "There is no such application").into()
         }

@@ -1,7 +1,7 @@
 //! Settings become the function.
 
 use crate::Intake;
-use aws::{Aws, DynamoFirms, DynamoLoans, DynamoRelations, DynamoSignIns};
+use aws::{Aws, DynamoFirms, DynamoLoans, DynamoQuotas, DynamoRelations, DynamoSignIns};
 use contract::names::{secret, setting};
 use counterparties::HttpChannelExchange;
 use lambda_kit::Environment;
@@ -38,6 +38,7 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
         loans: Arc::new(DynamoLoans::new(aws.dynamodb.clone(), env.get(setting::PAYOUTS_TABLE)?)),
         sign_ins: Arc::new(DynamoSignIns::new(aws.dynamodb.clone(), env.get(setting::SIGN_INS_TABLE)?)),
         acts: Arc::new(DynamoRelations::new(aws.dynamodb.clone(), env.get(setting::RELATIONS_TABLE)?)),
+        quotas: Arc::new(DynamoQuotas::new(aws.dynamodb.clone(), env.get(setting::QUOTAS_TABLE)?)),
         channels: Arc::new(channels),
         clock: outside.clock.clone(),
         products: outside.products()?,

@@ -2,7 +2,7 @@
 
 use aws::{
     Aws, DynamoApplicants, DynamoEndpoints, DynamoFirms, DynamoJournal, DynamoLedger, DynamoLoans,
-    DynamoNotices, DynamoRelations, DynamoRings, DynamoSignIns, KmsDataKeys,
+    DynamoNotices, DynamoQuotas, DynamoRelations, DynamoRings, DynamoSignIns, KmsDataKeys,
 };
 use contract::names::{DUE_INDEX, RESOLVED_INDEX};
 use domain::ApplicationId;
@@ -100,6 +100,7 @@ fn tables() -> Vec<TableSpec> {
             ..table("notices", None)
         },
         table("endpoints", None),
+        TableSpec { ttl_attribute: Some("expires_at".to_owned()), ..table("quotas", None) },
     ]
 }
 
@@ -186,6 +187,12 @@ conforms! { endpoints on DynamoEndpoints in "endpoints":
     of_racing_promises_the_latest_stands
     a_disabled_endpoint_stays_so_from_the_first_time_on_until_it_is_enabled
     endpoints_do_not_see_each_other
+}
+
+conforms! { quotas on DynamoQuotas in "quotas":
+    a_quota_holds_as_many_attempts_as_it_says_and_the_same_again
+    each_quota_and_each_day_counts_by_itself
+    racing_attempts_never_pass_a_quota
 }
 
 conforms! { notices on DynamoNotices in "notices":

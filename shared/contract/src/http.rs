@@ -211,7 +211,7 @@ pub struct ErasureAnswer {
     /// RFC 3339, of the first time.
     pub erased_at: String,
     pub erased: Vec<DataBody>,
-    /// What stays, with no personal value in it.
+    /// What stays, each with what it holds.
     pub kept: Vec<DataBody>,
 }
 

@@ -12,6 +12,8 @@ pub mod setting {
     pub const RELATIONS_TABLE: &str = "RELATIONS_TABLE";
     /// Table of the firm archive.
     pub const FIRMS_TABLE: &str = "FIRMS_TABLE";
+    /// Table of quotas.
+    pub const QUOTAS_TABLE: &str = "QUOTAS_TABLE";
     /// Table of sign-ins.
     pub const SIGN_INS_TABLE: &str = "SIGN_INS_TABLE";
     /// Table of notices to channels.

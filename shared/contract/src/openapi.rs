@@ -90,6 +90,7 @@ fn firm() {}
         (status = 409, description = "The first request with this key is still running; or the firm has a loan that is not settled", body = Problem, content_type = "application/problem+json"),
         (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Bad fields, each named; or the key was used for another request", body = Problem, content_type = "application/problem+json"),
+        (status = 429, description = "A quota of the day is full: the detail names it. A day is one in China; Retry-After says in how many seconds the next one begins", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn apply() {}

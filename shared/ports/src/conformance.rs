@@ -16,6 +16,7 @@ pub mod journal;
 pub mod ledger;
 pub mod loans;
 pub mod notices;
+pub mod quotas;
 pub mod relations;
 pub mod rings;
 pub mod sign_ins;

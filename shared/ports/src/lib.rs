@@ -16,6 +16,7 @@ pub mod ledger;
 pub mod loans;
 pub mod notices;
 pub mod observer;
+pub mod quotas;
 pub mod relation;
 pub mod ring_names;
 pub mod rings;
