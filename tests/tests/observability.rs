@@ -111,12 +111,13 @@ async fn a_line_holds_nothing_of_the_borrower() {
 }
 
 #[tokio::test]
-async fn the_sweeper_tells_that_no_payout_is_in_doubt() {
+async fn the_sweeper_tells_that_no_payout_is_in_doubt_and_that_it_keeps_up() {
     let (app, lines) = observed().await;
     app.sweep_after(SignedDuration::from_secs(60)).await;
     let told = lines.take();
-    assert_eq!(counted(&told), [("UnknownPayouts ".to_owned(), 1)].into());
-    assert_eq!(told[0]["UnknownPayouts"], 0);
+    let counts = ["SweeperLagSeconds ", "UnknownPayouts "].map(|name| (name.to_owned(), 1));
+    assert_eq!(counted(&told), counts.into());
+    assert_eq!((&told[0]["UnknownPayouts"], &told[1]["SweeperLagSeconds"]), (&0.into(), &0.into()));
     app.stop().await;
 }
 

@@ -5,7 +5,7 @@
 //! | triggered by | a schedule |
 //! | reads | the due index of `journeys`, the journal of each journey that is due, and whether its notice is in `notices` |
 //! | writes | `journeys`: *expired* entries, new due times, the cursor |
-//! | tells | how many payouts have had no known outcome for over five minutes, as the metric `UnknownPayouts` |
+//! | tells | how many payouts have had no known outcome for over five minutes, as the metric `UnknownPayouts`; how far behind it is, as `SweeperLagSeconds` |
 //! | emits | again, the commands that an overdue journey still waits for, and the notice of an offer or an end that nobody has seen to |
 //! | retries | the next run looks again at whatever could not be given a new due time |
 //!
@@ -46,8 +46,9 @@ use watch::Watched;
 const OVERLAP: SignedDuration = SignedDuration::from_secs(60);
 /// Entries read at once. More only when that many are due at the very same instant.
 const PAGE: u32 = 250;
-/// Entries beyond the cursor that one run looks at; the next run goes on from there.
-const MOST_ENTRIES: usize = 1_000;
+/// After this long no further page is begun, and the next run goes on from there. A page takes a second or two and what is
+/// left of the function's 50 s is enough for one whose calls are given up only after their own time-outs.
+const TIME_BUDGET: SignedDuration = SignedDuration::from_secs(40);
 /// Entries looked after at the same time.
 const AT_ONCE: usize = 16;
 /// When to look again at a journey that could not be looked at, if that may pass by itself and if it may not.
@@ -115,7 +116,7 @@ impl Function for Sweeper {
 }
 
 impl Sweeper {
-    /// One run: from a little before the cursor until now, or until there was enough to do.
+    /// One run: from a little before the cursor until now, or until its time is used.
     async fn sweep(&self) -> Result<Summary, Failure> {
         let until = self.journeys.clock.now();
         let cursor = self.due.cursor().await.map_err(|e| Failure::new("reading the cursor", e))?;
@@ -123,7 +124,9 @@ impl Sweeper {
         let swept = cursor.unwrap_or(Swept { until: Timestamp::UNIX_EPOCH, payouts_in_doubt: Vec::new() });
         let watched = self.still_open(swept.payouts_in_doubt).await;
         let mut run = Run::begin(swept.until, watched);
-        while let Some((from, limit)) = run.next_page() {
+        while let Some((from, limit)) = run.next_page()
+            && self.journeys.clock.now().duration_since(until) < TIME_BUDGET
+        {
             let page = self
                 .due
                 .due(from, until, limit)
@@ -137,6 +140,8 @@ impl Sweeper {
             self.due.set_cursor(&swept).await.map_err(|e| Failure::new("setting the cursor", e))?;
         }
         self.journeys.observer.unknown_payouts(run.watched.unknown(until), until);
+        // From the beginning of the run: what became due since is the next run's, and no lag.
+        self.journeys.observer.swept(until.duration_since(run.swept_until()), until);
         tracing::info!(summary = ?run.summary, "swept");
         match run.held {
             None => Ok(run.summary),
@@ -232,7 +237,6 @@ struct Run {
     held: Option<Timestamp>,
     /// Pages overlap where entries are due at the same instant, and the index shows a new due time a little late.
     seen: HashSet<(ApplicationId, u32)>,
-    beyond_cursor: usize,
     watched: Watched,
     summary: Summary,
 }
@@ -245,7 +249,6 @@ impl Run {
             reached: cursor,
             held: None,
             seen: HashSet::new(),
-            beyond_cursor: 0,
             watched,
             summary: Summary::default(),
         }
@@ -262,15 +265,11 @@ impl Run {
         let last = page.last().map(|entry| entry.due_at).filter(|_| page.len() >= limit as usize);
         let new: Vec<DueEntry> =
             page.into_iter().filter(|entry| self.seen.insert((entry.id, entry.number))).collect();
-        self.beyond_cursor += new.iter().filter(|entry| entry.due_at > self.cursor).count();
         (self.next, self.reached) = match last {
             None => (None, until),
             Some(last) if last <= from => (Some((from, limit.saturating_mul(2))), self.reached),
             Some(last) => (Some((last, PAGE)), last),
         };
-        if self.beyond_cursor >= MOST_ENTRIES {
-            self.next = None;
-        }
         new
     }
 

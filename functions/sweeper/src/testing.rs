@@ -64,6 +64,11 @@ pub(crate) struct Memory {
     pub(crate) cursor: Mutex<Option<Swept>>,
     /// What was told of payouts with an unknown outcome.
     pub(crate) unknown: Mutex<Vec<usize>>,
+    /// What was told of how far behind it is.
+    pub(crate) lag: Mutex<Vec<SignedDuration>>,
+    /// How long each reading of the due index takes.
+    pub(crate) page_takes: Mutex<SignedDuration>,
+    clock: Mutex<Option<Arc<FixedClock>>>,
     pub(crate) sent: Mutex<Vec<(ApplicationId, Vec<Command>)>>,
     pub(crate) notices: Mutex<Vec<Notice>>,
     /// Journals that cannot be read.
@@ -90,6 +95,7 @@ impl Memory {
     /// The sweeper over this memory when it is `wait` after the start.
     pub(crate) fn sweeper(self: &Arc<Self>, wait: SignedDuration) -> Sweeper {
         let clock = Arc::new(FixedClock::at(start().checked_add(wait).unwrap()));
+        *self.clock.lock().unwrap() = Some(clock.clone());
         let journeys = Journeys {
             journal: self.clone(),
             commands: self.clone(),
@@ -142,6 +148,9 @@ impl CommandQueue for Memory {
 #[async_trait]
 impl DueJourneys for Memory {
     async fn due(&self, from: Timestamp, until: Timestamp, limit: u32) -> Result<Vec<DueEntry>, PortError> {
+        if let Some(clock) = &*self.clock.lock().unwrap() {
+            clock.advance(*self.page_takes.lock().unwrap());
+        }
         let due = self.due.lock().unwrap();
         let mut due: Vec<DueEntry> = due
             .iter()
@@ -178,6 +187,10 @@ impl Observer for Memory {
 
     fn unknown_payouts(&self, count: usize, _: Timestamp) {
         self.unknown.lock().unwrap().push(count);
+    }
+
+    fn swept(&self, lag: SignedDuration, _: Timestamp) {
+        self.lag.lock().unwrap().push(lag);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::journal::Entry;
 use domain::ApplicationId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 /// A part of the way of an application, from the entry that asks for it to the entry that has its result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -108,6 +108,9 @@ pub trait Observer: Send + Sync {
 
     /// How many payouts have had no known outcome for too long; zero is told too.
     fn unknown_payouts(&self, count: usize, at: Timestamp);
+
+    /// How far behind the sweeper is after a run: the age of what it has not come to; zero is told too.
+    fn swept(&self, lag: SignedDuration, at: Timestamp);
 }
 
 /// Tells nobody.
@@ -118,4 +121,5 @@ impl Observer for Unobserved {
     fn recorded(&self, _: &Recorded<'_>) {}
     fn instructed(&self, _: ApplicationId, _: StageTime) {}
     fn unknown_payouts(&self, _: usize, _: Timestamp) {}
+    fn swept(&self, _: SignedDuration, _: Timestamp) {}
 }

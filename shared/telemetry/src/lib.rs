@@ -15,7 +15,7 @@ pub use metric_log::{MetricLog, StandardOutput, Traced};
 pub use tracer::{TRACED_PERCENT, Tracer};
 
 use domain::ApplicationId;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ports::observer::{Milestone, Observer, Recorded, StageTime};
 use std::sync::Arc;
 
@@ -82,6 +82,10 @@ impl Observer for Telemetry {
 
     fn unknown_payouts(&self, count: usize, at: Timestamp) {
         self.write(Line::at(at).metric("", "UnknownPayouts", "Count", count));
+    }
+
+    fn swept(&self, lag: SignedDuration, at: Timestamp) {
+        self.write(Line::at(at).metric("", "SweeperLagSeconds", "Seconds", lag.as_secs().max(0)));
     }
 }
 

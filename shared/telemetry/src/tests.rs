@@ -110,6 +110,19 @@ fn no_payout_in_doubt_is_told_as_zero() {
     assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
 }
 
+#[test]
+fn how_far_behind_the_sweeper_is_is_told_in_whole_seconds() {
+    let lines = Arc::new(Lines::default());
+    let telemetry = Telemetry { lines: lines.clone(), tracer: None, by: "sweeper/0.1.0" };
+    for lag in [SignedDuration::from_millis(90_700), SignedDuration::ZERO] {
+        telemetry.swept(lag, at());
+    }
+    let lines = lines.0.lock().unwrap();
+    let told: Vec<&Value> = lines.iter().map(|line| &line["SweeperLagSeconds"]).collect();
+    assert_eq!(told, [90, 0]);
+    assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Metrics"][0]["Unit"], "Seconds");
+}
+
 /// The segment that the X-Ray daemon receives, without the header before it.
 fn segment(daemon: &UdpSocket) -> Value {
     let mut datagram = [0; 8 * 1024];
