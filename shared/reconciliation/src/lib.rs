@@ -148,11 +148,16 @@ pub struct Report {
 
 impl Report {
     /// The payouts of which one side says paid and the other does not, or that we hold open, with what the bank says. Of
-    /// these the bank should be asked.
+    /// these the bank should be asked. A file that lacks a payout says that it was not paid; where we hold it as not paid
+    /// either, there is nothing to ask.
     pub fn contradicted(&self) -> impl Iterator<Item = (PayoutId, bool)> {
-        self.differences.iter().filter(|difference| difference.kind == Kind::State).filter_map(|difference| {
-            let bank = difference.bank.as_ref()?;
-            Some((difference.payout_id?, bank.state == "paid"))
+        self.differences.iter().filter_map(|Difference { kind, payout_id, bank, ledger, .. }| {
+            let says_paid = match (kind, bank, ledger) {
+                (Kind::State, Some(bank), _) => bank.state == "paid",
+                (Kind::MissingAtBank, None, Some(ledger)) if ledger.state == "posted" => false,
+                _ => return None,
+            };
+            Some(((*payout_id)?, says_paid))
         })
     }
 }

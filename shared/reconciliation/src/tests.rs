@@ -107,6 +107,19 @@ fn what_we_hold_without_an_end_is_a_difference_in_state_and_the_bank_should_be_a
 }
 
 #[test]
+fn of_what_we_hold_as_paid_and_the_file_lacks_the_bank_should_be_asked() {
+    let (held, mut rows) = both(2);
+    let lacking = rows.remove(0);
+    let found = report(&held, &csv(&rows), Format::Csv);
+    assert_eq!(found.differences.iter().map(|d| d.kind).collect::<Vec<_>>(), [Kind::MissingAtBank]);
+    assert_eq!(found.contradicted().collect::<Vec<_>>(), [(id(1), false)], "{lacking:?}");
+    let turned_down = Held { amount_fen: Fen(5), standing: Standing::Resolved(voided(Evidence::Answer)) };
+    let found = report(&BTreeMap::from([(id(9), turned_down)]), &csv(&[]), Format::Csv);
+    assert_eq!(found.differences[0].kind, Kind::MissingAtBank);
+    assert_eq!(found.contradicted().count(), 0, "nobody says that it was paid");
+}
+
+#[test]
 fn what_was_never_instructed_the_bank_must_not_have_paid() {
     let (mut held, mut rows) = both(1);
     held.get_mut(&id(1)).unwrap().standing = Standing::Closed;
