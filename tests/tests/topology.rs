@@ -236,6 +236,19 @@ fn fault_9_a_banks_statement_wakes_its_reader_and_the_report_on_it_does_not() {
 }
 
 #[test]
+fn a_bank_has_as_long_to_answer_as_it_was_promised_and_as_bank_check_gives_it() {
+    let template = template();
+    let waits = &template.function("payout").unwrap().environment[names::setting::BANK_TIMEOUT_MS];
+    let promised = local::bank_check::ANSWER_WITHIN;
+    assert_eq!(waits.to_string(), promised.as_millis().to_string());
+    let rules = text("infra/bank-kit/BANKS.md");
+    for promise in ["| nothing in {} s, ", "Every answer is complete within {} s."] {
+        let promise = promise.replace("{}", &promised.as_secs().to_string());
+        assert!(rules.contains(&promise), "{promise}");
+    }
+}
+
+#[test]
 fn payouts_and_journeys_are_kept_for_ever_and_what_forgets_is_known() {
     for table in template().tables {
         let expires = table.spec.ttl_attribute.as_deref();

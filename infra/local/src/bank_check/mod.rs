@@ -81,8 +81,11 @@ pub struct TestPayee {
     pub firm_code: String,
 }
 
+/// How long an answer may take: as long as `payout` waits, which the template says.
+pub const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 impl CheckOptions {
-    /// 100 yuan, a payee that does not exist, 60 s for a callback, 5 s for an answer, 2 s of quiet.
+    /// 100 yuan, a payee that does not exist, 60 s for a callback, [`ANSWER_WITHIN`] for an answer, 2 s of quiet.
     pub fn new(url: Url, keys: CheckKeys) -> Self {
         Self {
             url,
@@ -98,7 +101,7 @@ impl CheckOptions {
                 firm_code: "91350100M000100Y43".to_owned(),
             },
             patience: Duration::from_secs(60),
-            answer_within: Duration::from_secs(5),
+            answer_within: ANSWER_WITHIN,
             quiet: Duration::from_secs(2),
         }
     }
