@@ -10,6 +10,11 @@ use serde::{Deserialize, Serialize};
 use signing::{ArtifactSigner, KeyError, national::key_id};
 use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
 
+/// The function that checks what banks sign and sends them nothing.
+const VERIFIES_ONLY: &str = "bank-callback";
+/// Beginnings of the keys with which something is sent and nothing is checked: private keys, and keys of sealed bodies.
+const ONLY_SENDS: [&str; 3] = ["whsk_", "whsm2sk_", signing::sealing::KEY_PREFIX];
+
 /// All secrets. Each webhook secret may be several, separated by spaces, while one is being rotated.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -121,8 +126,21 @@ impl Keys {
     /// What the secret of a function holds, as the JSON that Secrets Manager keeps; `None` for a function that has none.
     pub fn secret_of(&self, function: &str) -> Option<String> {
         let (_, names) = secret::BY_FUNCTION.iter().find(|(named, _)| *named == function)?;
-        let values: BTreeMap<&str, String> = names.iter().map(|name| (*name, self.value(name))).collect();
+        let mut values: BTreeMap<&str, String> = names.iter().map(|name| (*name, self.value(name))).collect();
+        if function == VERIFIES_ONLY {
+            values.insert(secret::BANK_SECRETS, serde_json::json!(self.banks_to_verify()).to_string());
+        }
         Some(serde_json::json!(values).to_string())
+    }
+
+    /// Of each bank's secrets those that its words are checked with. What signs or seals what we send, whoever only listens
+    /// need not have. A shared secret does both, and stays.
+    fn banks_to_verify(&self) -> BTreeMap<&str, String> {
+        let only_sends = |text: &&str| ONLY_SENDS.iter().any(|prefix| text.starts_with(prefix));
+        let checks = |secrets: &String| {
+            secrets.split_whitespace().filter(|text| !only_sends(text)).collect::<Vec<_>>().join(" ")
+        };
+        self.banks.iter().map(|(bank, secrets)| (bank.as_str(), checks(secrets))).collect()
     }
 
     fn value(&self, name: &str) -> String {
@@ -170,6 +188,27 @@ mod tests {
             assert!(values.keys().eq(names.iter()) && values.values().all(|v| !v.is_empty()), "{function}");
         }
         assert_eq!(keys.secret_of("score"), None);
+    }
+
+    #[test]
+    fn who_only_checks_a_banks_words_gets_no_key_that_signs_or_seals_ours() {
+        let mut keys = Keys::generate(["river-bank", "lake-bank"]).unwrap();
+        let shared = keys.banks["lake-bank"].clone();
+        let (ours, _) = signing::keys::webhook_key_pair().unwrap();
+        let (our_sm2, _) = signing::keys::sm2_key_pair().unwrap();
+        let (_, theirs) = signing::keys::webhook_key_pair().unwrap();
+        let (_, their_sm2) = signing::keys::sm2_key_pair().unwrap();
+        let body = signing::keys::a256gcm_key().unwrap();
+        let all = format!("{ours} {theirs} {our_sm2} {their_sm2} {body}");
+        keys.banks.insert("river-bank".to_owned(), all.clone());
+        let of = |function: &str| -> BTreeMap<String, String> {
+            let secret: BTreeMap<String, String> =
+                serde_json::from_str(&keys.secret_of(function).unwrap()).unwrap();
+            serde_json::from_str(&secret[secret::BANK_SECRETS]).unwrap()
+        };
+        assert_eq!(of("bank-callback")["river-bank"], format!("{theirs} {their_sm2}"));
+        assert_eq!(of("bank-callback")["lake-bank"], shared, "what is shared signs and checks");
+        assert_eq!(of("payout")["river-bank"], all);
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub mod setting {
     pub const MODELS_URL: &str = "MODELS_URL";
     /// Public keys of those whose models are trusted, `artpk_…`, space-separated.
     pub const MODEL_SIGNERS: &str = "MODEL_SIGNERS";
+    /// Serial of the oldest assignment of models that scores.
+    pub const LEAST_ASSIGNMENT: &str = "LEAST_ASSIGNMENT";
 
     /// ARN of the table of the relation graph, by which an export of it is asked for.
     pub const RELATIONS_ARN: &str = "RELATIONS_ARN";
@@ -82,7 +84,7 @@ pub mod secret {
 
     /// What the secret of each function holds; a function that is not named here has none. One secret for each function,
     /// so that each can read only what it uses, in one call. What two functions use stands in both secrets; a bank's two
-    /// need not even be equal, since `bank-callback` is content with the public half of a key that the bank signs with.
+    /// are not equal, since `bank-callback` only checks what the bank signs: it gets no private key and no key of bodies.
     pub const BY_FUNCTION: [(&str, &[&str]); 6] = [
         ("bank-callback", &[BANK_SECRETS]),
         ("intake", &[CHANNEL_SECRETS, HASH_KEY, TOKEN_KEY]),

@@ -5,6 +5,7 @@
 
 use super::Names;
 use serde::Deserialize;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// One action on one resource.
@@ -83,7 +84,7 @@ struct TableRequest {
     key: Option<PartitionKey>,
     item: Option<PartitionKey>,
     /// Of batches: what is wanted of each table.
-    request_items: BTreeMap<String, serde::de::IgnoredAny>,
+    request_items: BTreeMap<String, Value>,
     /// Of transactions: by the kind of each.
     transact_items: Vec<BTreeMap<String, TableRequest>>,
 }
@@ -106,6 +107,18 @@ impl TableRequest {
     }
 }
 
+/// The partition keys that a batch names in one table; `None` for one that names none.
+fn leading_keys(wanted: &Value) -> Vec<Option<String>> {
+    let key = |item: &Value| item["pk"]["S"].as_str().map(str::to_owned);
+    let written =
+        |write: &Value| key(&write["PutRequest"]["Item"]).or_else(|| key(&write["DeleteRequest"]["Key"]));
+    match (wanted.as_array(), wanted["Keys"].as_array()) {
+        (Some(writes), _) if !writes.is_empty() => writes.iter().map(written).collect(),
+        (None, Some(keys)) => keys.iter().map(key).collect(),
+        _ => vec![None],
+    }
+}
+
 /// What a call to DynamoDB asks for. What cannot be read names no table and is allowed to nobody.
 fn dynamodb(names: &Names, operation: &str, body: &[u8]) -> Vec<Asked> {
     let request: TableRequest = serde_json::from_slice(body).unwrap_or_default();
@@ -124,8 +137,16 @@ fn dynamodb(names: &Names, operation: &str, body: &[u8]) -> Vec<Asked> {
         all
     };
     match operation {
+        // Every item of a batch is asked for, since a grant may be limited to some.
         "BatchWriteItem" | "BatchGetItem" => {
-            request.request_items.keys().flat_map(|table| on(operation, table, None)).collect()
+            let of_table = |(table, wanted): (&String, &Value)| {
+                let mut all = on(operation, table, None);
+                let first = all.remove(0);
+                let items = leading_keys(wanted).into_iter();
+                let items = items.map(|leading_key| Asked { leading_key, ..first.clone() });
+                items.chain(all).collect::<Vec<_>>()
+            };
+            request.request_items.iter().flat_map(of_table).collect()
         }
         // An export is written into its bucket in the caller's name.
         "ExportTableToPointInTime" => {

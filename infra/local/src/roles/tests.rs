@@ -14,6 +14,12 @@ Resources:
       AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
       KeySchema: [{AttributeName: pk, KeyType: HASH}]
       SSESpecification: {SSEEnabled: true, SSEType: KMS, KMSMasterKeyId: !GetAtt Key.Arn}
+  Pages:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
   Orders: {Type: AWS::SQS::Queue, Properties: {KmsMasterKeyId: !GetAtt Key.Arn}}
   Files: {Type: AWS::S3::Bucket, Properties: {}}
   Clerk:
@@ -37,6 +43,10 @@ Resources:
               - Effect: Allow
                 Action: dynamodb:GetItem
                 Resource: !GetAtt Rows.Arn
+                Condition: {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["loan#*"]}}
+              - Effect: Allow
+                Action: dynamodb:BatchWriteItem
+                Resource: !GetAtt Pages.Arn
                 Condition: {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["loan#*"]}}
               - {Effect: Allow, Action: kms:Decrypt, Resource: !GetAtt Key.Arn}
               - {Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt Orders.Arn}
@@ -88,6 +98,21 @@ fn a_grant_that_is_limited_to_some_rows_covers_no_other_and_none_that_is_not_nam
 }
 
 #[test]
+fn a_grant_that_is_limited_to_some_rows_covers_a_batch_only_when_it_covers_each_of_its_rows() {
+    let roles = roles();
+    let batch = |keys: &[&str]| {
+        let puts: Vec<String> = keys
+            .iter()
+            .map(|key| format!(r#"{{"PutRequest":{{"Item":{{"pk":{{"S":"{key}"}}}}}}}}"#))
+            .collect();
+        missing(&roles, "BatchWriteItem", &format!(r#"{{"RequestItems":{{"pages":[{}]}}}}"#, puts.join(",")))
+    };
+    assert_eq!(batch(&["loan#1", "loan#2"]), None);
+    assert_eq!(batch(&["loan#1", "payout#1"]).as_deref(), Some("dynamodb:BatchWriteItem ${Pages.Arn}"));
+    assert!(batch(&[]).is_some(), "what names no row is allowed to nobody");
+}
+
+#[test]
 fn to_send_to_an_encrypted_queue_needs_its_key() {
     let roles = roles();
     let asked = asked(roles.names(), "sqs", "SendMessageBatch", br#"{"QueueUrl":"http://local/000/orders"}"#);
@@ -132,7 +157,8 @@ fn a_function_without_a_role_may_do_nothing_and_what_was_used_is_told_apart() {
 async fn fault_34_a_call_that_a_role_does_not_allow_is_refused_as_iam_would_and_has_no_effect() {
     let template = Template::parse(TEMPLATE).unwrap();
     let engines = Engines::start(EngineOptions::default()).unwrap();
-    engines.create_table(&template.tables[0].spec).await.unwrap();
+    let rows = template.tables.iter().find(|table| table.spec.name == "rows").unwrap();
+    engines.create_table(&rows.spec).await.unwrap();
     engines.enforce(&template);
     let client = |caller| Client::new(&engines.sdk_config_for(caller, Retries::None));
     let put = |caller| {
