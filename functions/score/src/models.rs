@@ -6,7 +6,8 @@
 //! | `registry/<version>/` | a model: manifest, its signature `manifest.sig`, the graph that the manifest names |
 //!
 //! The assignment is looked at again every minute, so that a model is changed without a cold start. Which model scores is
-//! never guessed: where the bucket cannot be read or what lies in it is not signed by a key that we trust, an instance
+//! never guessed, and an assignment that was superseded never comes back: an instance takes none that is older than what it
+//! has read, nor any below the serial that its settings name, which tells one that has read nothing yet. Where the bucket cannot be read or what lies in it is not signed by a key that we trust, an instance
 //! goes on with what it has read before, and one that has read nothing yet fails its records, which come again.
 
 use buckets::{Change, ModelBucket, ModelFileError};
@@ -55,6 +56,8 @@ pub enum ModelError {
     Gone,
     #[error("assignment {found} does not come after {held}, which is in force")]
     Older { held: u64, found: u64 },
+    #[error("assignment {found} is before {least}, the oldest that counts")]
+    Superseded { least: u64, found: u64 },
     #[error("version {version} is refused")]
     Load {
         version: String,
@@ -76,6 +79,8 @@ pub struct Models {
     bucket: ModelBucket,
     clock: Arc<dyn Clock>,
     packaged: Arc<Ensemble>,
+    /// Serial of the oldest assignment that counts; with 0 there may be none at all.
+    least: u64,
     held: Mutex<Held>,
 }
 
@@ -92,7 +97,13 @@ struct Held {
 
 impl Models {
     pub fn new(packaged: Arc<Ensemble>, bucket: ModelBucket, clock: Arc<dyn Clock>) -> Self {
-        Self { bucket, clock, packaged, held: Mutex::default() }
+        Self { bucket, clock, packaged, least: 0, held: Mutex::default() }
+    }
+
+    /// The same, refusing every assignment before this serial.
+    #[must_use]
+    pub fn not_before(self, least: u64) -> Self {
+        Self { least, ..self }
     }
 
     /// The models for an application of a product. Calls the bucket where the assignment was last looked at a minute ago,
@@ -167,12 +178,15 @@ impl Models {
         let change = self.bucket.changed(ASSIGNMENT, MOST_ASSIGNMENT, held.tag.as_deref()).await?;
         let (assignment, tag) = match change {
             Change::Unchanged => return Ok(()),
-            Change::Absent if held.tag.is_some() || held.assignment.serial > 0 => {
+            Change::Absent if held.tag.is_some() || held.assignment.serial.max(self.least) > 0 => {
                 return Err(ModelError::Gone);
             }
             Change::Absent => return Ok(()),
             Change::Changed { bytes, tag } => (self.verified(&bytes)?, tag),
         };
+        if assignment.serial < self.least {
+            return Err(ModelError::Superseded { least: self.least, found: assignment.serial });
+        }
         let is_new = assignment.serial > held.assignment.serial || assignment == held.assignment;
         if !is_new {
             return Err(ModelError::Older { held: held.assignment.serial, found: assignment.serial });

@@ -44,7 +44,8 @@ fn models(env: &Environment, outside: &Outside) -> Result<Models, WireError> {
     let bucket = outside.guarded(setting::MODELS_URL, bucket);
     let signers = ArtifactVerifier::parse(env.get(setting::MODEL_SIGNERS)?)
         .map_err(WireError::key(setting::MODEL_SIGNERS))?;
-    Ok(Models::new(ensemble()?, ModelBucket::new(bucket, signers), outside.clock.clone()))
+    let least = env.get_json(setting::LEAST_ASSIGNMENT)?;
+    Ok(Models::new(ensemble()?, ModelBucket::new(bucket, signers), outside.clock.clone()).not_before(least))
 }
 
 /// The packaged ensemble, loaded and checked once per process.

@@ -106,6 +106,21 @@ async fn without_an_assignment_the_catalogues_model_scores() {
 }
 
 #[tokio::test]
+async fn an_older_assignment_that_is_put_back_scores_nobody_where_the_settings_name_the_newest() {
+    let world = World::new();
+    world.put_model("2099.1.1", |_, _| ()).await;
+    world.assign(4, "2099.1.1", None).await;
+    let cold = |least| instance(&world.bucket, &world.signer, &world.clock).not_before(least);
+    for least in [0, 3, 4] {
+        assert_eq!(scoring(&cold(least)).await.unwrap(), "2099.1.1", "from {least} on");
+    }
+    let refused = scoring(&cold(5)).await;
+    assert!(matches!(refused, Err(ModelError::Superseded { least: 5, found: 4 })), "{refused:?}");
+    let emptied = instance(&Arc::new(InMemory::new()), &world.signer, &world.clock).not_before(1);
+    assert!(matches!(scoring(&emptied).await, Err(ModelError::Gone)), "nor does its absence");
+}
+
+#[tokio::test]
 async fn an_assigned_model_takes_over_in_a_running_instance_within_a_minute_and_goes_again() {
     let world = World::new();
     world.put_model(OTHER, |_, _| {}).await;
