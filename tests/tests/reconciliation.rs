@@ -80,17 +80,22 @@ async fn fault_17_every_difference_of_a_doctored_file_is_named_and_the_bank_is_a
     let (answer, report) = reconciled(&app, &lines.join("\r\n"), "csv").await;
     let expected = json!({ "amount": 1, "state": 1, "missing_at_bank": 1, "missing_here": 1 });
     assert_eq!(answer["differences"], expected, "{report}");
-    assert_eq!((&answer["agreed"], &answer["asked"]), (&json!(1), &json!(1)));
-    let disputed = app.ledger().get(ids[1].parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(disputed.disputes[0].message_id, format!("statement:river-bank:{DAY}"));
+    assert_eq!((&answer["agreed"], &answer["asked"]), (&json!(1), &json!(2)));
+    // The file denies one that was paid, and lacks another.
+    let contested = [&ids[1], &ids[2]].map(|id| id.parse().unwrap());
+    for id in contested {
+        let disputed = app.ledger().get(id).await.unwrap().unwrap();
+        assert_eq!(disputed.disputes[0].message_id, format!("statement:river-bank:{DAY}"));
+        assert!(!disputed.disputes[0].says_paid);
+    }
     // The bank, asked, says that it has paid: the ledger was right.
     app.settle().await;
-    let payout = app.ledger().get(ids[1].parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(payout.movements(), [Movement::Reserve, Movement::Post]);
     // The same file once more is the same report and one record.
     assert_eq!(reconciled(&app, &lines.join("\r\n"), "csv").await.1, report);
-    let payout = app.ledger().get(ids[1].parse().unwrap()).await.unwrap().unwrap();
-    assert_eq!(payout.disputes.len(), 1);
+    for id in contested {
+        let payout = app.ledger().get(id).await.unwrap().unwrap();
+        assert_eq!((payout.movements(), payout.disputes.len()), (vec![Movement::Reserve, Movement::Post], 1));
+    }
     app.stop().await;
 }
 
