@@ -293,10 +293,11 @@ fn fault_30_a_crowd_at_a_card_or_phone_counts_unless_its_claims_came_to_nothing(
 
 #[test]
 fn claims_that_were_dropped_do_not_hide_a_proven_ring_behind_them() {
-    let proven = (1..=10).map(|n| link(n, n.into(), &format!("device {n}, card c"), 1));
-    let dropped = (11..=26).map(|n| link(n, n.into(), &format!("device {n}, card c"), 59));
+    let on_the_card = |n: u8| format!("device {n}, card c, person {n}");
+    let proven = (1..=10).map(|n| link(n, n.into(), &on_the_card(n), 1));
+    let dropped = (11..=26).map(|n| link(n, n.into(), &on_the_card(n), 59));
     let mut graph: Vec<Link> = proven.chain(dropped).collect();
-    graph.push(link(200, 90, "device own, card c", 60));
+    graph.push(link(200, 90, "device own, card c, person own", 60));
     let late = &graph[26];
     let is_dropped = |asked: ApplicationId| (11..=26).any(|n| id(n) == asked);
     let seen = judged(&graph, late, |asked| if is_dropped(asked) { Proof::Void } else { Proof::Proven });

@@ -163,7 +163,11 @@ fn links_at(node: &Node, numbers: &[u32]) -> bool {
 #[test]
 fn who_is_joined_over_any_number_of_steps_is_one_ring() {
     let chain = |n: u32| {
-        link(n, &[&format!("phone {n}"), &format!("card {}", n - n % 2), &format!("phone {}", n + n % 2)])
+        let joined = [format!("phone {n}"), format!("card {}", n - n % 2), format!("phone {}", n + n % 2)];
+        // The first few are a device farm.
+        let of_farm = [format!("person {n}"), "device of the farm".to_owned()];
+        let seen = if n <= 6 { of_farm.as_slice() } else { &[] };
+        link(n, &joined.iter().chain(seen).map(String::as_str).collect::<Vec<_>>())
     };
     let links: Vec<Link> = (1..=40).map(chain).collect();
     let found = whole(&links).label(&BTreeMap::new(), &labels()).unwrap();
