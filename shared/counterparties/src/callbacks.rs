@@ -134,7 +134,7 @@ mod tests {
             "requestContext": { "http": { "method": "POST", "sourceIp": "192.0.2.1" } }
         });
         match Incoming::parse(event).unwrap() {
-            Incoming::Http(request) => request,
+            Incoming::Http(request) => *request,
             _ => panic!("must be an HTTP request"),
         }
     }

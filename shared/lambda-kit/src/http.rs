@@ -21,6 +21,7 @@ pub struct Request {
     pub body: Vec<u8>,
     headers: HashMap<String, String>,
     path_parameters: HashMap<String, String>,
+    query_parameters: HashMap<String, String>,
 }
 
 impl Request {
@@ -32,6 +33,11 @@ impl Request {
     /// A parameter of the route.
     pub fn path_parameter(&self, name: &str) -> Option<&str> {
         self.path_parameters.get(name).map(String::as_str)
+    }
+
+    /// A parameter of the query, decoded. API Gateway joins repeated ones with commas.
+    pub fn query_parameter(&self, name: &str) -> Option<&str> {
+        self.query_parameters.get(name).map(String::as_str)
     }
 }
 
@@ -52,6 +58,11 @@ impl TryFrom<ApiGatewayV2httpRequest> for Request {
                 (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
+        let mut query_parameters: HashMap<String, String> = HashMap::new();
+        for (name, value) in event.query_string_parameters.iter() {
+            let known = query_parameters.entry(name.to_owned());
+            known.and_modify(|known| *known = format!("{known},{value}")).or_insert_with(|| value.to_owned());
+        }
         Ok(Self {
             method: event.request_context.http.method.to_string(),
             route: event.route_key.unwrap_or_default(),
@@ -60,6 +71,7 @@ impl TryFrom<ApiGatewayV2httpRequest> for Request {
             body,
             headers,
             path_parameters: event.path_parameters,
+            query_parameters,
         })
     }
 }
@@ -83,7 +95,12 @@ impl Response {
 
     /// JSON text that is ready.
     pub fn raw_json(status: u16, body: String) -> Self {
-        Self { status, content_type: "application/json", body, headers: Vec::new() }
+        Self::text(status, "application/json", body)
+    }
+
+    /// Text of another kind.
+    pub fn text(status: u16, content_type: &'static str, body: String) -> Self {
+        Self { status, content_type, body, headers: Vec::new() }
     }
 
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

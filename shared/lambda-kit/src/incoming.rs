@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// An event in one of the four shapes that the template wires.
 pub enum Incoming {
-    Http(Request),
+    Http(Box<Request>),
     Batch(Vec<Record>),
     Schedule,
     /// An object was put into a bucket: its key.
@@ -24,7 +24,7 @@ impl Incoming {
         if event.get("requestContext").is_some() {
             let request: ApiGatewayV2httpRequest =
                 serde_json::from_value(event).map_err(|e| Failure::new("reading an HTTP event", e))?;
-            return Request::try_from(request).map(Incoming::Http);
+            return Request::try_from(request).map(|request| Incoming::Http(Box::new(request)));
         }
         match event.get("detail-type").and_then(Value::as_str) {
             Some("Scheduled Event") => return Ok(Incoming::Schedule),

@@ -36,7 +36,7 @@ fn request(body: &[u8], headers: &Value) -> Option<Request> {
         "body": String::from_utf8_lossy(body), "isBase64Encoded": false,
     });
     match Incoming::parse(event) {
-        Ok(Incoming::Http(request)) => Some(request),
+        Ok(Incoming::Http(request)) => Some(*request),
         _ => None,
     }
 }
