@@ -87,6 +87,9 @@ struct TableRequest {
     request_items: BTreeMap<String, Value>,
     /// Of transactions: by the kind of each.
     transact_items: Vec<BTreeMap<String, TableRequest>>,
+    /// Of queries: what the partition key has to be, and what stands for it.
+    key_condition_expression: String,
+    expression_attribute_values: BTreeMap<String, Text>,
 }
 
 /// The partition key, which every table here calls `pk` and keeps as text.
@@ -95,7 +98,8 @@ struct PartitionKey {
     pk: Option<Text>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Text {
     #[serde(rename = "S")]
     text: Option<String>,
@@ -103,7 +107,18 @@ struct Text {
 
 impl TableRequest {
     fn leading_key(&self) -> Option<String> {
-        self.key.as_ref().or(self.item.as_ref())?.pk.as_ref()?.text.clone()
+        match self.key.as_ref().or(self.item.as_ref()) {
+            Some(key) => key.pk.as_ref()?.text.clone(),
+            None => self.queried(),
+        }
+    }
+
+    /// The partition key that a query of a table names. Our adapters write it first, as `pk = :name`.
+    fn queried(&self) -> Option<String> {
+        let conditions =
+            self.key_condition_expression.strip_prefix("pk = ").filter(|_| self.index_name.is_none())?;
+        let name = conditions.split(' ').next()?;
+        self.expression_attribute_values.get(name)?.text.clone()
     }
 }
 

@@ -22,6 +22,12 @@ Resources:
       KeySchema: [{AttributeName: pk, KeyType: HASH}]
   Orders: {Type: AWS::SQS::Queue, Properties: {KmsMasterKeyId: !GetAtt Key.Arn}}
   Files: {Type: AWS::S3::Bucket, Properties: {}}
+  Sheets:
+    Type: AWS::DynamoDB::Table
+    Properties:
+      BillingMode: PAY_PER_REQUEST
+      AttributeDefinitions: [{AttributeName: pk, AttributeType: S}]
+      KeySchema: [{AttributeName: pk, KeyType: HASH}]
   Clerk:
     Type: AWS::Serverless::Function
     Metadata: {BuildMethod: rust-cargolambda, BuildProperties: {Binary: clerk}}
@@ -51,6 +57,10 @@ Resources:
               - {Effect: Allow, Action: kms:Decrypt, Resource: !GetAtt Key.Arn}
               - {Effect: Allow, Action: sqs:SendMessage, Resource: !GetAtt Orders.Arn}
               - {Effect: Allow, Action: s3:PutObject, Resource: !Sub "${Files.Arn}/reports/*"}
+              - Effect: Allow
+                Action: dynamodb:Query
+                Resource: !GetAtt Sheets.Arn
+                Condition: {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["ring#*"]}}
 "#;
 
 fn roles() -> Roles {
@@ -118,6 +128,28 @@ fn to_send_to_an_encrypted_queue_needs_its_key() {
     let asked = asked(roles.names(), "sqs", "SendMessageBatch", br#"{"QueueUrl":"http://local/000/orders"}"#);
     let denied = roles.check("clerk", &asked).unwrap_err();
     assert_eq!((denied.action.as_str(), denied.resource.as_str()), ("kms:GenerateDataKey", "${Key.Arn}"));
+}
+
+#[test]
+fn a_query_asks_for_the_rows_of_the_key_that_it_names() {
+    let roles = roles();
+    let query = |condition: &str, key: &str, more: &str| {
+        let values = format!(r#"{{":pk":{{"S":"{key}"}}}}"#);
+        let body = format!(
+            r#"{{"TableName":"sheets","KeyConditionExpression":"{condition}","ExpressionAttributeValues":{values}{more}}}"#
+        );
+        missing(&roles, "Query", &body)
+    };
+    assert_eq!(query("pk = :pk", "ring#1", ""), None);
+    assert_eq!(query("pk = :pk AND sk BETWEEN :from AND :to", "ring#1", ""), None);
+    for (condition, key, more) in [
+        ("pk = :pk", "phone#1", ""),
+        ("pk = :other", "ring#1", ""),
+        ("other = :pk", "ring#1", ""),
+        ("pk = :pk", "ring#1", r#","IndexName":"due""#),
+    ] {
+        assert!(query(condition, key, more).is_some(), "{condition} {key} {more}");
+    }
 }
 
 #[test]
