@@ -2,8 +2,12 @@
 //! payload format 2.0, and the function's answer becomes the response.
 //!
 //! What API Gateway answers itself is answered with its words: 404 `Not Found` (also for a known path under another
-//! method), 413 for a body over 10 MB, 500 `Internal Server Error` when the function fails, panics, runs into its own
+//! method), 403 `Forbidden` where IAM guards the route and the request is not signed as it wants it, 413 for a body over 10 MB, 500 `Internal Server Error` when the function fails, panics, runs into its own
 //! time-out or answers with something that is no response, 503 `Service Unavailable` after 30 seconds.
+
+mod access;
+
+pub use access::{AccessKey, SERVICE};
 
 use crate::{invoke::Deployed, template::Route};
 use axum::{
@@ -74,6 +78,8 @@ impl HttpAnswer {
 /// The routes and the functions behind them.
 pub struct Gateway {
     routes: Vec<(Route, Arc<Deployed>)>,
+    /// Who may call the routes that IAM guards.
+    signer: Option<AccessKey>,
     clock: Arc<dyn Clock>,
     requests: AtomicU64,
 }
@@ -86,11 +92,15 @@ struct Match<'a> {
 }
 
 impl Gateway {
-    pub(crate) fn new(functions: &BTreeMap<String, Arc<Deployed>>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(
+        functions: &BTreeMap<String, Arc<Deployed>>,
+        signer: Option<AccessKey>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let routes = functions.values().flat_map(|function| {
             function.spec.routes.iter().map(|route| (route.clone(), Arc::clone(function)))
         });
-        Self { routes: routes.collect(), clock, requests: AtomicU64::new(0) }
+        Self { routes: routes.collect(), signer, clock, requests: AtomicU64::new(0) }
     }
 
     /// Answers one request.
@@ -101,6 +111,9 @@ impl Gateway {
         let Some(found) = self.route(&request.method, &request.path) else {
             return HttpAnswer::message(404, "Not Found");
         };
+        if found.route.is_signed && !self.is_signed(&request) {
+            return HttpAnswer::message(403, "Forbidden");
+        }
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         let Some(event) = event(&request, found.route, &found.parameters, self.clock.now(), number) else {
             return HttpAnswer::message(400, "Bad Request");
@@ -111,6 +124,10 @@ impl Gateway {
             Ok(Err(_)) => internal_error(),
             Err(_) => HttpAnswer::message(503, "Service Unavailable"),
         }
+    }
+
+    fn is_signed(&self, request: &HttpRequest) -> bool {
+        self.signer.as_ref().is_some_and(|signer| signer.has_signed(request, self.clock.now()))
     }
 
     /// The route that fits, of several the one with the fewest parameters.

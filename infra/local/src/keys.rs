@@ -3,7 +3,7 @@
 //! Made once, readable by its owner alone, kept in the state folder so that tokens and hashes survive a restart.
 //! A real bank or provider takes the place of a simulated one when its secret stands in this file.
 
-use crate::engines::MasterKey;
+use crate::{engines::MasterKey, gateway::AccessKey};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contract::names::secret;
 use serde::{Deserialize, Serialize};
@@ -32,6 +32,10 @@ pub struct Keys {
     /// applicants any more.
     #[serde(default)]
     pub personal_data: String,
+    /// `<access key id>:<secret access key>` with which an analyst signs, in place of an identity of IAM; as `models` for
+    /// older files.
+    #[serde(default)]
+    pub analyst: String,
 }
 
 /// The key file cannot be used. Never carries a secret.
@@ -68,6 +72,7 @@ impl Keys {
             banks,
             models: signing::artifact::artifact_key()?,
             personal_data: master_key()?,
+            analyst: access_key()?,
         })
     }
 
@@ -82,14 +87,17 @@ impl Keys {
             let text = fs::read_to_string(path).map_err(file)?;
             let mut keys: Self =
                 serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
-            let made_before = (keys.models.is_empty(), keys.personal_data.is_empty());
-            if made_before.0 {
+            let missing = [&keys.models, &keys.personal_data, &keys.analyst].map(String::is_empty);
+            if missing[0] {
                 keys.models = signing::artifact::artifact_key()?;
             }
-            if made_before.1 {
+            if missing[1] {
                 keys.personal_data = master_key()?;
             }
-            if made_before != (false, false) {
+            if missing[2] {
+                keys.analyst = access_key()?;
+            }
+            if missing.contains(&true) {
                 fs::write(path, keys.to_json(path)?).map_err(file)?;
             }
             return Ok(keys);
@@ -165,6 +173,11 @@ impl Keys {
         MasterKey::parse(&self.personal_data).ok_or(KeysError::Make(KeyError::Length))
     }
 
+    /// The pair with which an analyst signs.
+    pub fn analyst(&self) -> Result<AccessKey, KeysError> {
+        AccessKey::parse(&self.analyst).ok_or(KeysError::Make(KeyError::Length))
+    }
+
     /// The public half of the key of models.
     pub fn model_signer(&self) -> Result<String, KeysError> {
         Ok(ArtifactSigner::parse(&self.models)?.public())
@@ -173,6 +186,14 @@ impl Keys {
 
 fn master_key() -> Result<String, KeyError> {
     Ok(STANDARD.encode(signing::keys::random_bytes::<32>()?))
+}
+
+/// As AWS makes them: 20 and 40 characters, though none that a shell takes for its own.
+fn access_key() -> Result<String, KeyError> {
+    let id = signing::keys::random_bytes::<8>()?;
+    let id: String = id.iter().map(|byte| format!("{byte:02X}")).collect();
+    let secret = STANDARD.encode(signing::keys::random_bytes::<30>()?);
+    Ok(format!("AKLO{id}:{secret}"))
 }
 
 #[cfg(test)]
@@ -222,10 +243,13 @@ mod tests {
             0o600
         );
         let mut older: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
-        older.as_object_mut().unwrap().remove("personal_data");
+        for newer in ["personal_data", "analyst"] {
+            older.as_object_mut().unwrap().remove(newer);
+        }
         fs::write(&path, older.to_string()).unwrap();
         let completed = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
         assert!(completed.master_key().is_ok() && completed.personal_data != made.personal_data);
+        assert!(completed.analyst().is_ok() && completed.analyst != made.analyst);
         assert_eq!(completed.hash_key, made.hash_key);
         let again = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
         assert_eq!(again.personal_data, completed.personal_data, "made once");

@@ -249,6 +249,7 @@ pub(crate) fn registry_of(outside: &Outside, roles: &Arc<Roles>) -> Registry {
         })*};
     }
     inside! {
+        "analyst" => analyst::wire_in,
         "intake" => intake::wire_in,
         "verify-face" => verify_face::wire_in,
         "verify-phone" => verify_phone::wire_in,
@@ -308,6 +309,7 @@ fn stack_options(
         schedule_every: Some(options.sweep_every),
         redelivery: Some(Duration::from_secs(1)),
         sdk_retries: options.sdk_retries,
+        signer: Some(keys.analyst()?),
         clock: options.clock.clone(),
     })
 }

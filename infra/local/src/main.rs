@@ -217,7 +217,11 @@ async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -
     report(&loaded, out)?;
     let (url, state) = (lending.url(), args.state.display());
     writeln!(out, "\nListening on {url}, state in {state}. Try:\n")?;
-    for line in lines_to_try(&url, &lending.counterparties.channel_url, &folder, &loaded) {
+    let channel = &lending.counterparties.channel_url;
+    let key_file = args.keys.clone().unwrap_or_else(|| args.state.join("keys.json"));
+    for line in
+        lines_to_try(&url, channel, &folder, &loaded).into_iter().chain([analysts_line(&url, &key_file)])
+    {
         writeln!(out, "  {line}\n")?;
     }
     writeln!(out, "Ctrl-C stops.")?;
@@ -259,6 +263,13 @@ fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loa
         ),
         last,
     ]
+}
+
+/// The rings, as an analyst reads them. The pair of keys stays in its file.
+fn analysts_line(url: &str, key_file: &std::path::Path) -> String {
+    let (region, service, file) = (local::engines::REGION, local::gateway::SERVICE, key_file.display());
+    let pair = format!(r#"$(sed -n 's/.*"analyst": "\(.*\)".*/\1/p' {file})"#);
+    format!(r#"curl -s {url}/v1/rings --aws-sigv4 aws:amz:{region}:{service} --user "{pair}""#)
 }
 
 fn report(loaded: &Loaded, out: &mut impl std::io::Write) -> std::io::Result<()> {

@@ -1,15 +1,15 @@
 //! `-- rings`: the rings that the checks have found, and one of them as a picture.
 
-mod draw;
 mod label;
 
 use crate::lending::Lending;
 use crate::template::local_name;
+use analyst::ToldRing;
 use aws::DynamoRings;
 use clap::{Args, Subcommand};
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
 use domain::{RingId, ring::RingLabel};
-use ports::rings::{ListedRing, RingBook, Sighting};
+use ports::rings::{ListedRing, RingBook};
 use std::{
     io::Write,
     path::{Path, PathBuf},
@@ -52,19 +52,11 @@ pub async fn run(args: &RingsArgs, state: &Path, out: &mut impl Write) -> Result
 }
 
 async fn tell(book: &dyn RingBook, args: &RingsArgs, out: &mut impl Write) -> Result<(), AnyError> {
-    let listed = book.list().await?;
-    let Some(asked) = args.ring else { return Ok(list(&listed, out)?) };
-    let ring = listed.iter().find(|listed| listed.ring == asked || listed.merged.contains(&asked));
-    let ring = ring.ok_or_else(|| format!("there is no ring {asked}"))?;
-    let mut history = Vec::new();
-    for name in std::iter::once(&ring.ring).chain(&ring.merged) {
-        history.extend(book.history(*name).await?);
-    }
-    history.sort_by_key(|sighting| (sighting.at, sighting.finder));
-    let latest = history.last().ok_or_else(|| format!("the book lists {asked} and has no sighting of it"))?;
-    describe(ring, latest, &history, out)?;
+    let Some(asked) = args.ring else { return Ok(list(&analyst::newest_first(book).await?, out)?) };
+    let told = analyst::told(book, asked).await?.ok_or_else(|| format!("there is no ring {asked}"))?;
+    describe(&told, out)?;
     if let Some(file) = &args.svg {
-        std::fs::write(file, draw::svg(ring, latest, history.len()))?;
+        std::fs::write(file, analyst::svg(&told))?;
         writeln!(out, "\nDrawn into {}.", file.display())?;
     }
     Ok(())
@@ -96,17 +88,12 @@ fn label(label: RingLabel) -> String {
     format!("{} {}", label.zh(), label.as_str())
 }
 
-fn describe(
-    ring: &ListedRing,
-    latest: &Sighting,
-    history: &[Sighting],
-    out: &mut impl Write,
-) -> std::io::Result<()> {
-    writeln!(out, "Ring {}", ring.ring)?;
-    for merged in &ring.merged {
+fn describe(told: &ToldRing, out: &mut impl Write) -> std::io::Result<()> {
+    writeln!(out, "Ring {}", told.ring.ring)?;
+    for merged in &told.ring.merged {
         writeln!(out, "  also known as {merged}")?;
     }
-    if let Some(verdict) = &latest.features.verdict {
+    if let Some(verdict) = &told.latest.features.verdict {
         writeln!(out, "{} · {}, by {}", verdict.label.zh(), verdict.label.en(), verdict.labels)?;
         for finding in &verdict.findings {
             writeln!(
@@ -127,7 +114,7 @@ fn describe(
         "firms",
         "label",
     ]);
-    for seen in history {
+    for seen in &told.history {
         let verdict = seen.features.verdict.as_ref();
         table.add_row([
             format!("{:.0}", seen.at),
@@ -137,5 +124,9 @@ fn describe(
             verdict.map_or_else(String::new, |verdict| label(verdict.label)),
         ]);
     }
-    writeln!(out, "\n{table}")
+    writeln!(out, "\n{table}")?;
+    if told.cut_off {
+        writeln!(out, "Earlier sightings are not shown.")?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@
 use crate::{
     engines::{EngineError, Engines, QueueSpec, Retries},
     eventbridge,
-    gateway::{self, Gateway, HttpAnswer, HttpRequest},
+    gateway::{self, AccessKey, Gateway, HttpAnswer, HttpRequest},
     invoke::{Deployed, InvocationError, Invocations},
     poller::{self, Delivered, Source},
     schedule,
@@ -143,6 +143,8 @@ pub struct StackOptions {
     pub redelivery: Option<Duration>,
     /// Whether the SDK tries a failed call again, as on AWS. Without, an injected fault reaches the function.
     pub sdk_retries: bool,
+    /// Who may call the routes that IAM guards; nobody without one.
+    pub signer: Option<AccessKey>,
     /// For the times in events. The functions have clocks of their own.
     pub clock: Arc<dyn Clock>,
 }
@@ -155,6 +157,7 @@ impl Default for StackOptions {
             schedule_every: None,
             redelivery: None,
             sdk_retries: true,
+            signer: None,
             clock: Arc::new(SystemClock),
         }
     }
@@ -197,7 +200,7 @@ impl Stack {
         let names = names(template, &queues, &options);
         let functions = build(template, registry, &names, &options, engines).await?;
         let sqs = aws_sdk_sqs::Client::new(&engines.sdk_config());
-        let gateway = Arc::new(Gateway::new(&functions, Arc::clone(&options.clock)));
+        let gateway = Arc::new(Gateway::new(&functions, options.signer, Arc::clone(&options.clock)));
         let mut stack = Self {
             functions,
             gateway,

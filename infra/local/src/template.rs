@@ -10,7 +10,7 @@ mod expression;
 pub use expression::{Expression, NoSuchName};
 
 use crate::engines::{QueueSpec, TableSpec};
-use document::{Document, EventSource, Globals, HttpRoute, Resource};
+use document::{Authorizer, Document, EventSource, Globals, HttpRoute, Resource, RouteAuth};
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
@@ -94,6 +94,8 @@ pub struct Route {
     pub method: String,
     /// Segments, of which `{name}` is a parameter.
     pub path: String,
+    /// IAM guards it: whoever calls it signs the request (AWS Signature Version 4).
+    pub is_signed: bool,
 }
 
 impl Route {
@@ -198,12 +200,12 @@ impl Template {
                     template.functions.push(function.define(id, &globals, &roles)?);
                 }
                 Resource::Named => template.named.push(id.clone()),
-                Resource::HttpApi | Resource::Role(_) | Resource::NothingToRun => {}
+                Resource::HttpApi(_) | Resource::Role(_) | Resource::NothingToRun => {}
             }
         }
         template.check_names(&resources)?;
         template.check_sources()?;
-        template.check_routes()?;
+        template.check_routes(&resources)?;
         Ok(template)
     }
 
@@ -257,12 +259,18 @@ impl Template {
         Ok(())
     }
 
-    /// No two functions claim one route.
-    fn check_routes(&self) -> Result<(), TemplateError> {
+    /// No two functions claim one route, and the API knows IAM where it guards one.
+    fn check_routes(&self, resources: &BTreeMap<String, Resource>) -> Result<(), TemplateError> {
+        let knows_iam = |resource: &Resource| matches!(resource, Resource::HttpApi(api) if api.knows_iam());
+        let knows_iam = resources.values().any(knows_iam);
         let mut seen = BTreeSet::new();
         for function in &self.functions {
-            if let Some(twice) = function.routes.iter().find(|route| !seen.insert((*route).clone())) {
+            if let Some(twice) = function.routes.iter().find(|route| !seen.insert(route.key())) {
                 let problem = format!("has the route {}, which is taken", twice.key());
+                return Err(TemplateError::resource(&function.logical_id, problem));
+            }
+            if let Some(route) = function.routes.iter().find(|route| route.is_signed && !knows_iam) {
+                let problem = format!("has IAM guard {}, and the API has no IAM authorizer", route.key());
                 return Err(TemplateError::resource(&function.logical_id, problem));
             }
         }
@@ -341,7 +349,8 @@ impl HttpRoute {
         let is_method = matches!(self.method.as_str(), "GET" | "POST" | "PUT" | "PATCH" | "DELETE");
         let segments = self.path.strip_prefix('/').is_some_and(|path| path.split('/').all(known));
         if is_method && segments {
-            return Ok(Route { method: self.method.clone(), path: self.path.clone() });
+            let is_signed = matches!(&self.auth, Some(RouteAuth { authorizer: Authorizer::Iam }));
+            return Ok(Route { method: self.method.clone(), path: self.path.clone(), is_signed });
         }
         let problem = format!("has the route {} {}, which the runner does not know", self.method, self.path);
         Err(TemplateError::resource(id, problem))

@@ -6,7 +6,11 @@ use crate::{
     item::{Item, Reader, json, text},
 };
 use async_trait::async_trait;
-use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError, types::AttributeValue};
+use aws_sdk_dynamodb::{
+    Client,
+    operation::{put_item::PutItemError, query::builders::QueryFluentBuilder},
+    types::AttributeValue,
+};
 use domain::RingId;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
@@ -66,22 +70,37 @@ impl DynamoRings {
         }
     }
 
-    async fn read(&self, attempted: &'static str, pk: &str) -> Result<Vec<Item>, PortError> {
-        let mut pages = self
-            .client
+    fn query(&self, pk: &str) -> QueryFluentBuilder {
+        self.client
             .query()
             .table_name(&self.table)
             .consistent_read(true)
             .key_condition_expression("pk = :pk")
             .expression_attribute_values(":pk", text(pk))
-            .into_paginator()
-            .send();
-        let mut items = Vec::new();
-        while let Some(page) = pages.next().await {
-            items.extend(page.map_err(|error| port_error(attempted, &error))?.items.unwrap_or_default());
-        }
-        Ok(items)
     }
+}
+
+/// The first `most` items of a query.
+async fn read(
+    attempted: &'static str,
+    query: QueryFluentBuilder,
+    most: usize,
+) -> Result<Vec<Item>, PortError> {
+    // A number beyond what the service takes is no limit; neither is it for who wants everything.
+    let query = match i32::try_from(most) {
+        Ok(most) => query.limit(most),
+        Err(_) => query,
+    };
+    let mut pages = query.into_paginator().send();
+    let mut items = Vec::new();
+    while let Some(page) = pages.next().await {
+        items.extend(page.map_err(|error| port_error(attempted, &error))?.items.unwrap_or_default());
+        if items.len() >= most {
+            items.truncate(most);
+            break;
+        }
+    }
+    Ok(items)
 }
 
 fn shard_named(shard: u8) -> String {
@@ -132,10 +151,11 @@ impl RingBook for DynamoRings {
         Ok(listed(self.names().await?))
     }
 
-    /// Calls `Query`, strongly consistent, once per megabyte.
-    async fn history(&self, ring: RingId) -> Result<Vec<Sighting>, PortError> {
+    /// Calls `Query`, strongly consistent, once per megabyte of what is wanted.
+    async fn history(&self, ring: RingId, most: usize) -> Result<Vec<Sighting>, PortError> {
         const ATTEMPTED: &str = "reading a ring's history";
-        let items = self.read(ATTEMPTED, &format!("ring#{ring}")).await?;
+        let query = self.query(&format!("ring#{ring}")).scan_index_forward(false);
+        let items = read(ATTEMPTED, query, most).await?;
         items.iter().map(|item| Reader { item, attempted: ATTEMPTED }.json("sighting")).collect()
     }
 }
@@ -146,7 +166,7 @@ impl RingNames for DynamoRings {
     async fn names(&self) -> Result<NamesInBook, PortError> {
         const ATTEMPTED: &str = "listing the rings";
         let shards = LIST_SHARDS.iter().map(|shard| shard_named(*shard));
-        let shards: Vec<_> = shards.map(|pk| async move { self.read(ATTEMPTED, &pk).await }).collect();
+        let shards: Vec<_> = shards.map(|pk| read(ATTEMPTED, self.query(&pk), usize::MAX)).collect();
         let items: Vec<Vec<Item>> = stream::iter(shards).buffered(LIST_SHARDS.len()).try_collect().await?;
         let mut book = NamesInBook::default();
         for item in items.iter().flatten() {

@@ -4,6 +4,7 @@
 //! Each route is declared on an empty function here, because what crosses the boundary is this crate's business and
 //! the handlers' crates are several.
 
+use crate::analyst::{RingAnswer, RingList};
 use crate::http::{
     AcceptRequest, ApplicationAnswer, ApplicationRequest, ErasureAnswer, Explanation, FirmSummary, Problem,
     ProductBody, SessionAnswer, SessionRequest,
@@ -11,7 +12,7 @@ use crate::http::{
 use crate::{bank::BankMessage, provider::CheckCallback};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
 };
 
 /// The document as indented JSON, with a line end.
@@ -30,7 +31,7 @@ pub fn document() -> String {
     ),
     paths(
         openapi, open_session, products, firm, apply, read, explain, accept, cancel, erase,
-        face_callback, phone_callback, bank_callback
+        face_callback, phone_callback, bank_callback, rings, ring, ring_picture
     ),
     modifiers(&Security)
 )]
@@ -44,6 +45,10 @@ impl Modify for Security {
         http.bearer_format = Some("JWT".to_owned());
         let components = openapi.components.get_or_insert_with(Default::default);
         components.add_security_scheme("session", SecurityScheme::Http(http));
+        let what =
+            "AWS Signature Version 4 for the service execute-api, by whoever may invoke the analyst's routes";
+        let signature = ApiKey::Header(ApiKeyValue::with_description("Authorization", what));
+        components.add_security_scheme("iam", SecurityScheme::ApiKey(signature));
     }
 }
 
@@ -170,3 +175,37 @@ fn phone_callback() {}
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn bank_callback() {}
+
+/// The rings that the checks have found, the one that was seen last first. For risk analysts.
+#[utoipa::path(get, path = "/v1/rings", security(("iam" = [])),
+    params(
+        ("limit" = Option<u32>, Query, description = "1 to 200; 50 unless given"),
+        ("after" = Option<String>, Query, description = "`next` of the page before"),
+    ),
+    responses(
+        (status = 200, body = RingList),
+        (status = 403, description = "Not signed, or not by an analyst"),
+        (status = 422, description = "Bad parameters, each named", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn rings() {}
+
+/// A ring by any of its names: what it is, why, and when it was seen. For risk analysts.
+#[utoipa::path(get, path = "/v1/rings/{ring}", security(("iam" = [])), params(("ring" = String, Path)), responses(
+    (status = 200, body = RingAnswer),
+    (status = 403, description = "Not signed, or not by an analyst"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Not the name of a ring", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn ring() {}
+
+/// A ring as a picture: its applications, what they share, and its figures. For risk analysts.
+#[utoipa::path(get, path = "/v1/rings/{ring}/picture", security(("iam" = [])), params(("ring" = String, Path)), responses(
+    (status = 200, body = String, content_type = "image/svg+xml"),
+    (status = 403, description = "Not signed, or not by an analyst"),
+    (status = 404, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Not the name of a ring", body = Problem, content_type = "application/problem+json"),
+))]
+#[expect(dead_code, reason = "carries the declaration")]
+fn ring_picture() {}

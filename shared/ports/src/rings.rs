@@ -68,8 +68,8 @@ pub trait RingBook: Send + Sync {
     /// are one.
     async fn list(&self) -> Result<Vec<ListedRing>, PortError>;
 
-    /// The sightings of one name, the earliest first.
-    async fn history(&self, ring: RingId) -> Result<Vec<Sighting>, PortError>;
+    /// The sightings of one name, the latest first, and of many the `most` latest ones.
+    async fn history(&self, ring: RingId, most: usize) -> Result<Vec<Sighting>, PortError>;
 }
 
 /// Resolves names: each is led to the smallest name that it was ever merged into, over any number of steps.

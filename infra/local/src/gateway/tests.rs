@@ -18,7 +18,7 @@ fn request(content_type: &str, body: &[u8]) -> HttpRequest {
 }
 
 fn event_of(request: &HttpRequest) -> Value {
-    let route = Route { method: "POST".to_owned(), path: "/v1/firms/{code}".to_owned() };
+    let route = Route { method: "POST".to_owned(), path: "/v1/firms/{code}".to_owned(), is_signed: false };
     let parameters = parameters(&route.path, &request.path).unwrap();
     event(request, &route, &parameters, Timestamp::UNIX_EPOCH, 7).unwrap()
 }

@@ -9,7 +9,9 @@ use std::{collections::BTreeMap, time::Duration};
 /// Types of which a function is told the name, and no more is read here.
 const NAMED: [&str; 2] = ["AWS::KMS::Key", "AWS::SecretsManager::Secret"];
 /// Types that a deployment needs and a runner has nothing to run for.
-const NOTHING_TO_RUN: [&str; 5] = [
+const NOTHING_TO_RUN: [&str; 6] = [
+    // Who is given it signs; here that is whoever has the key file.
+    "AWS::IAM::ManagedPolicy",
     "AWS::Logs::LogGroup",
     "AWS::SNS::Topic",
     "AWS::CloudWatch::Alarm",
@@ -105,7 +107,7 @@ impl TryFrom<Value> for Plain {
 /// A resource by its type.
 pub(super) enum Resource {
     Function(Function, Metadata),
-    HttpApi,
+    HttpApi(HttpApi),
     Queue(Queue),
     Table(Table),
     Bucket(Bucket),
@@ -215,6 +217,49 @@ pub(super) struct HttpRoute {
     _api_id: Expression,
     pub method: String,
     pub path: String,
+    /// Open to everybody without one; the function may ask for a token.
+    pub auth: Option<RouteAuth>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct RouteAuth {
+    pub authorizer: Authorizer,
+}
+
+/// The one authorizer that is known.
+#[derive(Deserialize)]
+pub(super) enum Authorizer {
+    #[serde(rename = "AWS_IAM")]
+    Iam,
+}
+
+/// Throttle and access log are API Gateway's; the routes stand with the functions.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+pub(super) struct HttpApi {
+    auth: Option<ApiAuth>,
+    #[serde(rename = "FailOnWarnings", default)]
+    _fail_on_warnings: Value,
+    #[serde(rename = "DefaultRouteSettings", default)]
+    _default_settings: Value,
+    #[serde(rename = "RouteSettings", default)]
+    _settings: Value,
+    #[serde(rename = "AccessLogSettings", default)]
+    _access_log: Value,
+}
+
+/// Without an authorizer for all routes, which would close the borrowers' as well.
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields)]
+struct ApiAuth {
+    enable_iam_authorizer: bool,
+}
+
+impl HttpApi {
+    pub fn knows_iam(&self) -> bool {
+        self.auth.as_ref().is_some_and(|auth| auth.enable_iam_authorizer)
+    }
 }
 
 #[derive(Deserialize)]
@@ -582,8 +627,8 @@ impl WrittenResource {
             "AWS::Serverless::Function" => {
                 Resource::Function(typed(id, self.properties)?, typed(id, self.metadata)?)
             }
-            // Throttle and access log are API Gateway's; the routes stand with the functions.
-            "AWS::Serverless::HttpApi" => Resource::HttpApi,
+            "AWS::Serverless::HttpApi" if self.properties.is_null() => Resource::HttpApi(HttpApi::default()),
+            "AWS::Serverless::HttpApi" => Resource::HttpApi(typed(id, self.properties)?),
             "AWS::SQS::Queue" => Resource::Queue(typed(id, self.properties)?),
             "AWS::DynamoDB::Table" => Resource::Table(typed(id, self.properties)?),
             "AWS::S3::Bucket" => Resource::Bucket(typed(id, self.properties)?),

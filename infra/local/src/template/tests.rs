@@ -186,3 +186,31 @@ fn a_grant_may_be_limited_to_rows_and_by_nothing_else() {
     assert_eq!(grant.leading_keys.as_deref(), Some(["loan#*".to_owned()].as_slice()));
     assert!(limited(r#"{"StringEquals": {"aws:SourceVpc": "vpc"}}"#).is_err());
 }
+
+#[test]
+fn iam_guards_the_routes_that_say_so_where_the_api_knows_it_and_nothing_else_guards_any() {
+    let with = |api: &str, route: &str| {
+        let head = HEAD.replace(
+            "Api: {Type: AWS::Serverless::HttpApi}",
+            &format!("Api: {{Type: AWS::Serverless::HttpApi, {api}}}"),
+        );
+        let open = r#"Path: "/v1/callbacks/{kind}"}"#;
+        let function = FUNCTION.replace(open, &format!("{}, {route}}}", open.trim_end_matches('}')));
+        Template::parse(&format!("{head}{function}"))
+    };
+    let api = "Properties: {Auth: {EnableIamAuthorizer: true}}";
+    let signed = with(api, "Auth: {Authorizer: AWS_IAM}").unwrap();
+    assert!(signed.function("verify-face").unwrap().routes[0].is_signed);
+    assert!(!template().function("verify-face").unwrap().routes[0].is_signed);
+    let unknown = "Properties: {Auth: {EnableIamAuthorizer: false}}";
+    let error = with(unknown, "Auth: {Authorizer: AWS_IAM}").unwrap_err().to_string();
+    assert!(error.contains("POST /v1/callbacks/{kind}"), "{error}");
+    assert!(with(api, "Auth: {Authorizer: Cognito}").is_err());
+    assert!(
+        with(
+            "Properties: {Auth: {EnableIamAuthorizer: true, DefaultAuthorizer: AWS_IAM}}",
+            "Auth: {Authorizer: AWS_IAM}"
+        )
+        .is_err()
+    );
+}

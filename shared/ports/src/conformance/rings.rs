@@ -49,7 +49,7 @@ fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
 
 pub async fn a_book_is_empty_at_first(book: &dyn RingBook) {
     assert_eq!(book.list().await.unwrap(), []);
-    assert_eq!(book.history(ring(1)).await.unwrap(), []);
+    assert_eq!(book.history(ring(1), 10).await.unwrap(), []);
 }
 
 pub async fn a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last(book: &dyn RingBook) {
@@ -58,7 +58,10 @@ pub async fn a_ring_keeps_its_history_and_is_listed_as_it_was_seen_last(book: &d
     for place in [2, 0, 1, 0] {
         book.record(&seen[place]).await.unwrap();
     }
-    assert_eq!(book.history(ring(1)).await.unwrap(), seen);
+    let mut latest_first = seen.clone();
+    latest_first.reverse();
+    assert_eq!(book.history(ring(1), 10).await.unwrap(), latest_first);
+    assert_eq!(book.history(ring(1), 2).await.unwrap(), latest_first[..2]);
     let listed = book.list().await.unwrap();
     assert_eq!(listed.len(), 1);
     let latest = Glimpse::from(&seen[2]);
@@ -77,7 +80,7 @@ pub async fn rings_that_turn_out_to_be_one_keep_the_smallest_name_in_whatever_or
     let names: Vec<_> = listed.iter().map(|listed| (listed.ring, listed.merged.clone())).collect();
     assert_eq!(names, [(ring(1), vec![ring(2), ring(3)]), (ring(4), vec![])]);
     assert_eq!(listed[0].latest, Glimpse::from(&sighting(3, 10, &[])), "the latest under any name");
-    assert_eq!(book.history(ring(2)).await.unwrap().len(), 1, "no history is lost");
+    assert_eq!(book.history(ring(2), 10).await.unwrap().len(), 1, "no history is lost");
 }
 
 /// The book of rings and its names.
@@ -105,5 +108,5 @@ pub async fn a_settlement_undoes_earlier_merges_and_no_later_one_whatever_is_wri
     assert_eq!(book.names().await.unwrap().settled, [settlement(1, 1, 20), settlement(2, 2, 20)]);
     book.settle(&settlement(2, 2, 30)).await.unwrap();
     assert_eq!(listed().await, [(ring(1), vec![]), (ring(2), vec![])]);
-    assert_eq!(book.history(ring(1)).await.unwrap().len(), 3, "no history is lost");
+    assert_eq!(book.history(ring(1), 10).await.unwrap().len(), 3, "no history is lost");
 }

@@ -3,10 +3,11 @@
 //! The layout begins with the things on a circle and every application near one of its own, so that the same sighting
 //! always gives the same picture. Nothing personal is in it: things are keyed hashes, applications are ids.
 
+use crate::told::ToldRing;
 use domain::{ApplicationId, ring::RingLabel};
 use fjadra::{Collide, Link, ManyBody, Node, PositionX, PositionY, SimulationBuilder};
 use html_escape::encode_text;
-use ports::rings::{ListedRing, Sighting};
+use ports::rings::Sighting;
 use std::{
     collections::{BTreeMap, BTreeSet},
     f64::consts::TAU,
@@ -45,7 +46,8 @@ struct Graph<'a> {
 }
 
 /// The latest sighting of a ring as an SVG document.
-pub fn svg(ring: &ListedRing, latest: &Sighting, sightings: usize) -> String {
+pub fn svg(told: &ToldRing) -> String {
+    let latest = &told.latest;
     let graph = graph(latest);
     let places = layout(&graph);
     let (width, half) = (WIDTH + PANEL, WIDTH);
@@ -57,7 +59,7 @@ pub fn svg(ring: &ListedRing, latest: &Sighting, sightings: usize) -> String {
     edges(&graph, &places, &mut svg);
     things(&graph, &places, &mut svg);
     applications(&graph, &places, latest.finder, &mut svg);
-    panel(ring, latest, sightings, &graph, &mut svg);
+    panel(told, &graph, &mut svg);
     svg.push_str("</svg>\n");
     svg
 }
@@ -165,7 +167,8 @@ fn applications(graph: &Graph<'_>, places: &[(f64, f64)], finder: ApplicationId,
 }
 
 /// Words: what the ring is, why, its figures, and what the shapes mean.
-fn panel(ring: &ListedRing, latest: &Sighting, sightings: usize, graph: &Graph<'_>, svg: &mut String) {
+fn panel(told: &ToldRing, graph: &Graph<'_>, svg: &mut String) {
+    let latest = &told.latest;
     let features = &latest.features;
     let verdict = features.verdict.as_ref();
     let label = verdict.map_or(RingLabel::Ordinary, |verdict| verdict.label);
@@ -180,9 +183,10 @@ fn panel(ring: &ListedRing, latest: &Sighting, sightings: usize, graph: &Graph<'
         y += step;
     };
     line(&format!("{} · {}", label.zh(), label.en()), 17, "bold", 24.0);
-    line(&format!("ring {}", ring.ring), 12, "normal", 18.0);
+    line(&format!("ring {}", told.ring.ring), 12, "normal", 18.0);
     let seen = format!("{:.0}", latest.at);
-    line(&format!("seen {sightings} times, last at {seen}"), 12, "normal", 26.0);
+    let times = format!("{}{} times", if told.cut_off { "at least " } else { "" }, told.history.len());
+    line(&format!("seen {times}, last at {seen}"), 12, "normal", 26.0);
     for finding in verdict.into_iter().flat_map(|verdict| &verdict.findings) {
         line(&finding.zh, 13, "normal", 17.0);
         line(&finding.en, 12, "normal", 24.0);
