@@ -62,4 +62,16 @@ try:
     print(len(list(TopologicalSorter(waits_for).static_order())), "resources, and none waits for itself")
 except CycleError as error:
     sys.exit("resources wait for each other: " + " -> ".join(error.args[1]))
+
+# IAM guards the routes that the template says it does, and no other: those are open to whoever has a token.
+document = resources["Api"]["Properties"]["Body"]
+guarded = {path for path, methods in document["paths"].items() for method in methods.values() if "security" in method}
+if guarded != {path for path in document["paths"] if path.startswith("/v1/rings")}:
+    sys.exit(f"IAM guards {sorted(guarded)}")
+for path in guarded:
+    if any(method["security"] != [{"AWS_IAM": []}] for method in document["paths"][path].values()):
+        sys.exit(f"{path} is guarded by something else than IAM")
+if document["components"]["securitySchemes"]["AWS_IAM"]["x-amazon-apigateway-authtype"] != "awsSigv4":
+    sys.exit("what is called IAM is something else")
+print(len(guarded), "routes that IAM guards")
 print(len(versions(resources)), "functions, and a release moves each")

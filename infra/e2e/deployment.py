@@ -84,7 +84,7 @@ class Deployment:
         gateway, functions = self.client("apigatewayv2"), self.client("lambda")
         api = self.names["Api"]
         integrations = {}
-        for route, function in template.routes(self.template):
+        for route, function, guard in template.routes(self.template):
             if function not in integrations:
                 arn = functions.get_function(FunctionName=self.names[function])["Configuration"]["FunctionArn"]
                 version = template.alias(self.template, function)
@@ -95,7 +95,8 @@ class Deployment:
                     PayloadFormatVersion="2.0",
                 )
                 integrations[function] = made["IntegrationId"]
-            gateway.create_route(ApiId=api, RouteKey=route, Target=f"integrations/{integrations[function]}")
+            target = f"integrations/{integrations[function]}"
+            gateway.create_route(ApiId=api, RouteKey=route, Target=target, AuthorizationType=guard)
         return api
 
     def shorten_visibility(self) -> None:

@@ -40,14 +40,15 @@ def functions(template: dict) -> dict:
     return _of_type(template, "AWS::Serverless::Function")
 
 
-def routes(template: dict) -> list[tuple[str, str]]:
-    """Route keys as API Gateway spells them, each with the logical id of its function."""
+def routes(template: dict) -> list[tuple[str, str, str]]:
+    """Route keys as API Gateway spells them, each with the logical id of its function and who guards it."""
     found = []
     for name, function in functions(template).items():
         for event in function["Properties"].get("Events", {}).values():
             if event["Type"] == "HttpApi":
                 properties = event["Properties"]
-                found.append((f"{properties['Method']} {properties['Path']}", name))
+                guard = properties.get("Auth", {}).get("Authorizer", "NONE")
+                found.append((f"{properties['Method']} {properties['Path']}", name, guard))
     return found
 
 

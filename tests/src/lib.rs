@@ -1,6 +1,7 @@
 //! The product under test: [`TestApp`] runs everything on memory and on a clock that the test sets, and nothing moves
 //! unless the test lets it: [`TestApp::settle`] delivers messages and callbacks until there are none. Nothing sleeps.
 
+pub mod analyst;
 pub mod models;
 
 use domain::FirmRecord;

@@ -28,7 +28,7 @@ use tests::{Lines, TestApp, TestOptions, loaded, owners, quick, sound_owners};
 
 /// What the functions log, at a level that production does not even turn on. The SDK's own traces show whole requests, and
 /// nothing turns them on but whoever sets `RUST_LOG` so.
-const LOGGED: &str = "info,bank_callback=trace,checks=trace,counterparties=trace,decide=trace,delivery=trace,\
+const LOGGED: &str = "info,analyst=trace,bank_callback=trace,checks=trace,counterparties=trace,decide=trace,delivery=trace,\
     graph_check=trace,intake=trace,lambda_kit=trace,local=trace,monitor=trace,notify=trace,payout=trace,\
     personal_data=trace,reconcile=trace,score=trace,steps=trace,sweeper=trace,wiring=trace";
 

@@ -15,6 +15,7 @@ use sim::{bank::Report, channels::Listening};
 use std::collections::HashMap;
 use tests::{
     TestApp,
+    analyst::signed,
     models::{another_model, command},
     quick, quick_without_acceptance, sound_owners,
 };
@@ -45,6 +46,7 @@ async fn fault_34_every_permission_of_every_role_is_used() {
     a_loan_to_its_end(&app).await;
     a_payout_that_is_reversed(&app).await;
     rings(&app).await;
+    rings_are_looked_at(&app).await;
     the_whole_graph(&app).await;
     a_channel_that_does_not_listen(&app).await;
     statements_of_both_banks(&app).await;
@@ -227,6 +229,12 @@ async fn rings(app: &TestApp) {
         }
         app.settle().await;
     }
+}
+
+async fn rings_are_looked_at(app: &TestApp) {
+    let page = signed(app, "/v1/rings").await.json();
+    let ring = page["rings"][0]["ring"].as_str().unwrap();
+    assert_eq!(signed(app, &format!("/v1/rings/{ring}")).await.status, 200);
 }
 
 async fn a_channel_that_does_not_listen(app: &TestApp) {

@@ -1,7 +1,7 @@
 //! Template and code agree: names, settings, routes, queues, and what each function may call.
 
 use contract::names::{self, setting::SECRETS_ARN};
-use local::template::{Expression, ObjectSource, Template, local_name};
+use local::template::{Expression, ObjectSource, Route, Template, local_name};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -193,6 +193,31 @@ fn the_routes_are_those_of_the_api_document() {
     let functions = template().functions;
     let wired: BTreeSet<String> = functions.iter().flat_map(|f| &f.routes).map(|route| route.key()).collect();
     assert_eq!(wired, documented);
+}
+
+#[test]
+fn iam_guards_the_analysts_routes_and_no_other_and_the_analysts_policy_opens_exactly_these() {
+    let functions = template().functions;
+    for function in &functions {
+        for route in &function.routes {
+            assert_eq!(route.is_signed, function.name == "analyst", "{}", route.key());
+        }
+    }
+    let analyst = functions.iter().find(|function| function.name == "analyst").unwrap();
+    let opened = |route: &Route| {
+        let path =
+            route.path.split_once("/{").map_or(route.path.clone(), |(before, _)| format!("{before}/*"));
+        format!("${{Api}}/*/{}{path}", route.method)
+    };
+    let expected: BTreeSet<String> = analyst.routes.iter().map(opened).collect();
+    let written = text("infra/template.yaml");
+    let (_, policy) = written.split_once("\n  AnalystPolicy:\n").unwrap();
+    let (policy, _) = policy.split_once("\n\n").unwrap();
+    let of_the_api = policy.lines().filter_map(|line| line.split_once("${AWS::AccountId}:"));
+    let of_the_api: BTreeSet<String> = of_the_api.map(|(_, resource)| resource.to_owned()).collect();
+    assert_eq!(of_the_api, expected);
+    assert_eq!(policy.matches("Action: [execute-api:Invoke]").count(), 1);
+    assert_eq!((policy.matches("Action:").count(), policy.matches("- !Sub").count()), (1, expected.len()));
 }
 
 #[test]
