@@ -2,11 +2,13 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
+use aws::DynamoRings;
 use jiff::SignedDuration;
 use local::{
     borrower::{Applicant, Borrower},
     gateway::HttpAnswer,
 };
+use ports::rings::{RingBook as _, Sighting};
 use serde_json::{Value, json};
 use tests::{
     TestApp,
@@ -132,6 +134,38 @@ async fn pages_follow_each_other_from_the_ring_that_was_seen_last_even_while_oth
     assert!(rest.get("next").is_none());
     let moved = signed(&app, "/v1/rings?limit=1").await.json();
     assert_eq!(names(&moved), [names(&whole)[1]], "it was seen again");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_ring_answers_to_each_name_that_it_had_and_tells_its_history_back_to_a_bound() {
+    let app = TestApp::start().await;
+    farm(&app, "one-device", 10..13).await;
+    let book = DynamoRings::new(app.lending.aws.dynamodb.clone(), "relations");
+    let name = book.list().await.unwrap()[0].ring;
+    let seen = book.history(name, 1).await.unwrap().remove(0);
+    // Another check knew the ring by a smaller name, and from then on many find it by that.
+    let stands = "00000000-0000-7000-8000-000000000001".parse().unwrap();
+    let known = book.history(name, 1_000).await.unwrap().len();
+    for second in 1..=i64::try_from(analyst::MOST_SIGHTINGS).unwrap() {
+        let at = seen.at + SignedDuration::from_secs(second);
+        let later = Sighting { ring: stands, merged: vec![name], at, ..seen.clone() };
+        book.record(&later).await.unwrap();
+        if second == 1 {
+            let told = signed(&app, &format!("/v1/rings/{name}")).await.json();
+            assert_eq!(told["history"].as_array().unwrap().len(), known + 1, "under both names");
+            assert_eq!(told["history_cut_off"], false);
+        }
+    }
+    for asked in [name, stands] {
+        let told = signed(&app, &format!("/v1/rings/{asked}")).await.json();
+        assert_eq!((&told["ring"], &told["also_known_as"]), (&json!(stands), &json!([name])));
+        let history = told["history"].as_array().unwrap();
+        assert_eq!((history.len(), &told["history_cut_off"]), (analyst::MOST_SIGHTINGS, &json!(true)));
+        assert_eq!(history[0]["seen_at"], told["seen_at"], "the latest is told");
+        let drawn = signed(&app, &format!("/v1/rings/{asked}/picture")).await;
+        assert!(text(&drawn).contains("at least 200 times"));
+    }
     app.stop().await;
 }
 

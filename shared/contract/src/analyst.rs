@@ -117,7 +117,7 @@ pub struct FindingBody {
 pub struct EvidenceBody {
     #[schema(example = "device")]
     pub kind: String,
-    /// Its keyed hash; of a firm the public code.
+    /// Its keyed hash; of a firm the public code, of a guarantee the codes of both firms.
     pub node: String,
     pub applications: Vec<String>,
 }
