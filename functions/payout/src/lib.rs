@@ -3,8 +3,8 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue `<bank>-payouts`, one for each bank |
-//! | reads | `journeys`; `payouts`; `applicants`: the payee, when the bank is instructed; `endpoints`: what is held against the bank |
-//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `applicants`: that the payee is kept from then on; `endpoints`: what the bank asks for |
+//! | reads | `journeys`; `payouts`; `endpoints`: what is held against the bank |
+//! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `applicants`: that the payee is kept from then on, which also gives who that is; `endpoints`: what the bank asks for |
 //! | emits | signed instructions and questions to banks; no commands |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
 //!
