@@ -86,6 +86,8 @@ fn binaries(
         }
         let mut binary = Binary::find(&args.binaries, &function.name, settings.of(function, aws)?)?;
         binary.event = settings::first_event(function);
+        // Those that work on files find none, and say so.
+        binary.may_fail = function.queue_sources.is_empty() && function.routes.is_empty();
         binaries.push(binary);
     }
     Ok(binaries

@@ -24,6 +24,8 @@ pub(super) struct Binary {
     pub megabytes: f64,
     /// What it is asked to handle first, as JSON.
     pub event: String,
+    /// Whether an error is an answer to that.
+    pub may_fail: bool,
     path: PathBuf,
     environment: BTreeMap<String, String>,
 }
@@ -72,7 +74,14 @@ impl Binary {
             .into());
         };
         let megabytes = fs::metadata(&path)?.len() as f64 / 1e6;
-        Ok(Self { name: name.to_owned(), megabytes, event: "{}".to_owned(), path, environment })
+        Ok(Self {
+            name: name.to_owned(),
+            megabytes,
+            event: "{}".to_owned(),
+            may_fail: false,
+            path,
+            environment,
+        })
     }
 
     #[cfg(test)]
@@ -87,7 +96,7 @@ impl Binary {
 
     /// Starts the process, lets it answer one event, and ends it.
     pub(super) async fn start(&self) -> Result<Start, AnyError> {
-        let mut api = RuntimeApi::start(self.event.clone()).await?;
+        let mut api = RuntimeApi::start(self.event.clone(), self.may_fail).await?;
         let mut command = Command::new(&self.path);
         command.env_clear().envs(&self.environment).env("AWS_LAMBDA_RUNTIME_API", &api.address);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

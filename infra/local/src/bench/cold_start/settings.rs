@@ -43,6 +43,7 @@ impl Settings {
         let settings = [
             (setting::STATEMENTS_URL, "s3://statements".to_owned()),
             (setting::MODELS_URL, "s3://models".to_owned()),
+            (setting::EXPORTS_URL, "s3://exports".to_owned()),
         ];
         let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let functions = contract::names::secret::BY_FUNCTION.iter().map(|(function, _)| *function);
@@ -102,4 +103,19 @@ pub(super) fn first_event(function: &FunctionSpec) -> String {
         return event.to_string();
     }
     crate::eventbridge::scheduled(&function.name, jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lending::TEMPLATE;
+
+    #[test]
+    fn every_function_of_the_template_has_all_its_settings() {
+        let template = Template::parse(TEMPLATE).unwrap();
+        let settings = Settings::new(&template).unwrap();
+        for function in &template.functions {
+            assert!(settings.of(function, "http://127.0.0.1:1").unwrap().len() > 10, "{}", function.name);
+        }
+    }
 }
