@@ -2,6 +2,7 @@
 
 use super::AnyError;
 use crate::{
+    engines::table_arn,
     keys::Keys,
     stack::{StackOptions, environment},
     template::{FunctionSpec, Template},
@@ -44,6 +45,7 @@ impl Settings {
             (setting::STATEMENTS_URL, "s3://statements".to_owned()),
             (setting::MODELS_URL, "s3://models".to_owned()),
             (setting::EXPORTS_URL, "s3://exports".to_owned()),
+            (setting::RELATIONS_ARN, table_arn("relations")),
         ];
         let settings = settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
         let functions = contract::names::secret::BY_FUNCTION.iter().map(|(function, _)| *function);
