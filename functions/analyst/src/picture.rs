@@ -238,7 +238,7 @@ fn legend(graph: &Graph<'_>, finder: ApplicationId, mut y: f64, svg: &mut String
         let (colour, path, name, zh) = (kind.colour, kind.path, kind.name, kind.zh);
         _ = writeln!(
             svg,
-            r##"<g transform="translate({x} {y})"><path d="{path}" fill="#ffffff" stroke="{colour}" stroke-width="2.5" transform="scale(0.7)"/><text x="26" dy="4">{zh} · {name}, its hash, and how many applications share it</text></g>"##
+            r##"<g transform="translate({x} {y})"><path d="{path}" fill="#ffffff" stroke="{colour}" stroke-width="2.5" transform="scale(0.7)"/><text x="26" dy="4">{zh} · {name}: its hash × applications there</text></g>"##
         );
         y += 32.0;
     }

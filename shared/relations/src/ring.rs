@@ -11,10 +11,11 @@ use domain::{
 };
 use jiff::Timestamp;
 use ports::{
-    relation::{ActKind, Link, Node, NodeKind},
+    relation::{ActKind, Link, Node, NodeKind, TieKind},
     rings::{MAX_MEMBERS, Sighting},
 };
 use std::{
+    borrow::Cow,
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
 };
@@ -176,15 +177,18 @@ fn evidence(spread: &Spread, members: &Members<'_>) -> Vec<Evidence> {
     }
     at.sort_unstable();
     let here = at.chunk_by(|(one, _), (other, _)| one == other).filter(|here| here.len() > 1);
-    let named = |here: &[(u32, ApplicationId)]| -> Option<(&Node, Vec<ApplicationId>)> {
-        Some((found.node(here.first()?.0), here.iter().map(|(_, id)| *id).collect()))
+    let named = |here: &[(u32, ApplicationId)]| -> Option<(Cow<'_, Node>, Vec<ApplicationId>)> {
+        Some((Cow::Borrowed(found.node(here.first()?.0)), here.iter().map(|(_, id)| *id).collect()))
     };
-    let mut shared: Vec<(&Node, Vec<ApplicationId>)> = here.filter_map(named).collect();
-    shared.extend(guarantees(members));
-    shared.sort_unstable_by_key(|(node, applications)| (node.kind, Reverse(applications.len()), &node.hash));
+    let mut shared: Vec<(Cow<'_, Node>, Vec<ApplicationId>)> = here.filter_map(named).collect();
+    shared.extend(guarantees(spread, members));
+    shared.sort_unstable_by(|(one, of_one), (other, of_other)| {
+        let strength = |node: &Node, of: &[ApplicationId]| (node.kind, Reverse(of.len()));
+        strength(one, of_one).cmp(&strength(other, of_other)).then_with(|| one.hash.cmp(&other.hash))
+    });
     shared.truncate(MAX_EVIDENCE);
     let own = spread.own().map(|own| own.application);
-    let evidence = |(node, applications): (&Node, Vec<ApplicationId>)| Evidence {
+    let evidence = |(node, applications): (Cow<'_, Node>, Vec<ApplicationId>)| Evidence {
         kind: node.kind.as_str().to_owned(),
         node: node.hash.clone(),
         applications: few(applications, own),
@@ -192,16 +196,30 @@ fn evidence(spread: &Spread, members: &Members<'_>) -> Vec<Evidence> {
     shared.into_iter().map(evidence).collect()
 }
 
-/// The guarantees that brought somebody here, each with those on both of its sides.
-fn guarantees<'a>(members: &Members<'a>) -> impl Iterator<Item = (&'a Node, Vec<ApplicationId>)> + use<'a> {
-    let mut sides: BTreeMap<&'a Node, BTreeSet<ApplicationId>> = BTreeMap::new();
+/// The guarantees that brought members here, and with them all others between members, so that who looks sees the circle
+/// closed; each with those on both of its sides.
+fn guarantees<'a>(spread: &Spread, members: &Members<'_>) -> Vec<(Cow<'a, Node>, Vec<ApplicationId>)> {
+    let mut sides: BTreeMap<Node, BTreeSet<ApplicationId>> = BTreeMap::new();
+    let mut of_firm: BTreeMap<&str, Vec<ApplicationId>> = BTreeMap::new();
     for Member { link, via, .. } in members.iter() {
+        of_firm.entry(link.firm.as_str()).or_default().push(link.application);
         if let Some((node, Some(from))) = via.filter(|(node, _)| node.kind == NodeKind::Guarantee) {
-            sides.entry(node).or_default().extend([from, link.application]);
+            sides.entry(node.clone()).or_default().extend([from, link.application]);
+        }
+    }
+    if sides.is_empty() {
+        return Vec::new();
+    }
+    for (guarantor, debtor) in
+        spread.ties().into_iter().flat_map(|ties| ties.between_firms(TieKind::Guarantee))
+    {
+        let both = of_firm.get(guarantor.as_str()).zip(of_firm.get(debtor));
+        if let (Some((ours, theirs)), Ok(debtor)) = (both, debtor.parse()) {
+            sides.entry(Node::guarantee(guarantor, &debtor)).or_default().extend(ours.iter().chain(theirs));
         }
     }
     let with_both = sides.into_iter().filter(|(_, applications)| applications.len() > 1);
-    with_both.map(|(node, applications)| (node, applications.into_iter().collect()))
+    with_both.map(|(node, applications)| (Cow::Owned(node), applications.into_iter().collect())).collect()
 }
 
 /// As many as are kept, in their order; the application itself among them even where only a part can be.

@@ -7,6 +7,7 @@ use crate::{
 use domain::{calendar::day_in_china, ring::RingLabel};
 use jiff::civil::Date;
 use ports::relation::{Link, Neighbours, Node, NodeKind, Tie, TieKind, Ties};
+use std::collections::BTreeSet;
 
 fn tie(kind: TieKind, of: usize, party: &str) -> Tie {
     let hash = match kind.party() {
@@ -68,7 +69,7 @@ fn firms_that_answer_for_each_other_in_a_circle_are_a_ring_and_each_is_told() {
     assert_eq!((verdict.label, verdict.profile.guarantee_circle), (RingLabel::GuaranteeCircle, 4));
     assert_eq!(ring.to_notify(), [id(3), id(2), id(1)]);
     assert!(ring.features.evidence.iter().all(|evidence| evidence.kind == "guarantee"), "{ring:?}");
-    assert_eq!(ring.features.evidence.len(), 3, "one for each that was reached");
+    assert_eq!(ring.features.evidence.len(), 4, "the circle is closed");
 }
 
 #[test]
@@ -77,6 +78,9 @@ fn one_of_the_circle_need_not_have_applied() {
     let ring = ring(&graph, &graph[0], &circle(&[1, 2, 3, 4]));
     assert_eq!(ring.features.verdict.map(|verdict| verdict.label), Some(RingLabel::GuaranteeCircle));
     assert_eq!(ring.features.ring_size, 3);
+    let named: BTreeSet<_> =
+        ring.features.evidence.iter().flat_map(|evidence| &evidence.applications).collect();
+    assert_eq!(named.len(), 3, "each is named in evidence");
 }
 
 #[test]
