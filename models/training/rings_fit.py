@@ -1,8 +1,8 @@
 """Fits the scorecards of models/rings from labelled cities: one logistic regression per label on yes-or-no signs.
 
-    python rings_fit.py --gates > /tmp/gates.json
+    python rings_fit.py --gates > gates.json
     python rings.py generate --seed 1 --rate 0.02 --out rings-1.jsonl        # and --seed 11
-    cargo run --release -p relations --example label -- rings-1.jsonl /tmp/gates.json > rings-1.labels.jsonl
+    cargo run --release -p relations --example label -- rings-1.jsonl gates.json > rings-1.labels.jsonl
     python rings_fit.py rings-1.labels.jsonl rings-11.labels.jsonl > ../rings/labels-<version>.json
 
 The cities that are learnt from are labelled by the gates alone: a ring of those who only guarantee each other is no ring at
