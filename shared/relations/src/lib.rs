@@ -31,6 +31,7 @@
 
 mod found;
 mod label;
+mod members;
 mod profile;
 mod ring;
 mod spread;
@@ -38,9 +39,10 @@ mod ties;
 mod whole;
 
 pub use label::{Feature, Labels, LabelsError, Rule, Sign, Size};
+pub use members::{Member, Members};
 pub use profile::profile;
 pub use ring::Ring;
-pub use spread::{Member, Members, Proof, Scope, Spread, Standing, Step};
+pub use spread::{Proof, Scope, Spread, Standing, Step};
 pub use ties::{MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread};
 pub use whole::{Differences, Labelled, TooLarge, Whole, WholeBuilder, WholeError, WholeRing, differences};
 
@@ -73,6 +75,11 @@ pub const fn is_strong(kind: NodeKind) -> bool {
         NodeKind::Card | NodeKind::Device | NodeKind::Phone | NodeKind::Person | NodeKind::Firm => true,
         NodeKind::Guarantee | NodeKind::Address | NodeKind::Network => false,
     }
+}
+
+/// Whether sharing a node of this kind joins where it is a crowd or not. A person always does.
+pub(crate) const fn can_join(kind: NodeKind, is_crowd: bool) -> bool {
+    is_strong(kind) && (matches!(kind, NodeKind::Person) || !is_crowd)
 }
 
 /// Whether a node of this kind is only what the applicant says, until the checks agree. Device and network come from the

@@ -5,7 +5,8 @@
 //! goes on until a hop is empty.
 
 use crate::{
-    MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, TieSpread, WINDOW,
+    MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, Member, Members, TieSpread, WINDOW,
+    can_join,
     found::{Crowd, Found, Number},
     is_claim, is_strong,
 };
@@ -118,42 +119,6 @@ struct Judgement {
     least: Proof,
     /// The application's own.
     own: Proof,
-}
-
-/// An application that a spread has reached.
-#[derive(Clone, Copy, Debug)]
-pub struct Member<'a> {
-    pub link: &'a Link,
-    pub(crate) number: Number,
-    /// 0 for the seed; each shared node is one more.
-    pub distance: u32,
-    /// Over which node, and from which application, it was reached first. A seed that is a node has no application.
-    pub via: Option<(&'a Node, Option<ApplicationId>)>,
-}
-
-/// The applications that belong together, in the order of their ids.
-#[derive(Clone, Debug)]
-pub struct Members<'a>(Vec<Member<'a>>);
-
-impl<'a> Members<'a> {
-    fn new(mut members: Vec<Member<'a>>) -> Self {
-        members.sort_unstable_by_key(|member| member.link.application);
-        Self(members)
-    }
-
-    /// The member that is this application.
-    pub fn get(&self, application: ApplicationId) -> Option<&Member<'a>> {
-        let place = self.0.binary_search_by_key(&application, |member| member.link.application).ok()?;
-        self.0.get(place)
-    }
-}
-
-impl<'a> std::ops::Deref for Members<'a> {
-    type Target = [Member<'a>];
-
-    fn deref(&self) -> &[Member<'a>] {
-        &self.0
-    }
 }
 
 /// One step of a path: an application, and the node over which the step before reached it.
@@ -510,7 +475,7 @@ impl Spread {
         &'a self,
         guaranteed: &'a [(FirmCode, Node, FirmCode)],
     ) -> Members<'a> {
-        let mut members = self.members().0;
+        let mut members = self.members().to_vec();
         let mut known: BTreeSet<Number> = members.iter().map(|member| member.number).collect();
         let mut nearest: BTreeMap<&FirmCode, (ApplicationId, u32)> = BTreeMap::new();
         for member in &members {
@@ -557,9 +522,4 @@ impl Spread {
     pub(crate) fn found(&self) -> &Found {
         &self.found
     }
-}
-
-/// Whether sharing a node of this kind joins, a crowd or not.
-fn can_join(kind: NodeKind, is_crowd: bool) -> bool {
-    is_strong(kind) && (kind == NodeKind::Person || !is_crowd)
 }

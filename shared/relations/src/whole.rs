@@ -18,7 +18,7 @@ mod unions;
 pub use labelling::{Labelled, WholeRing};
 pub use names::{Differences, differences};
 
-use crate::{FAN_OUT, Proof, Standing, WINDOW, is_claim, is_strong};
+use crate::{FAN_OUT, Proof, Standing, WINDOW, can_join, is_claim};
 use domain::{ApplicationId, FirmCode, PayoutId};
 use indexmap::IndexSet;
 use jiff::Timestamp;
@@ -285,8 +285,7 @@ impl Whole {
 
     /// Whether sharing the node joins applications.
     fn joins(&self, node: u32) -> bool {
-        let kind = self.kind(node);
-        is_strong(kind) && (kind == NodeKind::Person || !self.is_crowd(node))
+        can_join(self.kind(node), self.is_crowd(node))
     }
 
     /// The link of an application, as it was added.
