@@ -248,22 +248,33 @@ async fn firms_that_guarantee_each_other_in_a_circle_are_declined_for_it_and_a_c
 async fn sign_ins_and_failed_checks_on_a_device_are_seen_by_who_applies_there_next() {
     let app = TestApp::start().await;
     let on_one_device = |who: Applicant| Applicant { device: "lent".into(), ..who };
-    // Two only sign in; a third one's phone is somebody else's.
-    for place in 30..32 {
+    // Two only sign in, one of them hours after it signed up; a third one's phone is somebody else's.
+    for (place, hours_old) in [(30, 23), (31, 24)] {
         let owner = sound_owners().nth(place).unwrap();
-        app.sign_in(on_one_device(owner.applicant(place as u32, 1000))).await;
+        let who = on_one_device(owner.applicant(place as u32, 1000));
+        let opened = tests::beginning() - SignedDuration::from_hours(hours_old);
+        app.sign_in(Applicant { account_opened_at: Some(opened), ..who }).await;
     }
     let who = |who| on_one_device(phone_ending(who, "0003"));
     assert_eq!(end(&apply_and_settle(&app, 32, who).await), ("declined", "PHONE_MISMATCH"));
-    let answer = apply_and_settle(&app, 33, on_one_device).await;
+    let opened = tests::beginning() - SignedDuration::from_hours(24 * 40 - 1);
+    let weeks_old = |who| Applicant { account_opened_at: Some(opened), ..on_one_device(who) };
+    let answer = apply_and_settle(&app, 33, weeks_old).await;
     let id = answer["application_id"].as_str().unwrap().parse().unwrap();
     let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");
     let entries = journal.load(id).await.unwrap();
     let seen = entries.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
-        Event::GraphChecked { features } => Some((features.device_accounts, features.device_mismatches)),
+        Event::GraphChecked { features } => {
+            Some((features.device_accounts, features.device_sign_ups, features.device_mismatches))
+        }
         _ => None,
     });
-    assert_eq!(seen, Some((4, 1)));
+    assert_eq!(seen, Some((4, 1, 1)));
+    let received = entries.iter().flat_map(|entry| &entry.events).find_map(|event| match event {
+        Event::Received { application } => Some(application.account_days),
+        _ => None,
+    });
+    assert_eq!(received, Some(Some(39)), "whole days");
     app.stop().await;
 }
 

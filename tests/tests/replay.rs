@@ -84,6 +84,7 @@ fn input(points: i32) -> Input {
         graph: GraphFacts {
             unproven_claims: 0,
             device_mismatches: 0,
+            device_sign_ups: 0,
             device_applications: 1,
             card_applications: 1,
             phone_applications: 1,

@@ -61,6 +61,7 @@ fn counts(features: &GraphFeatures) -> FeaturesBody {
         phone_applications: features.phone_applications,
         network_applications: features.network_applications,
         device_accounts: features.device_accounts,
+        device_sign_ups: features.device_sign_ups,
         device_mismatches: features.device_mismatches,
         unproven_claims: features.unproven_claims,
         overdue_neighbours: features.overdue_neighbours,

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of graph checks, command `check_graph` |
-//! | reads | `journeys`; `relations`, strongly consistent, three hops; with the journeys of a ring's members at most [`relations::MAX_READS`] reads |
+//! | reads | `journeys`; `relations`, three hops, strongly consistent but for what the record says of firms; with the journeys of a ring's members at most [`relations::MAX_READS`] reads |
 //! | writes | `relations`: the application's link, and the sighting of a suspicious ring; `journeys`: *graph checked*, and *ring found* at every other live member |
 //! | emits | `decide`, when this was the last fact, and for each member whose decision the ring takes back |
 //! | retries | a record that failed comes again; every step may be repeated |
@@ -32,7 +32,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use lambda_kit::{Failure, Function, Incoming, RecordError, batch};
 use ports::{
     PortError,
-    relation::{Acts, FirmTies, Link, Node, RecentActs, RelationGraph},
+    relation::{Acts, FirmTies, KnownLinks, Link, Node, RecentActs, RelationGraph},
     rings::RingBook,
 };
 use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, TieSpread, link_of};
@@ -104,6 +104,7 @@ impl GraphChecker {
     pub async fn look_around(&self, own: Link, proof: Proof) -> Result<Option<Ring>, AdvanceError> {
         let mut ties = TieSpread::around(own.firm.clone(), own.at);
         let mut spread = Spread::around(own);
+        let known = KnownLinks::default();
         let (device, window) = (spread.device().cloned(), spread.window());
         let acts = async {
             match &device {
@@ -111,10 +112,11 @@ impl GraphChecker {
                 None => Ok(Acts::default()),
             }
         };
-        let (_, _, acts) = futures::try_join!(self.explore(&mut spread), self.explore_ties(&mut ties), acts)?;
+        let (_, _, acts) =
+            futures::try_join!(self.explore(&mut spread, &known), self.explore_ties(&mut ties), acts)?;
         spread.act(acts);
         let tied_firms = spread.tie(ties);
-        self.read(&mut spread, tied_firms).await?;
+        self.read(&mut spread, tied_firms, &known).await?;
         let ring = Ring::of(&spread, &self.labels);
         if !ring.is_doubtful() {
             return Ok(Some(ring));
@@ -153,22 +155,22 @@ impl GraphChecker {
     }
 
     /// Reads the graph hop by hop, the nodes of each at once.
-    async fn explore(&self, spread: &mut Spread) -> Result<(), PortError> {
+    async fn explore(&self, spread: &mut Spread, known: &KnownLinks) -> Result<(), PortError> {
         loop {
             let nodes = spread.next_hop();
             if nodes.is_empty() {
                 return Ok(());
             }
-            self.read(spread, nodes).await?;
+            self.read(spread, nodes, known).await?;
         }
     }
 
-    async fn read(&self, spread: &mut Spread, nodes: Vec<Node>) -> Result<(), PortError> {
+    async fn read(&self, spread: &mut Spread, nodes: Vec<Node>, known: &KnownLinks) -> Result<(), PortError> {
         let window = spread.window();
         let reads = nodes.into_iter().map(|node| {
             let graph = Arc::clone(&self.graph);
             async move {
-                let found = graph.neighbours(&node, window, FAN_OUT).await?;
+                let found = graph.neighbours(&node, window, FAN_OUT, known).await?;
                 Ok::<_, PortError>((node, found))
             }
         });

@@ -46,7 +46,7 @@ impl Intake {
         if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
             self.check_repetition(id, &first, &applicant.claim).await?;
         }
-        let application = self.application(id, &terms, &firm, borrower)?;
+        let application = self.application(id, &terms, &firm, borrower, now)?;
         let events = first_events(application, self.elements(&terms, &firm), now)?;
         let first = match self.journeys.begin(id, &events).await? {
             Advanced::Recorded(journey) => *journey,
@@ -97,6 +97,7 @@ impl Intake {
         terms: &Terms,
         firm: &FirmRecord,
         borrower: &Borrower,
+        now: Timestamp,
     ) -> Result<Application, Refusal> {
         let session = &borrower.claims.session;
         let subject = Subject::try_from(session.sub.clone())
@@ -122,6 +123,7 @@ impl Intake {
                 address: firm.address().map(|address| self.hasher.address(address).to_string()),
             },
             place: session.place.as_ref().map(|place| self.hasher.place(place).to_string()),
+            account_days: session.account_opened_at.map(|opened| days_since(opened, now)),
             identified_by_channel: session.verified_person.as_ref() == Some(&identity),
             accept_up_to_bp: terms.accept_up_to_bp,
         })
@@ -152,6 +154,12 @@ fn first_events(
         events.push(Event::ElementsChecked { answer: elements });
     }
     Ok(events)
+}
+
+/// Whole days since a second of the channel's clock, which may be ahead of ours.
+fn days_since(opened: i64, now: Timestamp) -> u32 {
+    const DAY: i64 = 86_400;
+    u32::try_from(now.as_second().saturating_sub(opened).max(0) / DAY).unwrap_or(u32::MAX)
 }
 
 pub(crate) fn unknown_firm() -> Problem {

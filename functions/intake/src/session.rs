@@ -4,6 +4,7 @@ use crate::{Intake, Refusal, channel};
 use contract::http::{FieldError, SessionAnswer, SessionRequest};
 use domain::Channel;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
+use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{
     http::{Request, Response, invalid, problem},
     json,
@@ -16,6 +17,8 @@ use ports::{
 };
 use signing::{Session, token::LIFETIME_SECONDS};
 
+/// So long after it was opened an account that signs in has just signed up.
+const JUST_OPENED: SignedDuration = SignedDuration::from_hours(24);
 /// Traces of sign-ins forgotten at the same time.
 const AT_ONCE: usize = 16;
 
@@ -39,6 +42,7 @@ impl Intake {
             device: self.hasher.device(signed_in.device.as_str()),
             network: self.hasher.network(signed_in.network.as_str()),
             place: signed_in.place.map(|place| place.chars().take(40).collect()),
+            account_opened_at: signed_in.account_opened_at.map(|at| at.as_second()),
             verified_person: signed_in
                 .verified_person
                 .map(|person| self.hasher.identity(&person.name, &person.resident_id)),
@@ -54,7 +58,10 @@ impl Intake {
             place: session.place.clone(),
             at: now,
         };
-        let act = Act { kind: ActKind::SignIn, who: account, at: now };
+        let is_new = |opened: Timestamp| now.duration_since(opened) < JUST_OPENED;
+        let kind =
+            if signed_in.account_opened_at.is_some_and(is_new) { ActKind::SignUp } else { ActKind::SignIn };
+        let act = Act { kind, who: account, at: now };
         let nodes = where_it_was(sign_in.device.clone(), sign_in.network.clone());
         // A code that is used again is an act on that device all the same.
         let (recorded, _) =
@@ -81,10 +88,16 @@ impl Intake {
     pub(crate) async fn erase_sign_ins(&self, account: &str) -> Result<(), PortError> {
         let visits = self.sign_ins.visits(account).await?;
         let forgotten = visits.into_iter().map(|visit| async move {
-            let act = Act { kind: ActKind::SignIn, who: account.to_owned(), at: visit.at };
-            self.acts.forget(&where_it_was(visit.device, visit.network), &act).await
+            let nodes = where_it_was(visit.device, visit.network);
+            let forget = |kind| {
+                let act = Act { kind, who: account.to_owned(), at: visit.at };
+                let nodes = &nodes;
+                async move { self.acts.forget(nodes, &act).await }
+            };
+            // The visit does not tell whether the account was new.
+            futures::try_join!(forget(ActKind::SignIn), forget(ActKind::SignUp))
         });
-        stream::iter(forgotten.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
+        stream::iter(forgotten.collect::<Vec<_>>()).buffer_unordered(AT_ONCE).try_collect::<Vec<_>>().await?;
         self.sign_ins.erase(account).await?;
         Ok(())
     }

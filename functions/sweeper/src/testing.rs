@@ -51,6 +51,7 @@ pub(crate) fn application(n: u16) -> Application {
             address: None,
         },
         place: None,
+        account_days: None,
         identified_by_channel: false,
         accept_up_to_bp: None,
     }

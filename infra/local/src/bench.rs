@@ -3,6 +3,7 @@
 
 pub mod cold_start;
 mod hanging_bank;
+pub mod memory;
 pub mod models;
 pub mod rings;
 mod webhooks;

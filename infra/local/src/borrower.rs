@@ -1,5 +1,6 @@
 //! A borrower at the HTTP API: what a mini-program would do, for the demo, the bench and the tests.
 
+use jiff::Timestamp;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -13,6 +14,8 @@ pub struct Applicant {
     pub subject: String,
     pub device: String,
     pub network: String,
+    /// When the channel opened the account, where it tells.
+    pub account_opened_at: Option<Timestamp>,
     pub channel: &'static str,
     /// The bank channel has identified the person before.
     pub identified: bool,
@@ -109,6 +112,7 @@ impl Borrower {
             "device": applicant.device,
             "network": applicant.network,
             "place": PLACE,
+            "account_opened_at": applicant.account_opened_at,
             "verified_person": if applicant.identified { person } else { Value::Null },
         });
         let issued = client.post(format!("{channel_url}/codes")).json(&code).send().await?;

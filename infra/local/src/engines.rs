@@ -10,6 +10,7 @@
 mod calls;
 mod connector;
 pub(crate) mod dynamodb;
+mod endpoint;
 mod export;
 mod faults;
 pub(crate) mod kms;
@@ -18,6 +19,7 @@ pub(crate) mod spec;
 mod writes;
 
 pub use calls::CallCount;
+pub use endpoint::Endpoint;
 pub use export::table_arn;
 pub use faults::{Fault, Faults};
 pub use kms::MasterKey;
@@ -110,6 +112,15 @@ impl Engines {
     /// The configuration to make the clients of a function from: what they call is counted for it.
     pub fn sdk_config_for(&self, caller: &str, retries: Retries) -> SdkConfig {
         sdk_config(Arc::clone(&self.services), caller, retries)
+    }
+
+    /// Serves the engines over HTTP to a caller that runs in a process of its own.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub async fn serve(&self, caller: &str) -> std::io::Result<Endpoint> {
+        let client = EmbeddedClient { services: Arc::clone(&self.services), caller: caller.into() };
+        endpoint::serve(client).await
     }
 
     /// Makes the table unless it is there. One that is there with other keys or indexes is an error.

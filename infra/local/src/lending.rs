@@ -6,6 +6,7 @@ use crate::{
     gateway,
     keys::{Keys, KeysError},
     load::Loaded,
+    processes::Processes,
     roles::{self, Roles},
     stack::{Registry, Stack, StackError, StackOptions},
     template::{Template, TemplateError, local_name},
@@ -49,6 +50,8 @@ pub struct LendingOptions {
     pub clock: Arc<dyn Clock>,
     /// What is offered in place of the packaged products; `None` for these.
     pub offering: Option<Arc<Offering>>,
+    /// Where every function runs in a process of its own, as on Lambda; `None` for all of them in this one.
+    pub processes: Option<Arc<Processes>>,
     /// Where metrics go; the trace of this program keeps them without one.
     pub metrics: Option<Arc<dyn MetricLog>>,
 }
@@ -66,6 +69,7 @@ impl Default for LendingOptions {
             sdk_retries: true,
             clock: Arc::new(SystemClock),
             offering: None,
+            processes: None,
             metrics: None,
         }
     }
@@ -186,7 +190,11 @@ impl Lending {
         put_secrets(&engines, &keys);
         let stack_options = stack_options(&options, &keys, &counterparties, &files, address)?;
         let roles = engines.enforce(&template);
-        let registry = Arc::new(registry_of(&inner, &roles));
+        let registry = match &options.processes {
+            Some(processes) => processes.registry(&template, &engines).await.map_err(machine)?,
+            None => registry_of(&inner, &roles),
+        };
+        let registry = Arc::new(registry);
         let stack = Stack::start(&template, &engines, &registry, stack_options).await?;
         stack.serve(listener).map_err(machine)?;
         if options.background {

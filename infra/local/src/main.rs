@@ -100,6 +100,8 @@ enum BenchPart {
     Models(local::bench::models::ModelsArgs),
     /// Time the start of every Lambda binary beside a hello-world.
     ColdStart(local::bench::cold_start::ColdStartArgs),
+    /// Measure the processor's time of every function's invocations, each function in its Lambda binary.
+    Memory(local::bench::memory::MemoryArgs),
     /// Time checks on a large relation graph, our algorithms beside networkx and igraph, and the whole graph at once.
     Rings(local::bench::rings::RingsArgs),
 }
@@ -131,6 +133,9 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
         }
         Some(Command::Bench { part: Some(BenchPart::ColdStart(args)), .. }) => {
             local::bench::cold_start::run(&args, &mut out).await
+        }
+        Some(Command::Bench { part: Some(BenchPart::Memory(args)), .. }) => {
+            local::bench::memory::run(&args, &mut out).await
         }
         Some(Command::Bench { part: Some(BenchPart::Rings(args)), .. }) => {
             Ok(local::bench::rings::run(&args, &mut out).await?)

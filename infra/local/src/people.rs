@@ -68,6 +68,7 @@ impl Owner {
             subject: format!("borrower-{serial:06}"),
             device: format!("device-{serial:06}"),
             network: format!("network-{:04}", serial / 8),
+            account_opened_at: None,
             channel: "mini_program",
             identified: false,
             firm_code: self.firm.firm_code.to_string(),

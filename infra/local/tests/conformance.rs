@@ -63,6 +63,7 @@ fn link_at(nodes: &[Node]) -> Link {
         amount_fen: 1,
         bank: String::new(),
         place: None,
+        account_days: None,
     }
 }
 
@@ -219,6 +220,7 @@ conforms! { firms on DynamoFirms in "firms":
 conforms! { relations on DynamoRelations in "relations":
     nobody_is_at_a_node_at_first
     a_link_stands_whole_under_each_of_its_nodes
+    a_link_that_is_known_is_not_read_out_again
     linking_again_changes_nothing
     the_same_hash_of_another_kind_is_another_node
     more_than_the_limit_is_cut_off_and_says_so

@@ -196,6 +196,8 @@ struct SignIn {
     network: String,
     #[serde(default)]
     place: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    account_opened_at: Option<Timestamp>,
     #[serde(default)]
     verified_person: Option<VerifiedPerson>,
 }

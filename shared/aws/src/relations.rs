@@ -5,7 +5,7 @@
 use crate::{
     batch::put_all,
     failure::port_error,
-    item::{Item, Reader, json, number, text},
+    item::{Item, Reader, Unreadable, json, number, text},
 };
 use async_trait::async_trait;
 use aws_sdk_dynamodb::{Client, operation::put_item::PutItemError};
@@ -13,7 +13,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use ports::{
     PortError,
-    relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, RelationGraph, Window},
+    relation::{KnownLinks, Link, LoanOutcome, LoanOutcomes, Neighbours, Node, RelationGraph, Window},
 };
 use std::collections::BTreeSet;
 
@@ -72,15 +72,22 @@ impl RelationGraph for DynamoRelations {
 
     /// Calls `Query`, strongly consistent, once per megabyte, and again where outcomes took the place of links or the
     /// window has an end. Reads outcomes first. Asks for one more than the limit, to know of it.
-    async fn neighbours(&self, node: &Node, window: Window, limit: u32) -> Result<Neighbours, PortError> {
+    async fn neighbours(
+        &self,
+        node: &Node,
+        window: Window,
+        limit: u32,
+        known: &KnownLinks,
+    ) -> Result<Neighbours, PortError> {
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let from = second(window.from);
         let mut found = Neighbours::default();
         if let Some(to) = window.to {
-            self.read(node, (OUTCOME, BEHIND_OUTCOMES), limit, &mut found).await?;
-            self.read(node, (&from, &format!("{}{BEHIND_SECOND}", second(to))), limit, &mut found).await?;
+            self.read(node, (OUTCOME, BEHIND_OUTCOMES), limit, known, &mut found).await?;
+            let to = format!("{}{BEHIND_SECOND}", second(to));
+            self.read(node, (&from, &to), limit, known, &mut found).await?;
         } else {
-            self.read(node, (&from, BEHIND_OUTCOMES), limit, &mut found).await?;
+            self.read(node, (&from, BEHIND_OUTCOMES), limit, known, &mut found).await?;
         }
         found.cut_off |= found.links.len() > limit;
         found.links.truncate(limit);
@@ -95,6 +102,7 @@ impl DynamoRelations {
         node: &Node,
         (from, to): (&str, &str),
         limit: usize,
+        known: &KnownLinks,
         found: &mut Neighbours,
     ) -> Result<(), PortError> {
         const ATTEMPTED: &str = "reading what stands at a node";
@@ -118,10 +126,14 @@ impl DynamoRelations {
                 .map_err(|error| port_error(ATTEMPTED, &error))?;
             for item in page.items() {
                 let reader = Reader { item, attempted: ATTEMPTED };
-                match reader.text("sk")?.starts_with(OUTCOME) {
-                    true => found.outcomes.push(reader.json("outcome")?),
-                    false => found.links.push(reader.json("link")?),
+                let sort_key = reader.text("sk")?;
+                if sort_key.starts_with(OUTCOME) {
+                    found.outcomes.push(reader.json("outcome")?);
+                    continue;
                 }
+                let application = sort_key.rsplit_once('#').and_then(|(_, id)| id.parse().ok());
+                let application = application.ok_or_else(|| reader.broken(Unreadable::Value("sk")))?;
+                found.links.push(known.link(application, || reader.json("link"))?);
             }
             start = page.last_evaluated_key;
             if found.outcomes.len() > limit {

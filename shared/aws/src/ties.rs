@@ -25,7 +25,8 @@ struct UnknownKind(String);
 
 #[async_trait]
 impl FirmTies for DynamoRelations {
-    /// Calls `Query`, strongly consistent, once. Asks for one more than the limit, to know of it.
+    /// Calls `Query` once, eventually consistent at half the price: what a source says was loaded long before anybody
+    /// applies. Asks for one more than the limit, to know of it.
     async fn ties(&self, node: &Node, limit: u32) -> Result<Ties, PortError> {
         const ATTEMPTED: &str = "reading the ties of a node";
         let asked = i32::try_from(limit).unwrap_or(i32::MAX).saturating_add(1);
@@ -33,7 +34,6 @@ impl FirmTies for DynamoRelations {
             .client
             .query()
             .table_name(&self.table)
-            .consistent_read(true)
             .key_condition_expression("pk = :node AND begins_with(sk, :tie)")
             .expression_attribute_values(":node", text(partition(node)))
             .expression_attribute_values(":tie", text(TIE))

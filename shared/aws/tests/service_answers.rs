@@ -107,6 +107,7 @@ fn link(nodes: usize) -> Link {
         amount_fen: 0,
         bank: String::new(),
         place: None,
+        account_days: None,
     }
 }
 

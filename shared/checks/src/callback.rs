@@ -121,6 +121,7 @@ mod tests {
                 address: None,
             },
             place: None,
+            account_days: None,
             identified_by_channel: false,
             accept_up_to_bp: None,
         }

@@ -86,6 +86,8 @@ pub struct FeaturesBody {
     pub network_applications: u32,
     /// Accounts that signed in on its device.
     pub device_accounts: u32,
+    /// Those of them that had been opened within the day before.
+    pub device_sign_ups: u32,
     /// Persons whose face or phone check failed on its device.
     pub device_mismatches: u32,
     /// Other applications that claimed something of its and never proved it; they join nobody.

@@ -25,6 +25,10 @@ pub struct ExchangeAnswer {
     /// Coarse, for example a city.
     #[serde(default)]
     pub place: Option<String>,
+    /// When the account was opened, if the channel tells: many that are as young as their first application are a sign of
+    /// mass sign-ups.
+    #[serde(default)]
+    pub account_opened_at: Option<Timestamp>,
     /// A bank channel tells whom it has identified.
     #[serde(default)]
     pub verified_person: Option<VerifiedPerson>,

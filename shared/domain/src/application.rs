@@ -69,6 +69,9 @@ pub struct Application {
     /// Keyed hash of the coarse place of the sign-in, for example a city: it is only asked whether places differ.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Whole days since the channel opened the account, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_days: Option<u32>,
     /// The sign-in channel is a bank that has identified this very person before.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub identified_by_channel: bool,

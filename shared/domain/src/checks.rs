@@ -51,6 +51,17 @@ pub struct Score {
     pub challenger: Option<ChallengerScore>,
 }
 
+impl Score {
+    /// The points that each of the [`DIMENSIONS`] costs; 0 where it costs none.
+    pub fn costs(&self) -> [u32; DIMENSIONS.len()] {
+        DIMENSIONS.map(|name| {
+            let points =
+                self.dimensions.iter().find(|known| known.dimension == name).map_or(0, |known| known.points);
+            points.min(0).unsigned_abs()
+        })
+    }
+}
+
 /// The score of a model that scores in shadow.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ChallengerScore {
@@ -59,6 +70,9 @@ pub struct ChallengerScore {
     pub default_probability: f64,
     pub points: i32,
 }
+
+/// The dimensions of a firm's portrait, as models name them.
+pub const DIMENSIONS: [&str; 5] = ["business", "finance", "government", "tax", "risk"];
 
 /// What one dimension of the firm's portrait says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -110,6 +124,9 @@ pub struct GraphFeatures {
     /// Accounts that signed in on this device, this one included.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub device_accounts: u32,
+    /// Those of them that had been opened within the day before.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub device_sign_ups: u32,
     /// Persons whose face or phone check failed on this device.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub device_mismatches: u32,

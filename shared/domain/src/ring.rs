@@ -103,6 +103,8 @@ pub struct RingProfile {
     pub shared_network_percent: u32,
     /// Members that ask for the commonest amount.
     pub same_amount_percent: u32,
+    /// Members whose account was opened less than [`NEW_ACCOUNT_DAYS`] days before they applied.
+    pub new_accounts: u32,
     /// Most persons on one device.
     pub persons_on_device: u32,
     /// Most firms that gave one card.
@@ -136,7 +138,16 @@ pub struct RingProfile {
     /// The mean of the points that they scored, and the lowest; 0 when none of them was scored.
     pub mean_points: u32,
     pub lowest_points: u32,
+    /// The points that each dimension of a firm's portrait took from those that were scored, on average.
+    pub business_cost: u32,
+    pub finance_cost: u32,
+    pub government_cost: u32,
+    pub tax_cost: u32,
+    pub risk_cost: u32,
 }
+
+/// For so many days an account is new.
+pub const NEW_ACCOUNT_DAYS: u32 = 7;
 
 /// Within how many days the banks that somebody asks are counted together.
 pub const STACKING_DAYS: i64 = 7;

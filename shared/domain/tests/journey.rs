@@ -39,6 +39,7 @@ fn application() -> Application {
             address: None,
         },
         place: None,
+        account_days: None,
         identified_by_channel: false,
         accept_up_to_bp: None,
     }
@@ -83,6 +84,7 @@ fn graph(ring_size: u32) -> Event {
         cut_off: false,
         unproven_claims: 0,
         device_accounts: 1,
+        device_sign_ups: 0,
         device_mismatches: 0,
         verdict: None,
         evidence: vec![],

@@ -5,6 +5,10 @@ use async_trait::async_trait;
 use domain::{ApplicationId, FirmCode, PayoutId};
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use serde::{Deserialize, Serialize};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 /// What a node stands for. Strong kinds join applications into a ring; weak ones only add to suspicion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -79,6 +83,9 @@ pub struct Link {
     /// Keyed hash of the coarse place of the sign-in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// Whole days from the opening of the account to the application, if the channel tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_days: Option<u32>,
 }
 
 /// How the record ties a firm to a party.
@@ -155,6 +162,8 @@ pub struct Ties {
 pub enum ActKind {
     /// An account signed in.
     SignIn,
+    /// An account that was opened within the day before signed in.
+    SignUp,
     /// The face of somebody else was shown for a person.
     FaceMismatch,
     /// The phone in the hand was not the person's.
@@ -163,11 +172,13 @@ pub enum ActKind {
 
 impl ActKind {
     /// Every kind.
-    pub const ALL: [ActKind; 3] = [ActKind::SignIn, ActKind::FaceMismatch, ActKind::PhoneMismatch];
+    pub const ALL: [ActKind; 4] =
+        [ActKind::SignIn, ActKind::SignUp, ActKind::FaceMismatch, ActKind::PhoneMismatch];
 
     pub const fn as_str(self) -> &'static str {
         match self {
             ActKind::SignIn => "sign_in",
+            ActKind::SignUp => "sign_up",
             ActKind::FaceMismatch => "face_mismatch",
             ActKind::PhoneMismatch => "phone_mismatch",
         }
@@ -229,12 +240,37 @@ pub struct LoanOutcome {
 /// What stands at a node: the applications, and how the loans among them do that were ever overdue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Neighbours {
-    pub links: Vec<Link>,
+    pub links: Vec<Arc<Link>>,
     pub outcomes: Vec<LoanOutcome>,
     /// There are more links in the window than the limit.
     pub cut_off: bool,
     /// There are more outcomes than the limit.
     pub outcomes_cut_off: bool,
+}
+
+/// The links that were read for one purpose. A link stands under each of its nodes; whoever meets it again need not read it
+/// out again.
+#[derive(Debug, Default)]
+pub struct KnownLinks(Mutex<HashMap<ApplicationId, Arc<Link>>>);
+
+impl KnownLinks {
+    /// The link of an application, which is read out unless it is known.
+    ///
+    /// # Errors
+    /// What reading it out gives.
+    pub fn link<E>(
+        &self,
+        application: ApplicationId,
+        read: impl FnOnce() -> Result<Link, E>,
+    ) -> Result<Arc<Link>, E> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(link) = known.get(&application) {
+            return Ok(Arc::clone(link));
+        }
+        let link = Arc::new(read()?);
+        known.insert(application, Arc::clone(&link));
+        Ok(link)
+    }
 }
 
 /// The relation graph. Fraud is never gated on an index: reads are strongly consistent on the base table.
@@ -244,14 +280,21 @@ pub trait RelationGraph: Send + Sync {
     async fn link(&self, link: &Link) -> Result<(), PortError>;
 
     /// At most `limit` links of the window at a node, the newest first, and as many outcomes of any age. Links outside the
-    /// window are not read. However many outcomes there are, they hide no link.
-    async fn neighbours(&self, node: &Node, window: Window, limit: u32) -> Result<Neighbours, PortError>;
+    /// window are not read. However many outcomes there are, they hide no link. Of links that are `known` only the keys are
+    /// read.
+    async fn neighbours(
+        &self,
+        node: &Node,
+        window: Window,
+        limit: u32,
+        known: &KnownLinks,
+    ) -> Result<Neighbours, PortError>;
 }
 
 /// What the record says of firms, in the relation graph.
 #[async_trait]
 pub trait FirmTies: Send + Sync {
-    /// At most `limit` ties of a firm, a person or a phone. Strongly consistent.
+    /// At most `limit` ties of a firm, a person or a phone; what was written a moment ago may be missing.
     async fn ties(&self, node: &Node, limit: u32) -> Result<Ties, PortError>;
 }
 

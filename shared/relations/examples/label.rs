@@ -14,6 +14,7 @@ use std::{
     error::Error,
     fs::File,
     io::{BufRead as _, BufReader, BufWriter, Write as _},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -44,7 +45,7 @@ enum Claimed {
 
 #[derive(Default)]
 struct Store {
-    links: Vec<Link>,
+    links: Vec<Arc<Link>>,
     at: HashMap<Node, Vec<usize>>,
     outcomes: HashMap<Node, BTreeMap<ApplicationId, LoanOutcome>>,
     ties: HashMap<Node, Vec<Tie>>,
@@ -55,7 +56,7 @@ impl Store {
         for node in &link.nodes {
             self.at.entry(node.clone()).or_default().push(self.links.len());
         }
-        self.links.push(link);
+        self.links.push(Arc::new(link));
     }
 
     /// The record names a guarantee with both firms, from the first application of either on.
@@ -85,7 +86,7 @@ impl Store {
         let limit = FAN_OUT as usize;
         let places = self.at.get(node).map_or([].as_slice(), Vec::as_slice).iter().rev();
         let links = places.map(|place| &self.links[*place]).take_while(|link| window.holds(link.at));
-        let mut links: Vec<Link> = links.take(limit + 1).cloned().collect();
+        let mut links: Vec<Arc<Link>> = links.take(limit + 1).cloned().collect();
         let mut outcomes: Vec<LoanOutcome> =
             self.outcomes.get(node).into_iter().flat_map(BTreeMap::values).copied().collect();
         let (cut_off, outcomes_cut_off) = (links.len() > limit, outcomes.len() > limit);
@@ -181,7 +182,7 @@ fn check(
                 Claimed::Proven => Proof::Proven,
             };
             let declined = other.heard.is_some_and(RingLabel::is_suspicious);
-            Some((id, Standing { proof, declined, points: None, ring: other.ring }))
+            Some((id, Standing { proof, declined, points: None, costs: [0; 5], ring: other.ring }))
         };
         let doubtful = spread.doubtful();
         judged = doubtful.len();

@@ -3,9 +3,14 @@
 
 use domain::{ApplicationId, PayoutId};
 use foldhash::fast::RandomState;
-use indexmap::IndexSet;
+use indexmap::{Equivalent, IndexSet};
 use ports::relation::{Link, Node};
-use std::{collections::HashMap, mem};
+use std::{
+    collections::HashMap,
+    hash::{Hash, Hasher},
+    ops::Deref,
+    sync::Arc,
+};
 
 /// The place of an application or of a node.
 pub(crate) type Number = u32;
@@ -13,15 +18,53 @@ pub(crate) type Number = u32;
 /// The applications and nodes that were read.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
-    links: Vec<Link>,
+    links: Vec<Arc<Link>>,
     numbers: HashMap<ApplicationId, Number, RandomState>,
     /// The different nodes of each application, in their order; empty while it was seen at nodes only that join nobody.
     touched: Vec<Vec<Number>>,
     /// Every node that was read or that an application touches.
-    nodes: IndexSet<Node, RandomState>,
+    nodes: IndexSet<Named, RandomState>,
     /// What stands at each node that was read.
     crowds: Vec<Option<Crowd>>,
     reads: usize,
+}
+
+/// A node, where it is written. Most are never copied from the first application that names them.
+#[derive(Clone, Debug)]
+enum Named {
+    By(Arc<Link>, usize),
+    Alone(Node),
+}
+
+impl Deref for Named {
+    type Target = Node;
+
+    fn deref(&self) -> &Node {
+        match self {
+            Named::By(link, place) => &link.nodes[*place],
+            Named::Alone(node) => node,
+        }
+    }
+}
+
+impl PartialEq for Named {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Named {}
+
+impl Hash for Named {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (**self).hash(state);
+    }
+}
+
+impl Equivalent<Named> for Node {
+    fn equivalent(&self, other: &Named) -> bool {
+        *self == **other
+    }
 }
 
 /// What stands at a node that was read.
@@ -40,10 +83,11 @@ impl Found {
     pub(crate) fn read(
         &mut self,
         node: Node,
-        links: impl ExactSizeIterator<Item = Link>,
+        links: impl ExactSizeIterator<Item = Arc<Link>>,
         joins: bool,
     ) -> &mut Crowd {
         self.links.reserve(links.len());
+        self.numbers.reserve(links.len());
         let mut here = Vec::with_capacity(links.len());
         for link in links {
             let number = self.keep(link);
@@ -54,7 +98,7 @@ impl Found {
         }
         here.sort_unstable_by_key(|number| self.links[*number as usize].application);
         here.dedup();
-        let place = self.nodes.insert_full(node).0;
+        let place = self.nodes.insert_full(Named::Alone(node)).0;
         if self.crowds.len() <= place {
             self.crowds.resize_with(self.nodes.len(), || None);
         }
@@ -63,7 +107,7 @@ impl Found {
     }
 
     /// Keeps an application. One whose nodes were not told the first time gets them.
-    fn keep(&mut self, link: Link) -> Number {
+    fn keep(&mut self, link: Arc<Link>) -> Number {
         let next = number(self.links.len());
         let place = *self.numbers.entry(link.application).or_insert(next);
         match self.links.get_mut(place as usize) {
@@ -75,7 +119,7 @@ impl Found {
     }
 
     /// The application that a spread begins with.
-    pub(crate) fn begin(&mut self, own: Link) {
+    pub(crate) fn begin(&mut self, own: Arc<Link>) {
         let own = self.keep(own);
         self.touch(own);
     }
@@ -88,19 +132,14 @@ impl Found {
         if !self.touched[place].is_empty() {
             return;
         }
-        let nodes = mem::take(&mut self.links[place].nodes);
-        let mut touched: Vec<Number> = nodes.iter().map(|node| self.name(node)).collect();
-        if !nodes.is_sorted_by(|before, after| before < after) {
+        let link = Arc::clone(&self.links[place]);
+        let names = (0..link.nodes.len()).map(|at| Named::By(Arc::clone(&link), at));
+        let mut touched: Vec<Number> = names.map(|name| number(self.nodes.insert_full(name).0)).collect();
+        if !link.nodes.is_sorted_by(|before, after| before < after) {
             touched.sort_unstable_by(|one, other| self.node(*one).cmp(self.node(*other)));
             touched.dedup();
         }
-        self.links[place].nodes = nodes;
         self.touched[place] = touched;
-    }
-
-    fn name(&mut self, node: &Node) -> Number {
-        let place = self.nodes.get_index_of(node).unwrap_or_else(|| self.nodes.insert_full(node.clone()).0);
-        number(place)
     }
 
     /// How many nodes were read.

@@ -48,6 +48,7 @@ features! {
     SharedNetwork "shared_network_percent" = |_s, p| p.shared_network_percent;
     SameAmount "same_amount_percent" = |_s, p| p.same_amount_percent;
     SameAmountApplications "same_amount_applications" = |size, p| part(size.applications, p.same_amount_percent);
+    NewAccounts "new_accounts_percent" = |size, p| ratio(p.new_accounts, size.applications);
     PersonsOnDevice "persons_on_device" = |_s, p| p.persons_on_device;
     FirmsOnCard "firms_on_card" = |_s, p| p.firms_on_card;
     FirmsOnPhone "firms_on_phone" = |_s, p| p.firms_on_phone;
@@ -61,6 +62,12 @@ features! {
     FirmsOnRegisteredPhone "firms_on_registered_phone" = |_s, p| p.firms_on_registered_phone;
     OverdueLoans "overdue_loans" = |_s, p| p.overdue_loans;
     OverdueDistance "overdue_distance" = |_s, p| p.overdue_distance;
+    Declined "declined" = |_s, p| p.declined;
+    BusinessCost "business_cost" = |_s, p| p.business_cost;
+    FinanceCost "finance_cost" = |_s, p| p.finance_cost;
+    GovernmentCost "government_cost" = |_s, p| p.government_cost;
+    TaxCost "tax_cost" = |_s, p| p.tax_cost;
+    RiskCost "risk_cost" = |_s, p| p.risk_cost;
 }
 
 /// Where nothing is known of the whole, a ratio says nothing either.

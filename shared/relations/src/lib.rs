@@ -113,6 +113,7 @@ pub fn link_of(application: &Application, at: Timestamp) -> Link {
         amount_fen: application.amount_fen.0,
         bank: application.bank.clone(),
         place: application.place.clone(),
+        account_days: application.account_days,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a ring looks like, in numbers.
 
 use crate::{Members, Spread, found::Number, is_strong, spread::Proof};
-use domain::ring::{RingProfile, STACKING_DAYS};
+use domain::ring::{NEW_ACCOUNT_DAYS, RingProfile, STACKING_DAYS};
 use jiff::{SignedDuration, Timestamp};
 use ports::relation::{Link, NodeKind, TieKind};
 use std::{
@@ -25,6 +25,11 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
     let (overdue_loans, overdue_distance) = spread.overdue_around(members);
     let standings: Vec<_> = spread.standings().filter(|(id, _)| members.get(**id).is_some()).collect();
     let points: Vec<u32> = standings.iter().filter_map(|(_, s)| u32::try_from(s.points?).ok()).collect();
+    let cost = |dimension: usize| {
+        let costs = standings.iter().filter(|(_, s)| s.points.is_some()).map(|(_, s)| s.costs[dimension]);
+        costs.sum::<u32>().checked_div(count(points.len())).unwrap_or(0)
+    };
+    let [business_cost, finance_cost, government_cost, tax_cost, risk_cost] = std::array::from_fn(cost);
     RingProfile {
         persons: compared.nodes(NodeKind::Person),
         devices: compared.nodes(device),
@@ -42,6 +47,7 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
         shared_address_percent: compared.share(NodeKind::Address),
         shared_network_percent: compared.shared_network(),
         same_amount_percent: compared.same_amount(),
+        new_accounts: count(compared.links().filter(|link| is_new(link)).count()),
         persons_on_device: compared.most(device, |of| compared.persons(of)),
         firms_on_card: compared.most(card, |of| compared.firms(of)),
         firms_on_phone: compared.most(phone, |of| compared.firms(of)),
@@ -59,7 +65,16 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
         declined: count(standings.iter().filter(|(_, s)| s.declined && s.proof == Proof::Proven).count()),
         mean_points: points.iter().sum::<u32>().checked_div(count(points.len())).unwrap_or(0),
         lowest_points: points.iter().copied().min().unwrap_or(0),
+        business_cost,
+        finance_cost,
+        government_cost,
+        tax_cost,
+        risk_cost,
     }
+}
+
+fn is_new(link: &Link) -> bool {
+    link.account_days.is_some_and(|days| days < NEW_ACCOUNT_DAYS)
 }
 
 fn count(number: usize) -> u32 {

@@ -12,6 +12,7 @@ use crate::{
 };
 use domain::{
     ApplicationId, FirmCode, PayoutId, RingId,
+    checks::{DIMENSIONS, Score},
     journey::{Journey, Status},
     ring::OVERDUE_DAYS,
 };
@@ -21,6 +22,7 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
     mem,
+    sync::Arc,
 };
 
 /// What a spread may look at.
@@ -75,6 +77,8 @@ pub struct Standing {
     pub declined: bool,
     /// What it scored, once it has.
     pub points: Option<i32>,
+    /// The points that each of the [`DIMENSIONS`] cost it; 0 before it was scored.
+    pub costs: [u32; DIMENSIONS.len()],
     /// The ring that it is known to belong to.
     pub ring: Option<RingId>,
 }
@@ -83,8 +87,14 @@ impl Standing {
     /// What a journey says.
     pub fn of(journey: &Journey) -> Self {
         let declined = journey.status == Status::Declined;
-        let points = journey.facts.score.as_ref().map(|score| score.points);
-        Self { proof: Proof::of(journey), declined, points, ring: journey.facts.largest_ring().ring }
+        let score = journey.facts.score.as_ref();
+        Self {
+            proof: Proof::of(journey),
+            declined,
+            points: score.map(|score| score.points),
+            costs: score.map(Score::costs).unwrap_or_default(),
+            ring: journey.facts.largest_ring().ring,
+        }
     }
 }
 
@@ -96,6 +106,12 @@ enum Seed {
 }
 
 const OWN: Number = 0;
+
+/// As far as [`WINDOW`] from a time on either side.
+fn around(at: Timestamp) -> (Timestamp, Timestamp) {
+    let (earliest, latest) = (at.checked_sub(WINDOW), at.checked_add(WINDOW));
+    (earliest.unwrap_or(Timestamp::MIN), latest.unwrap_or(Timestamp::MAX))
+}
 
 /// The part of the graph that was read. Reading it in any order gives the same ring.
 #[derive(Clone, Debug)]
@@ -130,15 +146,16 @@ pub struct Step {
 
 impl Spread {
     /// The neighbourhood of an application that is checked.
-    pub fn around(own: Link) -> Self {
+    pub fn around(own: impl Into<Arc<Link>>) -> Self {
+        let own = own.into();
         let scope = Scope::of_check(&own);
         Self::from_application(own, scope)
     }
 
     /// The neighbourhood of an application within a scope.
-    pub fn from_application(own: Link, scope: Scope) -> Self {
+    pub fn from_application(own: impl Into<Arc<Link>>, scope: Scope) -> Self {
         let mut spread = Self::begin(Seed::Application, scope);
-        spread.found.begin(own);
+        spread.found.begin(own.into());
         spread
     }
 
@@ -245,10 +262,8 @@ impl Spread {
         let Neighbours { mut links, outcomes, cut_off, outcomes_cut_off } = found;
         let own = self.own().map(|own| (own.application.payout_id(), own.at));
         let window = self.scope.window;
-        let is_near = |at: Timestamp| {
-            own.is_none_or(|(_, own)| at.duration_since(own).abs() <= WINDOW) && window.holds(at)
-        };
-        links.retain(|link| is_near(link.at));
+        let (earliest, latest) = own.map_or((Timestamp::MIN, Timestamp::MAX), |(_, own)| around(own));
+        links.retain(|link| (earliest..=latest).contains(&link.at) && window.holds(link.at));
         let is_seed = matches!(&self.seed, Seed::Node(seed) if *seed == node);
         let joins = is_seed || can_join(node.kind, cut_off);
         let crowd = self.found.read(node, links.into_iter(), joins);

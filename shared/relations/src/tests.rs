@@ -8,7 +8,11 @@ use domain::{
 use jiff::Timestamp;
 use ports::relation::{LoanOutcome, Neighbours, Window};
 use proptest::prelude::*;
-use std::{cmp::Reverse, collections::BTreeSet, sync::OnceLock};
+use std::{
+    cmp::Reverse,
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 /// A firm code by number: any stem with its right check character will do.
 pub(crate) fn firm(number: usize) -> FirmCode {
@@ -54,6 +58,7 @@ pub(crate) fn link(application: u8, of_firm: usize, nodes: &str, at: i64) -> Lin
         amount_fen: 1_000 * u64::from(application),
         bank: "river-bank".to_owned(),
         place: None,
+        account_days: None,
     }
 }
 
@@ -72,7 +77,7 @@ pub(crate) fn spread(graph: &[Link], own: &Link, loans: &[(u8, u32)]) -> Spread 
     let window = around.window();
     let at = |node: &Node| {
         let here = graph.iter().filter(|l| l.nodes.contains(node) && window.holds(l.at));
-        let mut links: Vec<Link> = here.cloned().collect();
+        let mut links: Vec<Arc<Link>> = here.cloned().map(Arc::new).collect();
         let cut_off = links.len() > FAN_OUT as usize;
         if cut_off {
             links.sort_by_key(|l| (Reverse(l.at), l.application));
@@ -180,7 +185,7 @@ fn a_spread_from_a_node_reaches_whom_its_kinds_hops_and_window_allow() {
                 break;
             }
             for node in nodes {
-                let links = graph.iter().filter(|l| l.nodes.contains(&node)).cloned().collect();
+                let links = graph.iter().filter(|l| l.nodes.contains(&node)).cloned().map(Arc::new).collect();
                 around.add(node, Neighbours { links, ..Neighbours::default() });
             }
         }
@@ -218,7 +223,8 @@ fn proven(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationI
 
 fn judge(graph: &[Link], own: &Link, of_own: Proof, proof: impl Fn(ApplicationId) -> Proof) -> Spread {
     let mut around = spread(graph, own, &[]);
-    let standing = |id| (id, Standing { proof: proof(id), declined: false, points: None, ring: None });
+    let standing =
+        |id| (id, Standing { proof: proof(id), declined: false, points: None, costs: [0; 5], ring: None });
     let doubtful = around.doubtful();
     assert!(around.reads() + doubtful.len() <= MAX_READS);
     around.judge(of_own, doubtful.into_iter().map(standing));
@@ -252,14 +258,38 @@ fn fault_30_a_victim_that_others_claim_to_be_is_in_no_ring_with_them() {
 fn what_the_members_scored_stands_in_the_profile() {
     let graph: Vec<Link> = (1..=4).map(|n| link(n, n.into(), "device d", n.into())).collect();
     let mut around = spread(&graph, &graph[3], &[]);
-    let standing = |points| Standing { proof: Proof::Proven, declined: true, points, ring: None };
+    let standing =
+        |points, costs| Standing { proof: Proof::Proven, declined: true, points, costs, ring: None };
     around.judge(
         Proof::Pending,
-        [(id(1), standing(Some(500))), (id(2), standing(Some(601))), (id(3), standing(None))],
+        [
+            (id(1), standing(Some(500), [40, 0, 0, 10, 0])),
+            (id(2), standing(Some(601), [1, 0, 7, 0, 0])),
+            (id(3), standing(None, [0; 5])),
+        ],
     );
     let profile = Ring::of(&around, labels()).features.verdict.unwrap().profile;
     assert_eq!((profile.judged, profile.declined), (3, 3));
     assert_eq!((profile.mean_points, profile.lowest_points), (550, 500));
+    let costs = [profile.business_cost, profile.finance_cost, profile.government_cost];
+    assert_eq!(
+        (costs, profile.tax_cost, profile.risk_cost),
+        ([20, 0, 3], 5, 0),
+        "who was not scored counts for nothing"
+    );
+}
+
+#[test]
+fn accounts_younger_than_a_week_are_new_and_those_of_unknown_age_are_not() {
+    let ages = [Some(0), Some(6), Some(7), None];
+    let graph: Vec<Link> = (1..=4_u8)
+        .zip(ages)
+        .map(|(n, account_days)| Link { account_days, ..link(n, n.into(), "device d", n.into()) })
+        .collect();
+    let verdict = ring(&graph, &graph[3]).features.verdict.unwrap();
+    assert_eq!(verdict.profile.new_accounts, 2);
+    let size = Size { applications: 4, firms: 4 };
+    assert_eq!(Feature::NewAccounts.of(size, &verdict.profile), 50);
 }
 
 #[test]
@@ -322,8 +352,18 @@ fn a_ring_keeps_its_name_when_it_grows_and_the_smallest_when_rings_merge() {
             let known = known.iter().find(|(member, _)| id(*member) == id_);
             known.map(|(_, ring)| id(*ring).ring_id())
         };
-        let standing =
-            |id| (id, Standing { proof: Proof::Proven, declined: true, points: None, ring: knows(id) });
+        let standing = |id| {
+            (
+                id,
+                Standing {
+                    proof: Proof::Proven,
+                    declined: true,
+                    points: None,
+                    costs: [0; 5],
+                    ring: knows(id),
+                },
+            )
+        };
         let doubtful = around.doubtful();
         around.judge(Proof::Pending, doubtful.into_iter().map(standing));
         let ring = Ring::of(&around, labels());

@@ -60,6 +60,7 @@ struct Rows {
     ids: Vec<ApplicationId>,
     at: Vec<Timestamp>,
     amounts: Vec<u64>,
+    account_days: Vec<Option<u32>>,
     firms: IndexSet<FirmCode>,
     firm: Vec<u32>,
     /// Banks and places; the empty text is no place.
@@ -130,6 +131,7 @@ impl WholeBuilder {
         rows.ids.push(link.application);
         rows.at.push(link.at);
         rows.amounts.push(link.amount_fen);
+        rows.account_days.push(link.account_days);
         rows.firm.push(number(rows.firms.insert_full(link.firm).0)?);
         rows.bank.push(number(rows.texts.insert_full(link.bank).0)?);
         rows.place.push(number(rows.texts.insert_full(link.place.unwrap_or_default()).0)?);
@@ -201,6 +203,7 @@ impl Rows {
             ids: picked(&self.ids, &order),
             at: picked(&self.at, &order),
             amounts: picked(&self.amounts, &order),
+            account_days: picked(&self.account_days, &order),
             firm: picked(&self.firm, &order),
             bank: picked(&self.bank, &order),
             place: picked(&self.place, &order),
@@ -308,6 +311,7 @@ impl Whole {
             amount_fen: rows.amounts[at],
             bank: text(rows.bank[at]),
             place: Some(text(rows.place[at])).filter(|place| !place.is_empty()),
+            account_days: rows.account_days[at],
         }
     }
 }

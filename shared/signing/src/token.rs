@@ -35,6 +35,9 @@ pub struct Session {
     /// City or district, never coordinates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub place: Option<String>,
+    /// When the channel opened the account, in seconds since 1970, if it tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_opened_at: Option<i64>,
     /// Who a bank's own channel has already identified, if it has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verified_person: Option<KeyedHash>,

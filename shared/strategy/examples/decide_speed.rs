@@ -41,6 +41,7 @@ fn input(points: i32) -> Input {
             longest_overdue_days: 3,
             unproven_claims: 0,
             device_mismatches: 0,
+            device_sign_ups: 0,
             cut_off: false,
         },
     }

@@ -303,6 +303,7 @@ pub(crate) fn good_firm() -> Input {
             longest_overdue_days: 0,
             unproven_claims: 0,
             device_mismatches: 0,
+            device_sign_ups: 0,
             cut_off: false,
         },
     }

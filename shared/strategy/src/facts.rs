@@ -75,6 +75,8 @@ pub struct GraphFacts {
     pub unproven_claims: u32,
     /// Persons whose face or phone check failed on this device. No rule in force reads it.
     pub device_mismatches: u32,
+    /// Accounts that signed in on this device within a day of being opened. No rule in force reads it.
+    pub device_sign_ups: u32,
     pub cut_off: bool,
 }
 
@@ -121,6 +123,7 @@ impl Input {
                 longest_overdue_days: graph.longest_overdue_days,
                 unproven_claims: graph.unproven_claims,
                 device_mismatches: graph.device_mismatches,
+                device_sign_ups: graph.device_sign_ups,
                 cut_off: graph.cut_off,
             },
         })

@@ -427,6 +427,7 @@ fn facts() -> impl proptest::strategy::Strategy<Value = Input> {
                 longest_overdue_days: if counts[6] < 10 { 0 } else { counts[6] },
                 unproven_claims: counts[0],
                 device_mismatches: counts[0],
+                device_sign_ups: counts[0],
                 cut_off,
             };
             input

@@ -2,7 +2,7 @@
 //! they have answered once, beside a hello-world of the same crates.
 //!
 //! Each start is a fresh process that finds around it what Lambda gives it: its settings from the template, a Runtime
-//! API ([`runtime_api`]) and an endpoint of AWS ([`endpoint`]), both on this machine. All binaries take turns, so that
+//! API ([`crate::runtime_api`]) and an endpoint of AWS ([`endpoint`]), both on this machine. All binaries take turns, so that
 //! whatever else the machine does meets all of them alike.
 //!
 //! Left out: TLS to AWS (the endpoint is plain HTTP, so there is no handshake, though roots and ciphers are set up),
@@ -10,11 +10,10 @@
 
 mod endpoint;
 mod process;
-mod runtime_api;
 mod settings;
 
 use super::AnyError;
-use crate::{lending::TEMPLATE, template::Template};
+use crate::{lending::TEMPLATE, processes::around, template::Template};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use process::{Binary, Start};
@@ -78,7 +77,7 @@ fn binaries(
     if let Some(unknown) = args.functions.iter().find(|name| !known(name)) {
         return Err(format!("the template has no function {unknown}").into());
     }
-    let around = settings.around(HELLO_WORLD, HELLO_WORLD_MB, aws);
+    let around = around(HELLO_WORLD, HELLO_WORLD_MB, aws);
     let mut binaries = vec![Binary::find(&args.binaries, HELLO_WORLD, around)?];
     for function in &template.functions {
         if !args.functions.is_empty() && !args.functions.contains(&function.name) {

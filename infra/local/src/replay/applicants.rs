@@ -37,6 +37,7 @@ pub fn applicant(known: &Known, serial: u32) -> Result<Applicant, NotMade> {
         subject: format!("loan-{:010}", known.number),
         device: format!("device-{serial:08}"),
         network: format!("network-{serial:08}"),
+        account_opened_at: None,
         channel: "mini_program",
         identified: false,
         firm_code: firm_code(known)?.to_string(),

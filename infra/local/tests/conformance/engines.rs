@@ -14,7 +14,7 @@ use ports::{
     journal::{AppendError, DueJourneys, Entry, Journal},
     ledger::{Ledger, Reservation},
     loans::{KeptLoan, LoanReports, Loans, ReportRecorded},
-    relation::{LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph, Window},
+    relation::{KnownLinks, LoanOutcome, LoanOutcomes, Node, NodeKind, RelationGraph, Window},
 };
 
 fn entry(number: u32) -> Entry {
@@ -166,7 +166,10 @@ async fn an_outcome_costs_one_write_unit_per_node_and_none_to_read_beside_the_li
     graph.mark(&nodes, &outcome).await.expect("marked");
     assert_eq!(engines.calls()["dynamodb:PutItem"], written(7, 7.0));
     engines.reset_calls();
-    assert_eq!(graph.neighbours(&nodes[0], ALWAYS, 50).await.expect("read").outcomes, [outcome]);
+    assert_eq!(
+        graph.neighbours(&nodes[0], ALWAYS, 50, &KnownLinks::default()).await.expect("read").outcomes,
+        [outcome]
+    );
     let read = CallCount { calls: 1, read_units: 1.0, ..CallCount::default() };
     assert_eq!(engines.calls().into_iter().collect::<Vec<_>>(), [("dynamodb:Query".to_owned(), read)]);
 }

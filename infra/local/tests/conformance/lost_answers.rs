@@ -15,7 +15,7 @@ use ports::{
     applicants::{Applicant, ApplicantRecords, Claim, Claimed},
     journal::{AppendError, Entry, Journal},
     ledger::{Ledger, Reservation, Resolved},
-    relation::{Node, NodeKind, RelationGraph, Window},
+    relation::{KnownLinks, Node, NodeKind, RelationGraph, Window},
     sign_ins::{Recorded, SignIn, SignIns},
 };
 use std::error::Error;
@@ -176,7 +176,10 @@ async fn a_link_that_was_interrupted_is_completed_by_linking_again() {
     assert!(graph.link(&link).await.expect_err("the second batch is lost").is_retryable());
     graph.link(&link).await.expect("linked");
     for node in &nodes {
-        assert_eq!(graph.neighbours(node, ALWAYS, 10).await.expect("read").links.len(), 1);
+        assert_eq!(
+            graph.neighbours(node, ALWAYS, 10, &KnownLinks::default()).await.expect("read").links.len(),
+            1
+        );
     }
 }
 

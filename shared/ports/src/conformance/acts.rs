@@ -2,7 +2,8 @@
 
 use super::at;
 use crate::relation::{
-    Act, ActKind, ActRecorder, Acts, Neighbours, Node, NodeKind, RecentActs, RelationGraph, SeenAct, Window,
+    Act, ActKind, ActRecorder, Acts, KnownLinks, Neighbours, Node, NodeKind, RecentActs, RelationGraph,
+    SeenAct, Window,
 };
 
 /// An adapter that records acts and reads them, and knows links too.
@@ -44,7 +45,7 @@ pub async fn an_act_stands_under_each_of_its_nodes_and_is_counted_by_the_hour(gr
     for node in &nodes {
         let found = graph.acts(node, since(0), 10).await.unwrap();
         assert_eq!(found.acts, [seen("b", 2, 1), seen("a", 2, 1), seen("a", 0, 2)], "the newest first");
-        let links = graph.neighbours(node, since(-1), 10).await.unwrap();
+        let links = graph.neighbours(node, since(-1), 10, &KnownLinks::default()).await.unwrap();
         assert_eq!(links, Neighbours::default(), "no link is made of it");
     }
 }

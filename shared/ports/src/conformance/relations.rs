@@ -1,9 +1,11 @@
 //! What the relation graph promises.
 
 use super::{application, at, firm_code};
-use crate::relation::{Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph, Window};
+use crate::relation::{
+    KnownLinks, Link, LoanOutcome, LoanOutcomes, Neighbours, Node, NodeKind, RelationGraph, Window,
+};
 use futures::future::join_all;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 fn node(kind: NodeKind, hash: &str) -> Node {
     Node { kind, hash: hash.to_owned() }
@@ -18,6 +20,7 @@ fn link(n: u8, nodes: &[Node]) -> Link {
         amount_fen: 10_000_000,
         bank: "river-bank".to_owned(),
         place: Some("Wuhan".to_owned()),
+        account_days: Some(n.into()),
     }
 }
 
@@ -25,8 +28,12 @@ fn always() -> Window {
     Window { from: jiff::Timestamp::UNIX_EPOCH, to: None }
 }
 
+async fn read<G: RelationGraph + ?Sized>(graph: &G, node: &Node, window: Window, limit: u32) -> Neighbours {
+    graph.neighbours(node, window, limit, &KnownLinks::default()).await.unwrap()
+}
+
 pub async fn nobody_is_at_a_node_at_first(graph: &dyn RelationGraph) {
-    let neighbours = graph.neighbours(&node(NodeKind::Device, "d"), always(), 10).await.unwrap();
+    let neighbours = read(graph, &node(NodeKind::Device, "d"), always(), 10).await;
     assert_eq!(neighbours, Neighbours::default());
 }
 
@@ -35,9 +42,23 @@ pub async fn a_link_stands_whole_under_each_of_its_nodes(graph: &dyn RelationGra
     let link = link(1, &nodes);
     graph.link(&link).await.unwrap();
     for node in &nodes {
-        let found = graph.neighbours(node, always(), 10).await.unwrap();
-        assert_eq!(found, Neighbours { links: vec![link.clone()], ..Neighbours::default() });
+        let found = read(graph, node, always(), 10).await;
+        assert_eq!(found, Neighbours { links: vec![Arc::new(link.clone())], ..Neighbours::default() });
     }
+}
+
+pub async fn a_link_that_is_known_is_not_read_out_again(graph: &dyn RelationGraph) {
+    let nodes = [node(NodeKind::Device, "d"), node(NodeKind::Card, "c")];
+    graph.link(&link(1, &nodes)).await.unwrap();
+    graph.link(&link(2, &nodes[1..])).await.unwrap();
+    let known = KnownLinks::default();
+    let mut found = Vec::new();
+    for node in &nodes {
+        found.push(graph.neighbours(node, always(), 10, &known).await.unwrap().links);
+    }
+    let [at_device, at_card] = &found[..] else { panic!("two nodes were read") };
+    assert_eq!((at_device.len(), at_card.len()), (1, 2));
+    assert!(at_card.iter().any(|link| Arc::ptr_eq(link, &at_device[0])), "the same link, read once");
 }
 
 pub async fn linking_again_changes_nothing(graph: &dyn RelationGraph) {
@@ -46,13 +67,13 @@ pub async fn linking_again_changes_nothing(graph: &dyn RelationGraph) {
     let link = link(1, &[device.clone(), device.clone()]);
     graph.link(&link).await.unwrap();
     graph.link(&link).await.unwrap();
-    assert_eq!(graph.neighbours(&device, always(), 10).await.unwrap().links, [link]);
+    assert_eq!(read(graph, &device, always(), 10).await.links, [Arc::new(link)]);
 }
 
 pub async fn the_same_hash_of_another_kind_is_another_node(graph: &dyn RelationGraph) {
     graph.link(&link(1, &[node(NodeKind::Phone, "same")])).await.unwrap();
-    assert_eq!(graph.neighbours(&node(NodeKind::Card, "same"), always(), 10).await.unwrap().links, []);
-    assert_eq!(graph.neighbours(&node(NodeKind::Phone, "sam"), always(), 10).await.unwrap().links, []);
+    assert_eq!(read(graph, &node(NodeKind::Card, "same"), always(), 10).await.links, []);
+    assert_eq!(read(graph, &node(NodeKind::Phone, "sam"), always(), 10).await.links, []);
 }
 
 pub async fn more_than_the_limit_is_cut_off_and_says_so(graph: &dyn RelationGraph) {
@@ -65,7 +86,7 @@ pub async fn more_than_the_limit_is_cut_off_and_says_so(graph: &dyn RelationGrap
     for (limit, seen, cut_off) in
         [(0, 0, true), (1, 1, true), (11, 11, true), (12, 12, false), (50, 12, false)]
     {
-        let found = graph.neighbours(&network, always(), limit).await.unwrap();
+        let found = read(graph, &network, always(), limit).await;
         let different: BTreeSet<_> = found.links.iter().map(|link| link.application).collect();
         assert_eq!(
             (different.len(), found.links.len(), found.cut_off),
@@ -83,9 +104,9 @@ pub async fn a_node_with_more_than_a_megabyte_of_links_is_read_whole(graph: &dyn
         let nodes: Vec<Node> = std::iter::once(network.clone()).chain(heavy).collect();
         graph.link(&link(n, &nodes)).await.unwrap();
     }
-    let found = graph.neighbours(&network, always(), 100).await.unwrap();
+    let found = read(graph, &network, always(), 100).await;
     assert_eq!((found.links.len(), found.cut_off), (60, false));
-    let found = graph.neighbours(&network, always(), 59).await.unwrap();
+    let found = read(graph, &network, always(), 59).await;
     assert_eq!((found.links.len(), found.cut_off), (59, true));
 }
 
@@ -98,7 +119,7 @@ pub async fn fault_29_of_two_members_that_apply_in_the_same_instant_at_least_one
             let device = device.clone();
             async move {
                 graph.link(&link(n, std::slice::from_ref(&device))).await.unwrap();
-                graph.neighbours(&device, always(), 10).await.unwrap().links.len()
+                read(graph, &device, always(), 10).await.links.len()
             }
         }));
         assert!(seen.await.contains(&2), "round {round}");
@@ -119,21 +140,21 @@ pub async fn an_outcome_stands_under_each_of_its_nodes_beside_the_links(graph: &
     graph.link(&link).await.unwrap();
     graph.mark(&nodes, &outcome(1, 31, 1)).await.unwrap();
     for node in &nodes {
-        let found = graph.neighbours(node, always(), 10).await.unwrap();
+        let found = read(graph, node, always(), 10).await;
         let outcomes = vec![outcome(1, 31, 1)];
-        assert_eq!(found, Neighbours { links: vec![link.clone()], outcomes, ..Neighbours::default() });
+        assert_eq!(
+            found,
+            Neighbours { links: vec![Arc::new(link.clone())], outcomes, ..Neighbours::default() }
+        );
     }
-    assert_eq!(
-        graph.neighbours(&node(NodeKind::Person, "d"), always(), 10).await.unwrap(),
-        Neighbours::default()
-    );
+    assert_eq!(read(graph, &node(NodeKind::Person, "d"), always(), 10).await, Neighbours::default());
 }
 
 pub async fn a_later_outcome_replaces_an_earlier_one_and_never_the_other_way_round(graph: &dyn Both) {
     let person = node(NodeKind::Person, "p");
     let seen = async |written: LoanOutcome| {
         graph.mark(std::slice::from_ref(&person), &written).await.unwrap();
-        graph.neighbours(&person, always(), 10).await.unwrap().outcomes
+        read(graph, &person, always(), 10).await.outcomes
     };
     assert_eq!(seen(outcome(1, 31, 9)).await, [outcome(1, 31, 9)]);
     assert_eq!(seen(outcome(1, 0, 10)).await, [outcome(1, 0, 10)]);
@@ -154,7 +175,7 @@ pub async fn outcomes_hide_no_link_however_many_there_are(graph: &dyn Both) {
     for (limit, links, outcomes, cut_off) in
         [(5, 5, 5, (true, true)), (12, 12, 12, (false, true)), (20, 12, 20, (false, false))]
     {
-        let found = graph.neighbours(&device, always(), limit).await.unwrap();
+        let found = read(graph, &device, always(), limit).await;
         let cut_off_there = (found.cut_off, found.outcomes_cut_off);
         let counts = (found.links.len(), found.outcomes.len(), cut_off_there);
         assert_eq!(counts, (links, outcomes, cut_off), "limit {limit}");
@@ -174,7 +195,7 @@ pub async fn a_window_is_read_to_the_second_the_newest_first_and_nothing_else(gr
     }
     let seen = async |from: i64, to: Option<i64>, limit: u32| {
         let window = Window { from: at(from * 1_000), to: to.map(|to| at(to * 1_000)) };
-        let found = graph.neighbours(&device, window, limit).await.unwrap();
+        let found = read(graph, &device, window, limit).await;
         let seen: Vec<_> = found.links.iter().map(|link| link.application).collect();
         (seen, found.cut_off)
     };
@@ -193,7 +214,7 @@ pub async fn fault_30_a_flood_hides_what_is_older_and_nothing_newer(graph: &dyn 
         // The ids run against the time, so that the order of ids would show.
         graph.link(&link_at(20 - n, i64::from(n), &phone)).await.unwrap();
     }
-    let found = graph.neighbours(&phone, always(), 3).await.unwrap();
+    let found = read(graph, &phone, always(), 3).await;
     let seen: Vec<_> = found.links.iter().map(|link| link.application).collect();
     assert_eq!((seen, found.cut_off), ([8, 9, 10].map(application).to_vec(), true));
 }
@@ -204,7 +225,7 @@ pub async fn outcomes_of_any_age_stand_beside_every_window(graph: &dyn Both) {
     graph.mark(std::slice::from_ref(&person), &outcome(1, 31, 1)).await.unwrap();
     for to in [None, Some(at(1_800_000))] {
         let window = Window { from: at(900_000), to };
-        let found = graph.neighbours(&person, window, 10).await.unwrap();
+        let found = read(graph, &person, window, 10).await;
         assert_eq!(found, Neighbours { outcomes: vec![outcome(1, 31, 1)], ..Neighbours::default() });
     }
 }

@@ -33,6 +33,7 @@ fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
         cut_off: false,
         unproven_claims: 0,
         device_accounts: 1,
+        device_sign_ups: 0,
         device_mismatches: 0,
         verdict: Some(verdict),
         evidence: vec![],

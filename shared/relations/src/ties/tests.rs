@@ -7,7 +7,7 @@ use crate::{
 use domain::{calendar::day_in_china, ring::RingLabel};
 use jiff::civil::Date;
 use ports::relation::{Link, Neighbours, Node, NodeKind, Tie, TieKind, Ties};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 fn tie(kind: TieKind, of: usize, party: &str) -> Tie {
     let hash = match kind.party() {
@@ -50,7 +50,7 @@ fn ring(graph: &[Link], own: &Link, record: &[Tie]) -> Ring {
     }
     let mut around = spread(graph, own, &[]);
     for node in around.tie(ties) {
-        let links = graph.iter().filter(|link| link.nodes.contains(&node)).cloned().collect();
+        let links = graph.iter().filter(|link| link.nodes.contains(&node)).cloned().map(Arc::new).collect();
         around.add(node, Neighbours { links, ..Neighbours::default() });
     }
     Ring::of(&around, labels())

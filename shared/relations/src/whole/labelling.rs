@@ -9,6 +9,7 @@ use ports::relation::{Link, Neighbours, Node, NodeKind};
 use std::{
     collections::{BTreeMap, BTreeSet},
     num::NonZero,
+    sync::Arc,
     thread,
 };
 
@@ -95,7 +96,8 @@ impl Whole {
         let stands = |member: &&u32| unproven.holds(NodeKind::Person, **member);
         // Its own claims are believed, so one without proof is asked only when there are no others.
         let own = members.iter().rev().find(stands).or(members.last()).copied().unwrap_or_default();
-        let links: BTreeMap<u32, Link> = members.iter().map(|member| (*member, self.link(*member))).collect();
+        let links: BTreeMap<u32, Arc<Link>> =
+            members.iter().map(|member| (*member, Arc::new(self.link(*member)))).collect();
         let touched: BTreeSet<u32> =
             members.iter().flat_map(|member| self.rows.nodes.get(*member)).copied().collect();
         let own_link = self.link(own);
@@ -143,24 +145,25 @@ impl Whole {
     fn applicants(&self, firm: &Node) -> Neighbours {
         let number = self.nodes.get_index_of(firm).and_then(|number| u32::try_from(number).ok());
         let here = number.map_or([].as_slice(), |node| self.at_node.get(node));
-        let links = here.iter().rev().take(FAN_OUT as usize).map(|at| self.link(*at)).collect();
+        let newest = here.iter().rev().take(FAN_OUT as usize);
+        let links = newest.map(|at| Arc::new(self.link(*at))).collect();
         let cut_off = number.is_some_and(|node| self.is_crowd(node));
         Neighbours { links, cut_off, ..Neighbours::default() }
     }
 
     /// What a check would find at a node, had it no limit where members are joined. Whoever is only counted is a link
     /// without nodes, and those who joined another part of a component that was cut are left out.
-    fn found_at(&self, node: u32, links: &BTreeMap<u32, Link>, unproven: &Unproven) -> Neighbours {
+    fn found_at(&self, node: u32, links: &BTreeMap<u32, Arc<Link>>, unproven: &Unproven) -> Neighbours {
         let (kind, here) = (self.kind(node), self.at_node.get(node));
         let outcomes: Vec<_> = self.overdue(node).copied().collect();
         if !self.joins(node) {
             let newest = here.iter().rev().take(FAN_OUT as usize);
-            let links = newest.map(|at| self.bare_link(*at)).collect();
+            let links = newest.map(|at| Arc::new(self.bare_link(*at))).collect();
             return Neighbours { links, outcomes, cut_off: self.is_crowd(node), outcomes_cut_off: false };
         }
         let found = here.iter().filter_map(|at| match links.get(at) {
-            Some(link) => Some(link.clone()),
-            None => (is_claim(kind) && !unproven.holds(kind, *at)).then(|| self.bare_link(*at)),
+            Some(link) => Some(Arc::clone(link)),
+            None => (is_claim(kind) && !unproven.holds(kind, *at)).then(|| Arc::new(self.bare_link(*at))),
         });
         Neighbours { links: found.collect(), outcomes, cut_off: false, outcomes_cut_off: false }
     }

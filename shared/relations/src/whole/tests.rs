@@ -8,7 +8,7 @@ use ports::{
     relation::{Neighbours, TieKind},
     ring_names::{Merge, NamesInBook},
 };
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 fn labels() -> Labels {
     Labels::in_force().unwrap()
@@ -58,6 +58,7 @@ fn link(n: u32, nodes: &[&str]) -> Link {
         amount_fen: 10_000_000,
         bank,
         place: None,
+        account_days: None,
     }
 }
 
@@ -73,7 +74,7 @@ fn whole(links: &[Link]) -> Whole {
 }
 
 fn void(numbers: &[u32]) -> BTreeMap<ApplicationId, Standing> {
-    let standing = Standing { proof: Proof::Void, declined: false, points: None, ring: None };
+    let standing = Standing { proof: Proof::Void, declined: false, points: None, costs: [0; 5], ring: None };
     numbers.iter().map(|n| (id(*n), standing)).collect()
 }
 
@@ -134,7 +135,8 @@ fn a_ring_looks_as_it_does_to_the_check_of_its_newest_member() {
             break;
         }
         for node in hop {
-            let links = links.iter().filter(|link| link.nodes.contains(&node)).cloned().collect();
+            let links =
+                links.iter().filter(|link| link.nodes.contains(&node)).cloned().map(Arc::new).collect();
             let outcomes = Vec::from_iter(links_at(&node, &[2]).then_some(loan));
             spread.add(node, Neighbours { links, outcomes, ..Neighbours::default() });
         }

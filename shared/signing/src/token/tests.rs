@@ -17,6 +17,7 @@ fn session() -> Session {
         device: hasher.hash("device", "d-1"),
         network: hasher.hash("network", "n-1"),
         place: Some("Xiamen".to_owned()),
+        account_opened_at: Some(1_700_000_000),
         verified_person: None,
     }
 }

@@ -1,7 +1,8 @@
 //! One start of one binary.
 
-use super::{
-    AnyError,
+use super::AnyError;
+use crate::{
+    processes::{Running, find, peak_mb, processor_ms},
     runtime_api::{Moment, RuntimeApi},
 };
 use rustix::fs::{Advice, fadvise};
@@ -10,7 +11,7 @@ use std::{
     fs::{self, File},
     io::Read as _,
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
@@ -47,16 +48,6 @@ pub(super) struct Start {
     pub major_faults: f64,
 }
 
-/// Ends the process, whatever happens.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 impl Binary {
     /// Finds the binary where `cargo lambda build` or `cargo build` puts it.
     pub(super) fn find(
@@ -64,15 +55,7 @@ impl Binary {
         name: &str,
         environment: BTreeMap<String, String>,
     ) -> Result<Self, AnyError> {
-        let places =
-            [folder.join(name).join("bootstrap"), folder.join(name), folder.join("examples").join(name)];
-        let Some(path) = places.into_iter().find(|path| path.is_file()) else {
-            return Err(format!(
-                "there is no {name} in {}: `cargo lambda build --release`",
-                folder.display()
-            )
-            .into());
-        };
+        let path = find(folder, name)?;
         let megabytes = fs::metadata(&path)?.len() as f64 / 1e6;
         Ok(Self {
             name: name.to_owned(),
@@ -96,7 +79,8 @@ impl Binary {
 
     /// Starts the process, lets it answer one event, and ends it.
     pub(super) async fn start(&self) -> Result<Start, AnyError> {
-        let mut api = RuntimeApi::start(self.event.clone(), self.may_fail).await?;
+        let mut api = RuntimeApi::start(self.may_fail)?;
+        api.give(self.event.clone());
         let mut command = Command::new(&self.path);
         command.env_clear().envs(&self.environment).env("AWS_LAMBDA_RUNTIME_API", &api.address);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -127,7 +111,7 @@ impl Binary {
             () = tokio::time::sleep(PATIENCE) => return Err(failed("it took too long")),
         };
         match moment {
-            Some(Moment::Ready(at) | Moment::Answered(at)) => Ok(at),
+            Some(Moment::Ready(at) | Moment::Answered(at, _)) => Ok(at),
             Some(Moment::Failed(words)) => Err(failed(&words)),
             None => {
                 let mut words = String::new();
@@ -149,31 +133,13 @@ fn milliseconds(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1_000.0
 }
 
-/// The processor's time of all threads that live, from `schedstat`, which counts nanoseconds.
-fn processor_ms(id: u32) -> Result<f64, AnyError> {
-    let mut nanoseconds = 0;
-    for thread in fs::read_dir(format!("/proc/{id}/task"))? {
-        let text = fs::read_to_string(thread?.path().join("schedstat"))?;
-        nanoseconds += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
-    }
-    Ok(nanoseconds as f64 / 1e6)
-}
-
-/// Memory and page faults, from `status` and `stat`.
+/// Memory and page faults.
 fn used(id: u32) -> Result<Start, AnyError> {
-    let status = fs::read_to_string(format!("/proc/{id}/status"))?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).ok_or("no VmHWM")?;
-    let kilobytes: f64 = peak.trim().trim_end_matches(" kB").parse()?;
     let stat = fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The second field is the name in brackets and may hold spaces; minflt is the tenth and majflt the twelfth field.
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let field = |number: usize| fields.get(number - 3).and_then(|text| text.parse().ok()).unwrap_or_default();
-    Ok(Start {
-        peak_mb: kilobytes / 1_024.0,
-        minor_faults: field(10),
-        major_faults: field(12),
-        ..Start::default()
-    })
+    Ok(Start { peak_mb: peak_mb(id)?, minor_faults: field(10), major_faults: field(12), ..Start::default() })
 }
 
 #[cfg(test)]

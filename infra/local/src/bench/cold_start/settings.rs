@@ -4,6 +4,7 @@ use super::AnyError;
 use crate::{
     engines::table_arn,
     keys::Keys,
+    processes::around,
     stack::{StackOptions, environment},
     template::{FunctionSpec, Template},
 };
@@ -66,27 +67,10 @@ impl Settings {
         function: &FunctionSpec,
         aws: &str,
     ) -> Result<BTreeMap<String, String>, AnyError> {
-        let mut all = self.around(&function.name, function.memory_mb, aws);
+        let mut all = around(&function.name, function.memory_mb, aws);
         let own = environment(function, &self.names, &self.options)?;
         all.extend(own.iter().map(|(name, value)| (name.to_owned(), value.to_owned())));
         Ok(all)
-    }
-
-    /// What Lambda itself puts there.
-    pub(super) fn around(&self, name: &str, memory_mb: u32, aws: &str) -> BTreeMap<String, String> {
-        let all = [
-            ("AWS_LAMBDA_FUNCTION_NAME", name),
-            ("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", &memory_mb.to_string()),
-            ("AWS_LAMBDA_FUNCTION_VERSION", "1"),
-            ("AWS_LAMBDA_LOG_GROUP_NAME", "measured"),
-            ("AWS_LAMBDA_LOG_STREAM_NAME", "measured"),
-            ("AWS_REGION", "eu-central-1"),
-            ("AWS_ACCESS_KEY_ID", "measured"),
-            ("AWS_SECRET_ACCESS_KEY", "measured"),
-            ("AWS_SESSION_TOKEN", "measured"),
-            ("AWS_ENDPOINT_URL", aws),
-        ];
-        all.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
     }
 }
 

@@ -11,7 +11,7 @@ use contract::names::setting;
 use graph_check::GraphChecker;
 use hdrhistogram::Histogram;
 use lambda_kit::Environment;
-use ports::relation::{Link, Neighbours, Node, RelationGraph as _};
+use ports::relation::{KnownLinks, Link, Neighbours, Node, RelationGraph as _};
 use relations::{FAN_OUT, Proof, Spread};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -136,7 +136,7 @@ pub(super) async fn neighbourhoods(
     let mut all = Vec::new();
     for application in of {
         let own = link(city, application)?;
-        let mut read = BTreeMap::new();
+        let (mut read, known) = (BTreeMap::new(), KnownLinks::default());
         let mut spread = Spread::around(own.clone());
         loop {
             let nodes = spread.next_hop();
@@ -144,7 +144,7 @@ pub(super) async fn neighbourhoods(
                 break;
             }
             for node in nodes {
-                let found = graph.neighbours(&node, spread.window(), FAN_OUT).await?;
+                let found = graph.neighbours(&node, spread.window(), FAN_OUT, &known).await?;
                 read.insert(node.clone(), found.clone());
                 spread.add(node, found);
             }

@@ -164,6 +164,7 @@ impl City {
             amount_fen: draw.u64(5..100) * 1_000_000,
             bank: bank.to_owned(),
             place: Some("Wuhan".to_owned()),
+            account_days: None,
         })
     }
 

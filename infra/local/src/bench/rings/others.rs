@@ -179,7 +179,7 @@ impl Drop for Others {
 fn told(of: &Neighbourhood) -> Value {
     let name = |node: &Node| json!([node.kind.as_str(), node.hash]);
     let mut seen = BTreeSet::new();
-    let all = of.read.values().flat_map(|found| &found.links).chain([&of.own]);
+    let all = of.read.values().flat_map(|found| &found.links).map(|link| &**link).chain([&of.own]);
     let once: Vec<Value> = all
         .filter(|link| seen.insert(link.application))
         .map(|link| {

@@ -253,6 +253,7 @@ fn application(link: &Link) -> Result<Application, AnyError> {
             address: Some(of(NodeKind::Address)),
         },
         place: link.place.clone(),
+        account_days: None,
         identified_by_channel: false,
         accept_up_to_bp: None,
     })

@@ -1,6 +1,6 @@
-//! Lambda's Runtime API for one process: it hands out one event, takes the answer, and then nothing more comes.
+//! Lambda's Runtime API for one process: it hands out events as they are given to it, one after the other, and tells what
+//! the process does with them.
 
-use super::AnyError;
 use axum::{
     Router,
     body::Bytes,
@@ -9,49 +9,53 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
-use std::{
-    net::Ipv4Addr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Instant,
+use std::{io, net::Ipv4Addr, sync::Arc, time::Instant};
+use tokio::{
+    net::TcpListener,
+    sync::{Mutex, mpsc},
+    task::JoinHandle,
 };
-use tokio::{net::TcpListener, sync::mpsc, task::JoinHandle};
 
 const ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
 /// What a process did, and when.
-pub(super) enum Moment {
-    /// Asked for its first event.
+pub(crate) enum Moment {
+    /// Asked for an event.
     Ready(Instant),
-    Answered(Instant),
+    /// Answered the last one, with these bytes.
+    Answered(Instant, Bytes),
     /// Said that it could not start or answer; with its words.
     Failed(String),
 }
 
 struct Api {
     moments: mpsc::UnboundedSender<Moment>,
-    event: String,
+    events: Mutex<mpsc::UnboundedReceiver<String>>,
     /// An answer that tells of an error is one too.
     may_fail: bool,
-    is_given: AtomicBool,
 }
 
 /// The API while it is served.
-pub(super) struct RuntimeApi {
+pub(crate) struct RuntimeApi {
     pub address: String,
     pub moments: mpsc::UnboundedReceiver<Moment>,
+    events: mpsc::UnboundedSender<String>,
     serving: JoinHandle<()>,
 }
 
 impl RuntimeApi {
-    /// Serves a port of its own. `event` is what the process gets when it first asks; it `may_fail` at that.
-    pub(super) async fn start(event: String, may_fail: bool) -> Result<Self, AnyError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    /// Serves a port of its own. The process `may_fail` at what it is given.
+    ///
+    /// # Errors
+    /// When there is no port.
+    pub(crate) fn start(may_fail: bool) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?.to_string();
         let (sender, moments) = mpsc::unbounded_channel();
-        let api = Arc::new(Api { moments: sender, event, may_fail, is_given: AtomicBool::new(false) });
+        let (events, given) = mpsc::unbounded_channel();
+        let api = Arc::new(Api { moments: sender, events: Mutex::new(given), may_fail });
         let routes = Router::new()
             .route("/2018-06-01/runtime/invocation/next", get(next))
             .route("/2018-06-01/runtime/invocation/{id}/response", post(answered))
@@ -59,7 +63,13 @@ impl RuntimeApi {
             .route("/2018-06-01/runtime/init/error", post(failed))
             .with_state(api);
         let serving = tokio::spawn(async move { drop(axum::serve(listener, routes).await) });
-        Ok(Self { address, moments, serving })
+        Ok(Self { address, moments, events, serving })
+    }
+
+    /// Gives the process an event, as JSON, for when it asks next.
+    pub(crate) fn give(&self, event: String) {
+        // Nobody takes it once the API has stopped, and then nobody waits for an answer either.
+        let _ = self.events.send(event);
     }
 }
 
@@ -75,12 +85,9 @@ fn now() -> Instant {
 }
 
 async fn next(State(api): State<Arc<Api>>) -> Response {
-    let at = now();
-    if api.is_given.swap(true, Ordering::Relaxed) {
-        return std::future::pending().await;
-    }
-    let _ = api.moments.send(Moment::Ready(at));
-    let mut response = api.event.clone().into_response();
+    let _ = api.moments.send(Moment::Ready(now()));
+    let Some(event) = api.events.lock().await.recv().await else { return std::future::pending().await };
+    let mut response = event.into_response();
     let headers = [
         ("lambda-runtime-aws-request-id", ID),
         ("lambda-runtime-deadline-ms", "32503680000000"),
@@ -94,13 +101,13 @@ async fn next(State(api): State<Arc<Api>>) -> Response {
     response
 }
 
-async fn answered(State(api): State<Arc<Api>>) -> StatusCode {
-    let _ = api.moments.send(Moment::Answered(now()));
+async fn answered(State(api): State<Arc<Api>>, body: Bytes) -> StatusCode {
+    let _ = api.moments.send(Moment::Answered(now(), body));
     StatusCode::ACCEPTED
 }
 
 async fn answered_with_error(api: State<Arc<Api>>, body: Bytes) -> StatusCode {
-    if api.may_fail { answered(api).await } else { failed(api, body).await }
+    if api.may_fail { answered(api, body).await } else { failed(api, body).await }
 }
 
 async fn failed(State(api): State<Arc<Api>>, body: Bytes) -> StatusCode {
