@@ -6,10 +6,11 @@ use domain::{
     calendar::{day_in_china, end_of_day_in_china},
     person::{Phone, ResidentId},
 };
-use intake::quotas::{MOST_OF_ACCOUNT, MOST_OF_DEVICE, MOST_OF_PERSON, MOST_OF_PHONE};
+use intake::quotas::{MOST_OF_ACCOUNT, MOST_OF_CARD, MOST_OF_DEVICE, MOST_OF_PERSON, MOST_OF_PHONE};
 use local::{
     borrower::{Applicant, Borrower},
     gateway::HttpAnswer,
+    people,
 };
 use ports::Clock as _;
 use serde_json::Value;
@@ -93,7 +94,7 @@ async fn fault_26_many_accounts_on_one_device_share_its_quota() {
     for n in 0..=MOST_OF_DEVICE {
         let applicant =
             Applicant { subject: format!("account-{n}"), phone: stranger(n), ..applicant.clone() };
-        let own = Applicant { resident_id: resident(n), ..applicant };
+        let own = Applicant { resident_id: resident(n), bank_card: people::card(n), ..applicant };
         let borrower = app.sign_in(own.clone()).await;
         let answer = apply(&app, &borrower, &own, "key").await;
         if n < MOST_OF_DEVICE {
@@ -106,19 +107,28 @@ async fn fault_26_many_accounts_on_one_device_share_its_quota() {
 }
 
 #[tokio::test]
-async fn fault_26_accounts_and_devices_without_number_cannot_ask_on_about_one_person_or_phone() {
+async fn fault_26_accounts_and_devices_without_number_cannot_ask_on_about_one_person_phone_or_card() {
     let (app, applicant) = begun().await;
     let from = |n: u32| Applicant {
         subject: format!("account-{n}"),
         device: format!("new-device-{n}"),
         ..applicant.clone()
     };
-    for (first, most, quota) in [(0, MOST_OF_PERSON, "person"), (1_000, MOST_OF_PHONE, "phone")] {
+    let quotas =
+        [(0, MOST_OF_PERSON, "person"), (1_000, MOST_OF_PHONE, "phone"), (2_000, MOST_OF_CARD, "card")];
+    for (first, most, quota) in quotas {
         for n in first..=first + most {
             let own = match quota {
-                "person" => Applicant { phone: stranger(n), ..from(n) },
+                "person" => Applicant { phone: stranger(n), bank_card: people::card(n), ..from(n) },
+                "card" => {
+                    let bank_card = people::card(99_999_999);
+                    Applicant { phone: stranger(n), resident_id: resident(n), bank_card, ..from(n) }
+                }
                 // Nobody has this phone, and the answer is the same as if somebody had.
-                _ => Applicant { phone: stranger(99_999_999), resident_id: resident(n), ..from(n) },
+                _ => {
+                    let own = Applicant { bank_card: people::card(n), ..from(n) };
+                    Applicant { phone: stranger(99_999_999), resident_id: resident(n), ..own }
+                }
             };
             let borrower = app.sign_in(own.clone()).await;
             let answer = apply(&app, &borrower, &own, "key").await;

@@ -29,9 +29,15 @@ struct Kind {
     path: &'static str,
 }
 
-const KINDS: [Kind; 6] = [
+const KINDS: [Kind; 7] = [
     Kind { name: "card", zh: "银行卡", colour: "#b35900", path: "M-17,-11H17V11H-17Z M-17,-5H17" },
     Kind { name: "device", zh: "设备", colour: "#1f5fa8", path: "M-10,-17H10V17H-10Z M-4,13H4" },
+    Kind {
+        name: "account",
+        zh: "账号",
+        colour: "#35506b",
+        path: "M0,-16A8,8 0 1 1 0,0A8,8 0 1 1 0,-16 M-15,17A15,15 0 0 1 15,17Z",
+    },
     Kind { name: "phone", zh: "手机号", colour: "#00796b", path: "M0,-17L16,12H-16Z" },
     Kind { name: "person", zh: "个人", colour: "#7b3fa0", path: "M0,-18L18,0L0,18L-18,0Z" },
     Kind { name: "firm", zh: "企业", colour: "#8a6d00", path: "M-9,-16H9L18,0L9,16H-9L-18,0Z" },
@@ -146,12 +152,25 @@ fn edges(graph: &Graph<'_>, places: &[(f64, f64)], svg: &mut String) {
 fn things(graph: &Graph<'_>, places: &[(f64, f64)], svg: &mut String) {
     for ((kind, hash, sharers), (x, y)) in graph.things.iter().zip(&places[graph.applications.len()..]) {
         let (colour, path, name) = (kind.colour, kind.path, kind.name);
-        let short: String = hash.chars().take(6).collect();
+        let short = short(kind.name, hash);
         let (short, hash) = (encode_text(&short), encode_text(hash));
         _ = writeln!(
             svg,
             r##"<g transform="translate({x:.1} {y:.1})"><title>{name} {hash}</title><path d="{path}" fill="#ffffff" stroke="{colour}" stroke-width="2.5"/><text y="33" text-anchor="middle" fill="{colour}" font-weight="bold" stroke="#ffffff" stroke-width="3" paint-order="stroke">{name} {short} ×{sharers}</text></g>"##
         );
+    }
+}
+
+/// Enough of a thing's name to tell it from others: the codes of firms begin alike where the firms are of one district.
+fn short(kind: &str, name: &str) -> String {
+    let end = |text: &str, count: usize| -> String {
+        let skipped = text.chars().count().saturating_sub(count);
+        text.chars().skip(skipped).collect()
+    };
+    match kind {
+        "guarantee" => name.split('>').map(|code| end(code, 5)).collect::<Vec<_>>().join("→"),
+        "firm" => end(name, 6),
+        _ => name.chars().take(6).collect(),
     }
 }
 
@@ -236,9 +255,14 @@ fn legend(graph: &Graph<'_>, finder: ApplicationId, mut y: f64, svg: &mut String
     seen.extend(graph.things.iter().map(|(kind, _, _)| (kind.name, *kind)));
     for kind in seen.values() {
         let (colour, path, name, zh) = (kind.colour, kind.path, kind.name, kind.zh);
+        let told = match name {
+            "guarantee" => "guarantor → debtor, ends of their codes",
+            "firm" => "end of its code × applications",
+            _ => "its hash × applications there",
+        };
         _ = writeln!(
             svg,
-            r##"<g transform="translate({x} {y})"><path d="{path}" fill="#ffffff" stroke="{colour}" stroke-width="2.5" transform="scale(0.7)"/><text x="26" dy="4">{zh} · {name}: its hash × applications there</text></g>"##
+            r##"<g transform="translate({x} {y})"><path d="{path}" fill="#ffffff" stroke="{colour}" stroke-width="2.5" transform="scale(0.7)"/><text x="26" dy="4">{zh} · {name}: {told}</text></g>"##
         );
         y += 32.0;
     }

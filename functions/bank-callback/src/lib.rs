@@ -122,6 +122,7 @@ fn not_reported(error: &ReportError) -> Response {
         ReportError::Unknown => callbacks::unknown(),
         ReportError::OtherBank => not_yours(),
         ReportError::NotPaid => problem(409, "not-paid", "Nothing was paid out, so there is no loan").into(),
+        ReportError::Implausible { field, problem } => body::field(field, problem).into(),
         ReportError::Refused(_) => contradiction("The report contradicts what was reported before"),
         ReportError::Different => contradiction("The reference belongs to another report"),
         ReportError::Advance(error) => callbacks::not_recorded(error),

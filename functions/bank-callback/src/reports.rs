@@ -8,6 +8,7 @@ use domain::{
     ledger::{Payout, PayoutStatus},
     loan::{Refused, Report},
 };
+use jiff::SignedDuration;
 use ports::{
     PortError,
     ledger::Ledger,
@@ -18,6 +19,11 @@ use relations::link_of;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys};
 
+/// No bank asks for more interest, or has more overdue, than so many times what it lent. A figure beyond it is a slip of units,
+/// and would stand in the way of every later report.
+const MOST_TIMES_LENT: u64 = 10;
+/// The bank's clock may be so far behind ours.
+const BEHIND: SignedDuration = SignedDuration::from_hours(24);
 /// How often a report is taken again because another one came in between.
 const TRIES: u32 = 8;
 
@@ -31,6 +37,8 @@ pub enum ReportError {
     OtherBank,
     #[error("nothing was paid out, so there is no loan")]
     NotPaid,
+    #[error("{field} {problem}")]
+    Implausible { field: &'static str, problem: &'static str },
     #[error(transparent)]
     Refused(#[from] Refused),
     #[error("the report says something else than the first under its reference")]
@@ -70,6 +78,7 @@ impl LoanDesk {
     ) -> Result<Taken, ReportError> {
         for _ in 0..TRIES {
             let payout = paid_out_by(bank, ledger.get(id).await?)?;
+            plausible(report, &payout)?;
             let kept = self.loans.get(id).await?;
             let before = kept.unwrap_or_else(|| KeptLoan::unreported(&payout));
             let after = before.loan.after(report);
@@ -121,6 +130,24 @@ impl LoanDesk {
             version: kept.version,
         };
         Ok(self.outcomes.mark(&link.nodes, &outcome).await?)
+    }
+}
+
+/// Whether a report can be about this loan at all.
+fn plausible(report: &Report, payout: &Payout) -> Result<(), ReportError> {
+    let earliest = payout.reserved_at.checked_sub(BEHIND).unwrap_or(payout.reserved_at);
+    if report.at() < earliest {
+        return Err(ReportError::Implausible { field: "/at", problem: "is before the payout" });
+    }
+    let most = payout.amount_fen.0.saturating_mul(MOST_TIMES_LENT);
+    let (field, amount) = match report {
+        Report::Repaid { interest_fen, .. } => ("/interest_fen", interest_fen.0),
+        Report::Overdue { overdue_fen, .. } => ("/overdue_fen", overdue_fen.0),
+        Report::Settled { .. } => return Ok(()),
+    };
+    match amount > most {
+        true => Err(ReportError::Implausible { field, problem: "is more than ten times what was lent" }),
+        false => Ok(()),
     }
 }
 

@@ -2,9 +2,9 @@
 //!
 //! | | |
 //! |---|---|
-//! | triggered by | queue of graph checks, command `check_graph` |
+//! | triggered by | queue of graph checks, commands `check_graph` and `unlink_claims` |
 //! | reads | `journeys`; `relations`, three hops, strongly consistent but for what the record says of firms; with the journeys of a ring's members at most [`relations::MAX_READS`] reads |
-//! | writes | `relations`: the application's link, and the sighting of a suspicious ring; `journeys`: *graph checked*, and *ring found* at every other live member |
+//! | writes | `relations`: the application's link, which loses its claims when the application ends without proving them, and the sighting of a suspicious ring; `journeys`: *graph checked*, and *ring found* at every other live member |
 //! | emits | `decide`, when this was the last fact, and for each member whose decision the ring takes back |
 //! | retries | a record that failed comes again; every step may be repeated |
 //!
@@ -35,7 +35,7 @@ use ports::{
     relation::{Acts, FirmTies, KnownLinks, Link, Node, RecentActs, RelationGraph},
     rings::RingBook,
 };
-use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, TieSpread, link_of};
+use relations::{FAN_OUT, Labels, Proof, Ring, Spread, Standing, TieSpread, link_of, without_claims};
 use serde_json::Value;
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
@@ -73,15 +73,21 @@ impl Function for GraphChecker {
 
 impl GraphChecker {
     async fn handle(&self, message: CommandMessage) -> Result<(), RecordError> {
-        if message.command != Command::CheckGraph {
-            return Err(RecordError::Handler("the queue of graph checks carries another command"));
-        }
         let id = message.application_id;
+        match message.command {
+            Command::CheckGraph => self.check(id).await,
+            Command::UnlinkClaims => self.unlink_claims(id).await,
+            _ => Err(RecordError::Handler("the queue of graph checks carries another command")),
+        }
+    }
+
+    async fn check(&self, id: ApplicationId) -> Result<(), RecordError> {
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
         let own = link_of(&loaded.journey.application, loaded.journey.received_at);
         if loaded.journey.status.is_end() {
-            // Identities that were burnt on a device stay linked to it, however early the journey ended.
-            return Ok(self.graph.link(&own).await?);
+            // What the channel saw stays linked, however early the journey ended.
+            let seen = if loaded.journey.is_proven() { own } else { without_claims(&own).0 };
+            return Ok(self.graph.link(&seen).await?);
         }
         if let Some(features) = loaded.journey.facts.graph.clone() {
             // Everybody was told before this was recorded; only its own command may have been lost.
@@ -97,6 +103,19 @@ impl GraphChecker {
             self.rings.record(&sighting).await?;
         }
         self.record(loaded, ring.features).await
+    }
+
+    /// Takes back what the application only claimed, if it has ended without proving it.
+    async fn unlink_claims(&self, id: ApplicationId) -> Result<(), RecordError> {
+        let Loaded { journey, .. } = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
+        if !journey.status.is_end() || journey.is_proven() {
+            return Ok(());
+        }
+        let own = link_of(&journey.application, journey.received_at);
+        let (seen, claims) = without_claims(&own);
+        self.graph.unlink(&own, &claims).await?;
+        // Who reads it at the device must not be led on to what it claimed.
+        Ok(self.graph.link(&seen).await?)
     }
 
     /// The ring around an application that has proven so much of its own claims. What only claims hold together is looked
@@ -147,8 +166,8 @@ impl GraphChecker {
             Ok(_) => Ok(()),
             // It has proven them meanwhile, or has ended. The proof found the check still under way and asked for none.
             Err(AdvanceError::Transition(_)) => {
-                let message = CommandMessage { application_id: id, command: Command::CheckGraph };
-                Box::pin(self.handle(message)).await
+                Box::pin(self.check(id)).await?;
+                self.unlink_claims(id).await
             }
             Err(error) => Err(error.into()),
         }
@@ -221,10 +240,12 @@ impl GraphChecker {
     }
 
     async fn record(&self, loaded: Loaded, features: GraphFeatures) -> Result<(), RecordError> {
+        let id = loaded.journey.application.id;
         match self.journeys.advance_from(loaded, &[Event::GraphChecked { features }]).await {
             Ok(_) => Ok(()),
-            // The journey ended while the graph was being read.
-            Err(AdvanceError::Transition(_)) => Ok(()),
+            // The journey ended while the graph was being read, and its claims may have been taken back before they were
+            // written.
+            Err(AdvanceError::Transition(_)) => self.unlink_claims(id).await,
             Err(error) => Err(error.into()),
         }
     }

@@ -1,4 +1,4 @@
-//! `POST /v1/applications`: check everything, turn away a firm that has a loan, keep the quotas, claim the id, write the first
+//! `POST /v1/applications`: check everything, keep the quotas, turn away a firm that has a loan, claim the id, write the first
 //! entry.
 
 use crate::{Borrower, Intake, Refusal, terms::Terms};
@@ -34,7 +34,6 @@ impl Intake {
         let seed = format!("{}\n{sub}\n{key}", borrower.channel.as_str());
         let id = ApplicationId::from_bytes(self.hasher.hash("application", &seed).to_bytes());
         Invocation::is_about(id);
-        self.check_outstanding(id, &terms.firm_code).await?;
         let applicant = Applicant {
             person: terms.person.clone(),
             claim: Claimed {
@@ -43,11 +42,15 @@ impl Intake {
             },
         };
         self.check_quotas(id, &applicant.claim.request_digest, &terms, borrower).await?;
+        let elements = self.elements(&terms, &firm);
+        if elements == ElementsAnswer::Match {
+            self.check_outstanding(id, &terms.firm_code).await?;
+        }
         if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
             self.check_repetition(id, &first, &applicant.claim).await?;
         }
         let application = self.application(id, &terms, &firm, borrower, now)?;
-        let events = first_events(application, self.elements(&terms, &firm), now)?;
+        let events = first_events(application, elements, now)?;
         let first = match self.journeys.begin(id, &events).await? {
             Advanced::Recorded(journey) => *journey,
             // A repetition gets the very answer that the first request got: the journey as its first entry left it.
@@ -56,7 +59,8 @@ impl Intake {
         Ok(Response::json(202, &self.summary(&first, Some(&firm))))
     }
 
-    /// Turns away an application of a firm that has another loan, before anything is written or checked for it. The read
+    /// Turns away an application of a firm that has another loan, before anything is started for it. Only who names the
+    /// registered representative is told, within the quotas: whether a firm has a loan is nobody else's business. The read
     /// may lag, so that one gets through here and is stopped by the ledger. A request that was taken before it is a
     /// repetition, whatever loan the firm has got since.
     async fn check_outstanding(&self, id: ApplicationId, firm: &FirmCode) -> Result<(), Refusal> {
@@ -115,6 +119,7 @@ impl Intake {
             channel: borrower.channel,
             consents: terms.consents,
             traces: Traces {
+                account: Some(self.account_hash(borrower.channel, &session.sub)),
                 device: session.device.to_string(),
                 network: session.network.to_string(),
                 person: self.hasher.person(&terms.person.resident_id).to_string(),

@@ -21,7 +21,7 @@ pub use wire::{wire, wire_in};
 
 use async_trait::async_trait;
 use contract::http::Problem;
-use domain::{ApplicationId, Channel, product::Catalogue};
+use domain::{ApplicationId, Channel, journey::TransitionError, product::Catalogue};
 use jiff::SignedDuration;
 use lambda_kit::{
     Failure, Function, Incoming, Invocation,
@@ -165,10 +165,21 @@ fn refuse(refusal: Refusal) -> Response {
         }
         Refusal::Advance(AdvanceError::Transition(error)) => {
             let conflict = problem(409, "not-possible-now", "The application does not allow this now");
-            Problem { detail: Some(error.to_string()), ..conflict }.into()
+            Problem { detail: Some(told(&error)), ..conflict }.into()
         }
         Refusal::Advance(error) => unavailable(&error, error.is_retryable()),
         Refusal::Port(error) => unavailable(&error, error.is_retryable()),
+    }
+}
+
+/// Why a journey does not take a step, in a borrower's words.
+fn told(error: &TransitionError) -> String {
+    match error {
+        TransitionError::Forbidden { status, .. } | TransitionError::Repeated { status, .. } => {
+            format!("The application is {status}")
+        }
+        TransitionError::Outdated { .. } => "The offer is another one by now: look at it again".to_owned(),
+        TransitionError::NotBegun { .. } | TransitionError::OfferOutOfBounds(_) => error.to_string(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! Quotas on applications. Each application has a face and a phone check started, which are paid for and reach the person
 //! named; and its answer tells whether that person represents the firm. So each is counted before anything is written or
-//! started for it: by the account and the device that the session proves, then by the person and the phone that the
-//! borrower names.
+//! started for it: by the account and the device that the session proves, then by the person, the phone and the card that
+//! the borrower names. What is only named must not fill up either: a crowd of claims at somebody's card or phone would hide
+//! a ring behind it in the relation graph.
 
 use crate::{Borrower, Intake, Refusal, terms::Terms};
 use contract::http::Problem;
@@ -9,7 +10,7 @@ use domain::{
     ApplicationId,
     calendar::{day_in_china, end_of_day_in_china},
 };
-use futures::future::try_join;
+use futures::future::{try_join, try_join3};
 use jiff::Timestamp;
 use lambda_kit::http::problem;
 use ports::quotas::{Counted, Quota, QuotaKind};
@@ -19,10 +20,11 @@ use ports::quotas::{Counted, Quota, QuotaKind};
 pub const MOST_OF_ACCOUNT: u32 = 10;
 /// A device may be shared by a family or an office. A ring on one device is for the relation graph to see and not for this.
 pub const MOST_OF_DEVICE: u32 = 20;
-/// The person and the phone are only named, so somebody else may use up their day. One account cannot: these are higher
+/// Person, phone and card are only named, so somebody else may use up their day. One account cannot: these are higher
 /// than its own quota.
 pub const MOST_OF_PERSON: u32 = 15;
 pub const MOST_OF_PHONE: u32 = 15;
+pub const MOST_OF_CARD: u32 = 15;
 
 impl Intake {
     /// Counts a request, which its id and digest tell from every other one: a repetition counts once.
@@ -35,8 +37,9 @@ impl Intake {
     ) -> Result<(), Refusal> {
         let session = &borrower.claims.session;
         let account = self.account_hash(borrower.channel, &session.sub);
-        let (person, phone) =
-            (self.hasher.person(&terms.person.resident_id), self.hasher.phone(&terms.person.phone));
+        let person = self.hasher.person(&terms.person.resident_id);
+        let phone = self.hasher.phone(&terms.person.phone);
+        let card = self.hasher.bank_card(&terms.person.bank_card);
         let attempt = self.hasher.hash("attempt", &format!("{id}\n{digest}")).to_string();
         let now = self.clock.now();
         let count = |kind, of: String, most| self.count(kind, of, most, &attempt, now);
@@ -46,9 +49,10 @@ impl Intake {
             count(QuotaKind::Device, session.device.to_string(), MOST_OF_DEVICE),
         )
         .await?;
-        try_join(
+        try_join3(
             count(QuotaKind::Person, person.to_string(), MOST_OF_PERSON),
             count(QuotaKind::Phone, phone.to_string(), MOST_OF_PHONE),
+            count(QuotaKind::Card, card.to_string(), MOST_OF_CARD),
         )
         .await?;
         Ok(())
@@ -70,13 +74,14 @@ impl Intake {
     }
 }
 
-/// Says which quota, and never whether there is such a person or phone: the day of one that nobody has is as full.
+/// Says which quota, and never whether there is such a person, phone or card: the day of one that nobody has is as full.
 fn full(quota: &Quota, now: Timestamp) -> Refusal {
     let (by, by_zh) = match quota.kind {
         QuotaKind::Account => ("account", "同一账号"),
         QuotaKind::Device => ("device", "同一设备"),
         QuotaKind::Person => ("person", "同一人"),
         QuotaKind::Phone => ("phone", "同一手机号"),
+        QuotaKind::Card => ("card", "同一银行卡"),
     };
     let most = quota.most;
     let detail = format!(

@@ -155,13 +155,14 @@ fn score_reasons(journey: &Journey) -> Vec<ScoreReasonBody> {
 
 fn explanation(loaded: &Loaded) -> Explanation {
     let journey = &loaded.journey;
-    let score = journey.facts.score.as_ref();
+    // The firm's record speaks to nobody who has not proven to represent it.
+    let score = journey.facts.score.as_ref().filter(|_| journey.is_proven());
     let dimensions = score.map(|s| s.dimensions.as_slice()).unwrap_or_default();
     Explanation {
         application_id: journey.application.id.to_string(),
         status: journey.status,
         reasons: reasons(&journey.reasons),
-        score_reasons: score_reasons(journey),
+        score_reasons: if score.is_some() { score_reasons(journey) } else { Vec::new() },
         strategy: journey.strategy.clone(),
         model: score.map(|s| s.model.clone()),
         score_points: score.map(|s| s.points),

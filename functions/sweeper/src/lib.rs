@@ -220,7 +220,9 @@ impl Sweeper {
         if self.notices.get(NoticeId { application: application.id, status, entry }).await?.is_some() {
             return Ok(Deed::Nothing);
         }
-        self.journeys.commands.send(application.id, &application.bank, &[command]).await?;
+        // Whoever could not send the notice could not send this.
+        let commands: Vec<Command> = [command].into_iter().chain(loaded.unlinking()).collect();
+        self.journeys.commands.send(application.id, &application.bank, &commands).await?;
         Ok(Deed::Sent)
     }
 }

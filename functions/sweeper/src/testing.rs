@@ -43,6 +43,7 @@ pub(crate) fn application(n: u16) -> Application {
         channel: Channel::MiniProgram,
         consents: Consents { data: true, credit_query: true, face_recognition: true },
         traces: Traces {
+            account: None,
             device: "d".into(),
             network: "n".into(),
             person: "p".into(),

@@ -18,6 +18,7 @@ use ports::{Clock, SystemClock, firms::FirmLoader as _, relation::TieLoader as _
 use serde_json::json;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fs::{File, TryLockError},
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -80,6 +81,8 @@ impl Default for LendingOptions {
 pub enum LendingError {
     #[error("there is no state in {}: run the demo first", .0.display())]
     NoState(PathBuf),
+    #[error("the state in {} is in use by another process; --state names another folder", .0.display())]
+    InUse(PathBuf),
     #[error("the template cannot be used")]
     Template(#[from] TemplateError),
     #[error(transparent)]
@@ -92,12 +95,14 @@ pub enum LendingError {
     Stack(#[from] StackError),
     #[error("the products cannot be used")]
     Products(#[from] wiring::WireError),
-    #[error("the port {port} or the folder for state cannot be used")]
-    Machine {
+    #[error("the port {port} cannot be used; --port names another one")]
+    Port {
         port: u16,
         #[source]
         source: std::io::Error,
     },
+    #[error("a folder, a file or an address of this machine cannot be used")]
+    Machine(#[source] std::io::Error),
     #[error("the firms cannot be stored")]
     Firms(#[from] ports::PortError),
 }
@@ -116,6 +121,26 @@ pub struct Lending {
     pub files: Files,
     address: SocketAddr,
     firms_table: String,
+    /// Keeps the state folder to this process while it runs.
+    _hold: Option<Hold>,
+}
+
+/// A state folder that is kept to one running process. Commands that only look at it do not ask for it.
+#[derive(Debug)]
+pub struct Hold(#[expect(dead_code, reason = "dropping it gives the folder up")] File);
+
+impl Hold {
+    /// # Errors
+    /// [`LendingError::InUse`] while another process has it.
+    pub fn of(state: &Path) -> Result<Self, LendingError> {
+        let failed = LendingError::Machine;
+        let file = File::create(state.join("in-use")).map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(LendingError::InUse(state.to_owned())),
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
 }
 
 /// The folder that stands for the buckets of statements and of models; a passing one while nothing else is kept.
@@ -163,7 +188,7 @@ impl Files {
 
 impl Lending {
     pub async fn start(options: LendingOptions) -> Result<Self, LendingError> {
-        let machine = |source| LendingError::Machine { port: options.port, source };
+        let machine = LendingError::Machine;
         let template = Template::parse(TEMPLATE)?;
         let mut inner = Outside { offering: options.offering.clone(), ..Outside::at(options.clock.clone()) };
         inner.metrics = options.metrics.clone().unwrap_or(inner.metrics);
@@ -172,13 +197,17 @@ impl Lending {
         if let Some(folder) = &options.state {
             std::fs::create_dir_all(folder).map_err(machine)?;
         }
+        let held = options.state.as_deref().filter(|_| options.background);
+        let hold = held.map(Hold::of).transpose()?;
         let files = Files::at(options.state.as_deref()).map_err(machine)?;
         let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join("keys.json")));
         let keys = match &key_file {
             Some(path) => Keys::load_or_generate(path, banks.iter().copied())?,
             None => Keys::generate(banks.iter().copied())?,
         };
-        let listener = gateway::bind(options.port).await.map_err(machine)?;
+        let port = options.port;
+        let bound = gateway::bind(port).await;
+        let listener = bound.map_err(|source| LendingError::Port { port, source })?;
         let address = listener.local_addr().map_err(machine)?;
         let mut outside = options.counterparties.clone();
         outside.books = outside.books.or_else(|| options.state.clone());
@@ -203,7 +232,19 @@ impl Lending {
         let config = engines.sdk_config();
         let aws = Aws::from_sdk_config(&config);
         let firms_table = local_name("Firms");
-        Ok(Self { stack, counterparties, engines, aws, roles, keys, products, files, address, firms_table })
+        Ok(Self {
+            stack,
+            counterparties,
+            engines,
+            aws,
+            roles,
+            keys,
+            products,
+            files,
+            address,
+            firms_table,
+            _hold: hold,
+        })
     }
 
     /// On the state that an earlier run left, without anything that runs by itself: for commands that look at it.

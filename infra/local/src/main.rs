@@ -5,7 +5,7 @@ use local::{
     borrower::Wish,
     counterparties::CounterpartyOptions,
     demo,
-    lending::{Lending, LendingOptions},
+    lending::{Hold, Lending, LendingOptions},
     load::{self, Loaded},
     people,
 };
@@ -195,6 +195,8 @@ fn city() -> PathBuf {
 
 async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loaded), AnyError> {
     if args.fresh && args.state.exists() {
+        // Not under a process that runs on it.
+        drop(Hold::of(&args.state)?);
         std::fs::remove_dir_all(&args.state)?;
     }
     let counterparties = CounterpartyOptions {

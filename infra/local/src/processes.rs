@@ -15,7 +15,8 @@ use lambda_kit::{Failure, Function};
 use serde_json::Value;
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs::{self, File},
+    io,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{
@@ -30,6 +31,8 @@ const ATTEMPTED: &str = "having a process answer";
 #[derive(Default)]
 pub struct Processes {
     folder: PathBuf,
+    /// Where what they print goes, a file for each; nowhere without one.
+    logs: Option<PathBuf>,
     running: Mutex<BTreeMap<String, Arc<Process>>>,
 }
 
@@ -45,8 +48,8 @@ pub struct Used {
 
 impl Processes {
     /// The binaries in a folder, where `cargo lambda build` or `cargo build` left them.
-    pub fn of(folder: impl Into<PathBuf>) -> Self {
-        Self { folder: folder.into(), running: Mutex::default() }
+    pub fn of(folder: impl Into<PathBuf>, logs: Option<PathBuf>) -> Self {
+        Self { folder: folder.into(), logs, running: Mutex::default() }
     }
 
     /// What the process of each function has used.
@@ -81,7 +84,14 @@ impl Processes {
         let api = RuntimeApi::start(false)?;
         let mut command = Command::new(find(&self.folder, name)?);
         command.env_clear().envs(settings).env("AWS_LAMBDA_RUNTIME_API", &api.address);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let (prints, complains) = match &self.logs {
+            Some(logs) => {
+                let file = File::create(logs.join(format!("{name}.log")))?;
+                (Stdio::from(file.try_clone()?), Stdio::from(file))
+            }
+            None => (Stdio::null(), Stdio::null()),
+        };
+        command.stdin(Stdio::null()).stdout(prints).stderr(complains);
         let process = Arc::new(Process {
             running: Running(command.spawn()?),
             answers: tokio::sync::Mutex::new(Answers { api, is_waiting: false }),

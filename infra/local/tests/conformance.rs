@@ -222,6 +222,7 @@ conforms! { relations on DynamoRelations in "relations":
     a_link_stands_whole_under_each_of_its_nodes
     a_link_that_is_known_is_not_read_out_again
     linking_again_changes_nothing
+    a_link_that_is_taken_back_from_a_node_stands_under_the_others
     the_same_hash_of_another_kind_is_another_node
     more_than_the_limit_is_cut_off_and_says_so
     a_node_with_more_than_a_megabyte_of_links_is_read_whole
@@ -280,6 +281,8 @@ conforms! { ledger on DynamoLedger in "payouts":
     the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
     a_correction_never_takes_a_firm_away_from_another_loan
     a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed
+    loans_that_were_paid_late_keep_the_firm_after_the_one_that_has_it_is_void
+    a_loan_that_was_paid_late_and_reversed_waits_for_no_firm
     what_is_voided_is_never_reserved_again
     a_payout_that_another_worker_took_over_is_not_void_on_our_own_word
     nobody_takes_over_a_payout_that_is_resolved

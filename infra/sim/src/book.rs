@@ -69,31 +69,30 @@ pub(crate) struct Book {
     records: Vec<Record>,
     places: HashMap<String, usize>,
     file: Option<File>,
+    is_kept_elsewhere: bool,
 }
 
 impl Book {
-    /// Reads the file if there is one, and writes it anew with one line for each payout.
+    /// Reads the file, which is made when it is missing, and keeps it for as long as this book lives: one process writes it at a
+    /// time. A book that another process keeps can be read.
     ///
     /// A last line without an end was being written when the process died. What it said was never answered, so it is
-    /// left out; a damaged line anywhere else is an error.
+    /// cut off; a damaged line anywhere else is an error.
     pub(crate) fn open(path: Option<&Path>) -> io::Result<Self> {
         let mut book = Self::default();
         let Some(path) = path else { return Ok(book) };
-        let text = match fs::read_to_string(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
-            read => read?,
-        };
-        for line in text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')) {
+        let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        book.is_kept_elsewhere = file.try_lock().is_err();
+        let text = fs::read_to_string(path)?;
+        let mut whole = 0;
+        for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {
             book.place(serde_json::from_str(line)?);
+            whole += line.len();
         }
-        let fresh = path.with_extension("new");
-        let mut file = File::create(&fresh)?;
-        for record in &book.records {
-            write_line(&mut file, record)?;
+        if !book.is_kept_elsewhere {
+            file.set_len(whole as u64)?;
+            book.file = Some(file);
         }
-        file.sync_all()?;
-        fs::rename(&fresh, path)?;
-        book.file = Some(OpenOptions::new().append(true).open(path)?);
         Ok(book)
     }
 
@@ -107,6 +106,9 @@ impl Book {
 
     /// Adds or replaces the record of one payout, in the file first.
     pub(crate) fn put(&mut self, record: Record) -> io::Result<()> {
+        if self.is_kept_elsewhere {
+            return Err(io::Error::other("another process keeps this book"));
+        }
         if let Some(file) = &mut self.file {
             write_line(file, &record)?;
         }
@@ -118,9 +120,10 @@ impl Book {
         self.records.iter().map(|record| record.entry.clone()).collect()
     }
 
-    /// What was received and not finished.
+    /// What was received and not finished; whoever keeps the book carries on with it.
     pub(crate) fn unfinished(&self) -> Vec<String> {
-        let open = self.records.iter().filter(|record| !record.entry.state.is_final());
+        let ours = self.records.iter().filter(|_| !self.is_kept_elsewhere);
+        let open = ours.filter(|record| !record.entry.state.is_final());
         open.map(|record| record.entry.payout_id.clone()).collect()
     }
 

@@ -3,7 +3,7 @@
 use crate::{failure::port_error, item::Item};
 use aws_sdk_dynamodb::{
     Client,
-    types::{PutRequest, WriteRequest},
+    types::{DeleteRequest, PutRequest, WriteRequest},
 };
 use ports::PortError;
 use std::time::Duration;
@@ -35,13 +35,38 @@ pub(crate) async fn put_all(
         let put = put.map_err(|error| PortError::broken(attempted, error))?;
         requests.push(WriteRequest::builder().put_request(put).build());
     }
+    write_all(client, table, attempted, &requests).await
+}
+
+/// Deletes the items of all these keys, which must differ. What is not there is deleted. May delete some and fail.
+pub(crate) async fn delete_all(
+    client: &Client,
+    table: &str,
+    attempted: &'static str,
+    keys: Vec<Item>,
+) -> Result<(), PortError> {
+    let mut requests = Vec::with_capacity(keys.len());
+    for key in keys {
+        let delete = DeleteRequest::builder().set_key(Some(key)).build();
+        let delete = delete.map_err(|error| PortError::broken(attempted, error))?;
+        requests.push(WriteRequest::builder().delete_request(delete).build());
+    }
+    write_all(client, table, attempted, &requests).await
+}
+
+async fn write_all(
+    client: &Client,
+    table: &str,
+    attempted: &'static str,
+    requests: &[WriteRequest],
+) -> Result<(), PortError> {
     for batch in requests.chunks(BATCH) {
-        put_batch(client, table, attempted, batch.to_vec()).await?;
+        write_batch(client, table, attempted, batch.to_vec()).await?;
     }
     Ok(())
 }
 
-async fn put_batch(
+async fn write_batch(
     client: &Client,
     table: &str,
     attempted: &'static str,

@@ -7,7 +7,7 @@
 //! | `payout#<id>` | `announced` | somebody other than whoever reserved it was about to instruct the bank |
 //! | `payout#<id>` | `dispute#<message id>` | a word of the bank that contradicts the ledger |
 //! | `accounts#<bank>#<product>` | `balances` | what the transfers add up to |
-//! | `firm#<code>` | `loan` | the payout for which the firm is claimed |
+//! | `firm#<code>` | `loan` | the payout for which the firm is claimed, and those that were paid late while it was (`late`) |
 //!
 //! What becomes of a loan after that stands in rows of its own, see [`crate::DynamoLoans`].
 //!
@@ -20,7 +20,7 @@ use crate::{
     failure::port_error,
     item::{Item, Reader, text},
     ledger_rows::{self as rows, dispute_row, payout, pending_row, resolution_row, resolved_payout},
-    ledger_writes::{OURS_OR_FREE, give_up_claim, move_money},
+    ledger_writes::{CLAIM_TRIES, OURS_OR_FREE, Wish, contested, give_up_claim, move_money},
     transaction::{self, NOT_THERE_YET, write_once},
 };
 use async_trait::async_trait;
@@ -240,7 +240,7 @@ impl Ledger for DynamoLedger {
     }
 
     /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again
-    /// when it met another transaction, and once without the claim when the firm is claimed for another loan by now.
+    /// when it met another transaction, and with `GetItem` before it when the firm is claimed for another loan by now.
     async fn resolve(
         &self,
         payout: &Payout,
@@ -250,9 +250,14 @@ impl Ledger for DynamoLedger {
         let mut parts = self
             .resolution(payout, resolution, movement)
             .map_err(|error| PortError::broken(RESOLVING, error))?;
+        let wish = if movement == Movement::PostLate { Wish::Claim } else { Wish::GiveUp };
         let mut failed = self.transact(RESOLVING, payout.id, &parts).await?;
-        if failed == Some(Part::Claim) {
-            parts.retain(|(part, _)| *part != Part::Claim);
+        for _ in 0..CLAIM_TRIES {
+            let claim = parts.iter().position(|(part, _)| *part == Part::Claim);
+            let Some(claim) = claim.filter(|_| failed == Some(Part::Claim)) else { break };
+            let (_, met) = parts.remove(claim);
+            let instead = contested(&self.client, &self.table, RESOLVING, payout, (wish, &met)).await?;
+            parts.extend(instead.map(|item| (Part::Claim, item)));
             failed = self.transact(RESOLVING, payout.id, &parts).await?;
         }
         match failed {

@@ -1,19 +1,26 @@
 //! Writes that stand in more than one transaction of the table `payouts`.
 
 use crate::{
-    item::{number, text},
+    failure::port_error,
+    item::{Reader, number, text},
     ledger_rows as rows,
 };
 use aws_sdk_dynamodb::{
+    Client,
     error::BuildError,
-    types::{Delete, TransactWriteItem, Update},
+    types::{AttributeValue, Delete, TransactWriteItem, Update},
 };
 use domain::{
     Fen,
     ledger::{Movement, Payout},
 };
+use ports::PortError;
 
-pub(crate) const OURS_OR_FREE: &str = "attribute_not_exists(pk) OR payout_id = :payout";
+/// The firm is claimed for nobody, or for this payout and no other loan waits behind it.
+pub(crate) const OURS_OR_FREE: &str =
+    "attribute_not_exists(pk) OR (payout_id = :payout AND attribute_not_exists(late))";
+/// How often a claim that was met by another one is looked at again.
+pub(crate) const CLAIM_TRIES: usize = 4;
 
 /// Moves an amount between two accounts of the payout's product. `floor` is the least that the paying account may hold
 /// before.
@@ -47,6 +54,73 @@ pub(crate) fn move_money(
             .expression_attribute_values(":floor", number(floor)),
     };
     Ok(TransactWriteItem::builder().update(update.build()?).build())
+}
+
+/// What a loan wants of its firm's claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    Claim,
+    GiveUp,
+}
+
+/// What is to be done with a firm's claim in place of a part whose condition has failed; `None` for nothing.
+///
+/// A loan that was paid late, after it had given the firm up, may find it claimed for another one. Then both are
+/// outstanding: it waits behind the other (`late`) and takes the claim over when that one is settled or void.
+pub(crate) async fn contested(
+    client: &Client,
+    table: &str,
+    attempted: &'static str,
+    payout: &Payout,
+    (wish, failed): (Wish, &TransactWriteItem),
+) -> Result<Option<TransactWriteItem>, PortError> {
+    let key = [("pk", rows::firm_key(&payout.firm_code)), ("sk", rows::LOAN.to_owned())];
+    let mut get = client.get_item().table_name(table).consistent_read(true);
+    for (name, value) in key.clone() {
+        get = get.key(name, text(value));
+    }
+    let answer = get.send().await.map_err(|error| port_error(attempted, &error))?;
+    let Some(item) = answer.item else { return Ok((wish == Wish::Claim).then(|| failed.clone())) };
+    let holder: String = Reader { item: &item, attempted }.text("payout_id")?.to_owned();
+    let late = item.get("late").and_then(|late| late.as_ss().ok()).cloned().unwrap_or_default();
+    let ours = payout.id.to_string();
+    let (expression, condition, other) = match (wish, holder == ours) {
+        (Wish::Claim, true) => return Ok(None),
+        (Wish::Claim, false) => ("ADD late :ours_set", "payout_id = :other", holder),
+        (Wish::GiveUp, true) => match late.into_iter().min() {
+            None => return Ok(Some(failed.clone())),
+            Some(next) => (
+                "SET payout_id = :other DELETE late :other_set",
+                "payout_id = :ours AND contains(late, :other)",
+                next,
+            ),
+        },
+        (Wish::GiveUp, false) if late.contains(&ours) => {
+            ("DELETE late :ours_set", "contains(late, :ours)", holder)
+        }
+        (Wish::GiveUp, false) => return Ok(None),
+    };
+    let mut update = Update::builder().table_name(table).update_expression(expression);
+    for (name, value) in key {
+        update = update.key(name, text(value));
+    }
+    let values = [
+        (":ours", text(&ours)),
+        (":ours_set", AttributeValue::Ss(vec![ours.clone()])),
+        (":other", text(&other)),
+        (":other_set", AttributeValue::Ss(vec![other.clone()])),
+    ];
+    let is_used = |name: &str| {
+        let words = |text: &str| text.split([' ', ',', '(', ')']).any(|word| word == name);
+        words(expression) || words(condition)
+    };
+    // A value that no expression names is an error.
+    for (name, value) in values.into_iter().filter(|(name, _)| is_used(name)) {
+        update = update.expression_attribute_values(name, value);
+    }
+    let update = update.condition_expression(condition).build();
+    let update = update.map_err(|error| PortError::broken(attempted, error))?;
+    Ok(Some(TransactWriteItem::builder().update(update).build()))
 }
 
 /// Gives up the claim on the payout's firm, unless the firm is claimed for another loan.

@@ -18,7 +18,7 @@ use crate::{
     failure::port_error,
     item::{Item, Reader, Unreadable, number, text},
     ledger_rows::{LOAN, firm_key, keyed, loan_key, payout_key, resolution_key},
-    ledger_writes::{give_up_claim, move_money},
+    ledger_writes::{CLAIM_TRIES, Wish, contested, give_up_claim, move_money},
     transaction::{self, NOT_THERE_YET, write_once},
 };
 use async_trait::async_trait;
@@ -175,7 +175,8 @@ impl LoanReports for DynamoLoans {
     }
 
     /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again
-    /// when it met another transaction, and once without the claim when the firm is claimed for another loan by now.
+    /// when it met another transaction, and with `GetItem` before it when another loan waits behind the firm's claim or
+    /// has it.
     async fn record(
         &self,
         payout: &Payout,
@@ -186,8 +187,13 @@ impl LoanReports for DynamoLoans {
         let mut parts =
             self.parts(payout, report, before, after).map_err(|error| PortError::broken(RECORDING, error))?;
         let mut failed = self.transact(payout.id, &parts).await?;
-        if failed.as_deref() == Some(&[Part::Claim]) {
-            parts.retain(|(part, _)| *part != Part::Claim);
+        for _ in 0..CLAIM_TRIES {
+            let claim = parts.iter().position(|(part, _)| *part == Part::Claim);
+            let Some(claim) = claim.filter(|_| failed.as_deref() == Some(&[Part::Claim])) else { break };
+            let (_, met) = parts.remove(claim);
+            let given_up = (Wish::GiveUp, &met);
+            let instead = contested(&self.client, &self.table, RECORDING, payout, given_up).await?;
+            parts.extend(instead.map(|item| (Part::Claim, item)));
             failed = self.transact(payout.id, &parts).await?;
         }
         match failed.as_deref() {

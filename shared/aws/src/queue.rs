@@ -31,7 +31,7 @@ impl QueueUrls {
             Command::StartFaceCheck { .. } => self.face_checks.as_ref(),
             Command::StartPhoneCheck { .. } => self.phone_checks.as_ref(),
             Command::Score => self.scores.as_ref(),
-            Command::CheckGraph => self.graph_checks.as_ref(),
+            Command::CheckGraph | Command::UnlinkClaims => self.graph_checks.as_ref(),
             Command::Decide => self.decisions.as_ref(),
             Command::PayOut => self.payouts.get(bank),
             Command::Notify { .. } => self.notices.as_ref(),

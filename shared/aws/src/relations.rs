@@ -3,7 +3,7 @@
 //! application too, once it was ever overdue.
 
 use crate::{
-    batch::put_all,
+    batch::{delete_all, put_all},
     failure::port_error,
     item::{Item, Reader, Unreadable, json, number, text},
 };
@@ -53,6 +53,14 @@ pub(crate) fn partition(node: &Node) -> String {
     format!("{}#{}", node.kind.as_str(), node.hash)
 }
 
+/// The key of a link under one of its nodes.
+fn key(link: &Link, node: &Node) -> Item {
+    Item::from([
+        ("pk".to_owned(), text(partition(node))),
+        ("sk".to_owned(), text(format!("{}#{}", second(link.at), link.application))),
+    ])
+}
+
 #[async_trait]
 impl RelationGraph for DynamoRelations {
     /// Calls `BatchWriteItem`, once per 25 nodes. May write some and fail; linking again completes it.
@@ -61,13 +69,18 @@ impl RelationGraph for DynamoRelations {
         let value = json(ATTEMPTED, link)?;
         let nodes: BTreeSet<&Node> = link.nodes.iter().collect();
         let items = nodes.into_iter().map(|node| {
-            Item::from([
-                ("pk".to_owned(), text(partition(node))),
-                ("sk".to_owned(), text(format!("{}#{}", second(link.at), link.application))),
-                ("link".to_owned(), value.clone()),
-            ])
+            let mut item = key(link, node);
+            item.insert("link".to_owned(), value.clone());
+            item
         });
         put_all(&self.client, &self.table, ATTEMPTED, items.collect()).await
+    }
+
+    /// Calls `BatchWriteItem`, once per 25 nodes. May delete some and fail; unlinking again completes it.
+    async fn unlink(&self, link: &Link, from: &[Node]) -> Result<(), PortError> {
+        let nodes: BTreeSet<&Node> = from.iter().collect();
+        let keys = nodes.into_iter().map(|node| key(link, node)).collect();
+        delete_all(&self.client, &self.table, "unlinking an application", keys).await
     }
 
     /// Calls `Query`, strongly consistent, once per megabyte, and again where outcomes took the place of links or the

@@ -20,7 +20,7 @@ use ports::{
     PortError,
     relation::{Act, ActKind, Node, NodeKind},
 };
-use steps::AdvanceError;
+use steps::{AdvanceError, Advanced};
 
 impl Checks {
     /// Records the provider's answer and tells the provider whether it need deliver it again.
@@ -47,10 +47,13 @@ impl Checks {
         let event = event(self.kind, &body, message_id.into());
         let traces = loaded.journey.application.traces.clone();
         match self.journeys.advance_from(loaded, &[event]).await {
-            Ok(_) if body.answer == CheckAnswer::Mismatch => match self.remember_mismatch(traces).await {
-                Ok(()) => callbacks::recorded(),
-                Err(error) => callbacks::not_recorded(&error.into()),
-            },
+            // A word that contradicts the one that was recorded leaves no trace.
+            Ok(Advanced::Recorded(_)) if body.answer == CheckAnswer::Mismatch => {
+                match self.remember_mismatch(traces).await {
+                    Ok(()) => callbacks::recorded(),
+                    Err(error) => callbacks::not_recorded(&error.into()),
+                }
+            }
             Ok(_) => callbacks::recorded(),
             Err(error) if has_ended(&error) => callbacks::too_late(),
             Err(error) => callbacks::not_recorded(&error),
@@ -113,6 +116,7 @@ mod tests {
             channel: Channel::MiniProgram,
             consents: Consents { data: true, credit_query: true, face_recognition: true },
             traces: Traces {
+                account: None,
                 device: "d".into(),
                 network: "n".into(),
                 person: "person-a".into(),

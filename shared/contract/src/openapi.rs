@@ -12,7 +12,10 @@ use crate::http::{
 use crate::{bank::BankMessage, provider::CheckCallback};
 use utoipa::{
     Modify, OpenApi,
-    openapi::security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+    openapi::{
+        RefOr,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
+    },
 };
 
 /// The document as indented JSON, with a line end.
@@ -33,7 +36,7 @@ pub fn document() -> String {
         openapi, open_session, products, firm, apply, read, explain, accept, cancel, erase,
         face_callback, phone_callback, bank_callback, rings, ring, ring_picture
     ),
-    modifiers(&Security)
+    modifiers(&Security, &Meanings)
 )]
 struct Api;
 
@@ -52,6 +55,33 @@ impl Modify for Security {
     }
 }
 
+/// What a status means wherever a route has nothing of its own to say. OpenAPI wants every response described.
+struct Meanings;
+
+const MEANINGS: [(&str, &str); 6] = [
+    ("200", "Done"),
+    ("201", "Done"),
+    ("400", "The request cannot be read: no JSON, a header that is missing, a field twice"),
+    ("401", "No session, or one that is over"),
+    ("404", "There is no such thing of yours"),
+    ("413", "The body is too large"),
+];
+
+impl Modify for Meanings {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let items = openapi.paths.paths.values_mut();
+        let operations = items.flat_map(|item| [&mut item.get, &mut item.post, &mut item.delete]).flatten();
+        for (status, response) in operations.flat_map(|operation| &mut operation.responses.responses) {
+            let RefOr::T(response) = response else { continue };
+            if response.description.is_empty()
+                && let Some((_, meaning)) = MEANINGS.iter().find(|(of, _)| of == status)
+            {
+                (*meaning).clone_into(&mut response.description);
+            }
+        }
+    }
+}
+
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1")))]
 #[expect(dead_code, reason = "carries the declaration")]
@@ -60,6 +90,7 @@ fn openapi() {}
 /// Sign in: a channel's one-time code becomes a session of 15 minutes.
 #[utoipa::path(post, path = "/v1/sessions", request_body = SessionRequest, responses(
     (status = 201, body = SessionAnswer),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "The code is not valid or was used before", body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
 ))]
@@ -80,7 +111,7 @@ fn products() {}
     responses(
         (status = 200, body = FirmSummary),
         (status = 401, body = Problem, content_type = "application/problem+json"),
-        (status = 404, body = Problem, content_type = "application/problem+json"),
+        (status = 404, description = "The archive does not know this firm", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn firm() {}
@@ -122,9 +153,11 @@ fn explain() {}
 #[utoipa::path(post, path = "/v1/applications/{id}/accept", security(("session" = [])), params(("id" = String, Path)),
     request_body = AcceptRequest, responses(
         (status = 200, body = ApplicationAnswer),
+        (status = 400, body = Problem, content_type = "application/problem+json"),
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is no such offer now", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn accept() {}

@@ -44,7 +44,8 @@ fn answer(delivery: Delivery) -> Result<ExchangeAnswer, ExchangeError> {
     match delivery {
         Delivery::Refused { status, .. } if !matches!(status, 401 | 403) => Err(ExchangeError::CodeRefused),
         accepted @ Delivery::Accepted { .. } => {
-            accepted.parse().map_err(|error| PortError::unavailable(EXCHANGING, error).into())
+            // The code is used up, so that asking again could only be told so.
+            accepted.parse().map_err(|error| PortError::broken(EXCHANGING, error).into())
         }
         other => Err(not_taken(EXCHANGING, &other).into()),
     }
@@ -73,11 +74,14 @@ mod tests {
     }
 
     #[test]
-    fn garbage_and_silence_sign_nobody_in_and_may_be_tried_again() {
+    fn garbage_signs_nobody_in_and_is_not_asked_for_again() {
         let garbage = Delivery::Accepted { status: 200, body: ResponseBody::default() };
-        for delivery in
-            [garbage, Delivery::TimedOut, Delivery::ServerError { status: 502, retry_after: None }]
-        {
+        assert!(matches!(answer(garbage), Err(ExchangeError::Port(PortError::Broken { .. }))));
+    }
+
+    #[test]
+    fn silence_signs_nobody_in_and_may_be_tried_again() {
+        for delivery in [Delivery::TimedOut, Delivery::ServerError { status: 502, retry_after: None }] {
             let Err(ExchangeError::Port(error)) = answer(delivery) else { panic!("must be a port error") };
             assert!(error.is_retryable());
         }

@@ -42,6 +42,9 @@ pub struct Consents {
 /// Keyed hashes of what links one application to another. Equal hashes mean the equal thing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traces {
+    /// The borrower's account at the channel; `None` in an application of before it was kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
     pub device: String,
     pub network: String,
     pub person: String,

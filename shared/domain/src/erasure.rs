@@ -59,7 +59,11 @@ pub fn erasure(journey: &Journey, loan: Option<&Loan>, now: Timestamp) -> Erasur
         Status::PaidOut => match loan.and_then(|loan| loan.settled_at) {
             None => Erasure::Kept(KeptBecause::LoanOutstanding),
             Some(settled_at) => {
-                let until = settled_at.checked_add(KEPT_AFTER_SETTLEMENT).unwrap_or(Timestamp::MAX);
+                // No word of a bank is older than its payout.
+                let until = settled_at
+                    .max(journey.updated_at)
+                    .checked_add(KEPT_AFTER_SETTLEMENT)
+                    .unwrap_or(Timestamp::MAX);
                 if now < until { Erasure::Kept(KeptBecause::Law { until }) } else { Erasure::Now }
             }
         },
@@ -98,6 +102,7 @@ mod tests {
             channel: Channel::MiniProgram,
             consents: Consents { data: true, credit_query: true, face_recognition: true },
             traces: Traces {
+                account: None,
                 device: "d".into(),
                 network: "n".into(),
                 person: "p".into(),

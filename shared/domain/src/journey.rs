@@ -154,6 +154,8 @@ pub enum Command {
     },
     Score,
     CheckGraph,
+    /// Take what the application only claimed, and never proved, out of the relation graph.
+    UnlinkClaims,
     Decide,
     /// Instruct the bank, or, when it has been instructed, ask it.
     PayOut,
@@ -379,6 +381,13 @@ impl Journey {
     pub fn notice(&self, before: Option<Status>, entry: u32) -> Option<Command> {
         let has_changed = before != Some(self.status);
         (has_changed && self.status.is_told()).then_some(Command::Notify { status: self.status, entry })
+    }
+
+    /// What is asked for when a journey that stood at `before` has ended without proving its claims. The journey does not
+    /// wait for it either.
+    pub fn unlinking(&self, before: Option<Status>) -> Option<Command> {
+        let has_ended = self.status.is_end() && before.is_some_and(|before| !before.is_end());
+        (has_ended && !self.is_proven()).then_some(Command::UnlinkClaims)
     }
 
     /// When somebody has to look at this journey again if nothing happens; `None` at an end.

@@ -92,7 +92,7 @@ pub struct RingProfile {
     pub places: u32,
     /// Pairs of members that share a joining node, of all pairs.
     pub density_percent: u32,
-    /// Members that share such a node with a member of another firm.
+    /// Members that share such a node with a member of another firm; an account is as good as a device.
     pub shared_device_percent: u32,
     pub shared_card_percent: u32,
     pub shared_phone_percent: u32,
@@ -105,7 +105,7 @@ pub struct RingProfile {
     pub same_amount_percent: u32,
     /// Members whose account was opened less than [`NEW_ACCOUNT_DAYS`] days before they applied.
     pub new_accounts: u32,
-    /// Most persons on one device.
+    /// Most persons on one device, or of one account.
     pub persons_on_device: u32,
     /// Most firms that gave one card.
     pub firms_on_card: u32,

@@ -31,6 +31,7 @@ fn application() -> Application {
         channel: Channel::MiniProgram,
         consents: Consents { data: true, credit_query: true, face_recognition: true },
         traces: Traces {
+            account: None,
             device: "d".into(),
             network: "n".into(),
             person: "p".into(),

@@ -1,4 +1,4 @@
-//! Quotas: how many applications one account, device, person or phone may make on one day.
+//! Quotas: how many applications one account, device, person, phone or card may stand in on one day.
 
 use crate::PortError;
 use async_trait::async_trait;
@@ -12,6 +12,8 @@ pub enum QuotaKind {
     Device,
     Person,
     Phone,
+    /// The bank card that the loan is to be paid to.
+    Card,
 }
 
 impl QuotaKind {
@@ -21,6 +23,7 @@ impl QuotaKind {
             QuotaKind::Device => "device",
             QuotaKind::Person => "person",
             QuotaKind::Phone => "phone",
+            QuotaKind::Card => "card",
         }
     }
 }

@@ -16,6 +16,8 @@ use std::{
 pub enum NodeKind {
     Card,
     Device,
+    /// The borrower's account at a channel.
+    Account,
     Phone,
     Person,
     Firm,
@@ -27,9 +29,10 @@ pub enum NodeKind {
 
 impl NodeKind {
     /// Every kind, the strongest first.
-    pub const ALL: [NodeKind; 8] = [
+    pub const ALL: [NodeKind; 9] = [
         NodeKind::Card,
         NodeKind::Device,
+        NodeKind::Account,
         NodeKind::Phone,
         NodeKind::Person,
         NodeKind::Firm,
@@ -42,6 +45,7 @@ impl NodeKind {
         match self {
             NodeKind::Card => "card",
             NodeKind::Device => "device",
+            NodeKind::Account => "account",
             NodeKind::Phone => "phone",
             NodeKind::Person => "person",
             NodeKind::Firm => "firm",
@@ -278,6 +282,9 @@ impl KnownLinks {
 pub trait RelationGraph: Send + Sync {
     /// Writes the link under each of its nodes. Writing it again changes nothing.
     async fn link(&self, link: &Link) -> Result<(), PortError>;
+
+    /// Deletes the link under these of its nodes. Deleting it again changes nothing.
+    async fn unlink(&self, link: &Link, from: &[Node]) -> Result<(), PortError>;
 
     /// At most `limit` links of the window at a node, the newest first, and as many outcomes of any age. Links outside the
     /// window are not read. However many outcomes there are, they hide no link. Of links that are `known` only the keys are

@@ -208,8 +208,11 @@ fn finding(label: RingLabel, points: u32, size: Size, profile: &RingProfile) -> 
     let (p, n, firms) = (profile, size.applications, size.firms);
     let (zh, en) = match label {
         RingLabel::DeviceFarm => (
-            format!("{}名申请人共用一台设备，关联{firms}家企业{n}笔申请", p.persons_on_device),
-            format!("{} persons on one device, {n} applications of {firms} firms", p.persons_on_device),
+            format!("{}名申请人共用一台设备或一个账号，关联{firms}家企业{n}笔申请", p.persons_on_device),
+            format!(
+                "{} persons on one device or account, {n} applications of {firms} firms",
+                p.persons_on_device
+            ),
         ),
         RingLabel::ShellFirms => (
             format!("同一人控制{}家企业，关联{firms}家企业{n}笔申请", p.firms_of_person),

@@ -5,13 +5,14 @@
 //! time: windows are measured from the application's own link, so a message that comes late or twice finds the same
 //! ring in the same graph.
 //!
-//! Two applications belong together when they share a *strong* node: bank card, device, phone, person, the firm
+//! Two applications belong together when they share a *strong* node: bank card, device, account, phone, person, the firm
 //! itself. Address and network are *weak*: thousands share one in good faith, so they are counted and
 //! join nobody. For the same reason a node with more than [`FAN_OUT`] applications joins nobody (a device in a service
 //! hall); whoever floods a node to hide in the crowd shows in its count instead. A person is the exception and always
-//! joins: nobody is the legal representative of fifty applicants by accident, and no count would tell.
+//! joins, and so does an account: nobody is the legal representative of fifty applicants by accident, and no count would
+//! tell.
 //!
-//! Device and network were seen by the channel. Everything else is a *claim* until registration, face and phone agree
+//! Device, account and network were seen by the channel. Everything else is a *claim* until registration, face and phone agree
 //! with it: anybody can write a victim's phone into an application. So before a ring is held against anybody, the
 //! journeys of its members are looked at ([`Spread::doubtful`], [`Spread::judge`]), and a claim that came to nothing
 //! joins nobody. Claims that are still being checked are held against nobody either: a ring that hangs on them waits until
@@ -72,20 +73,25 @@ pub const MAX_NOTICES: usize = 100;
 /// Whether sharing a node of this kind joins two applications.
 pub const fn is_strong(kind: NodeKind) -> bool {
     match kind {
-        NodeKind::Card | NodeKind::Device | NodeKind::Phone | NodeKind::Person | NodeKind::Firm => true,
+        NodeKind::Card
+        | NodeKind::Device
+        | NodeKind::Account
+        | NodeKind::Phone
+        | NodeKind::Person
+        | NodeKind::Firm => true,
         NodeKind::Guarantee | NodeKind::Address | NodeKind::Network => false,
     }
 }
 
-/// Whether sharing a node of this kind joins where it is a crowd or not. A person always does.
+/// Whether sharing a node of this kind joins where it is a crowd or not. A person and an account always do.
 pub(crate) const fn can_join(kind: NodeKind, is_crowd: bool) -> bool {
-    is_strong(kind) && (matches!(kind, NodeKind::Person) || !is_crowd)
+    is_strong(kind) && (matches!(kind, NodeKind::Person | NodeKind::Account) || !is_crowd)
 }
 
-/// Whether a node of this kind is only what the applicant says, until the checks agree. Device and network come from the
-/// channel's session.
+/// Whether a node of this kind is only what the applicant says, until the checks agree. Device, account and network come
+/// from the channel's session.
 pub const fn is_claim(kind: NodeKind) -> bool {
-    !matches!(kind, NodeKind::Device | NodeKind::Network)
+    !matches!(kind, NodeKind::Device | NodeKind::Account | NodeKind::Network)
 }
 
 /// The link of an application: every node that it touches, at the time `at` when it was received. The same application
@@ -100,6 +106,7 @@ pub fn link_of(application: &Application, at: Timestamp) -> Link {
         (NodeKind::Network, &traces.network),
     ]
     .into_iter()
+    .chain(traces.account.as_ref().map(|account| (NodeKind::Account, account)))
     .chain(traces.address.as_ref().map(|address| (NodeKind::Address, address)))
     .map(|(kind, hash)| Node { kind, hash: hash.clone() })
     .collect();
@@ -115,6 +122,15 @@ pub fn link_of(application: &Application, at: Timestamp) -> Link {
         place: application.place.clone(),
         account_days: application.account_days,
     }
+}
+
+/// What is left of the link of an application that ended before it had proven its claims, and the nodes that it only
+/// claimed. What the channel saw of it stays true; a claim that came to nothing must neither fill a victim's node nor hide
+/// others at it.
+pub fn without_claims(link: &Link) -> (Link, Vec<Node>) {
+    let (claims, seen): (Vec<Node>, Vec<Node>) =
+        link.nodes.iter().cloned().partition(|node| is_claim(node.kind));
+    (Link { nodes: seen, ..link.clone() }, claims)
 }
 
 #[cfg(test)]

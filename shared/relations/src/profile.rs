@@ -13,6 +13,8 @@ use std::{
 pub(crate) const MAX_COMPARED: usize = u128::BITS as usize;
 /// Most steps in looking for a circle of firms.
 const MAX_CIRCLE_STEPS: u32 = 10_000;
+/// What somebody signs in with or on: several persons at one of them are the same sign.
+const LOGINS: [NodeKind; 2] = [NodeKind::Device, NodeKind::Account];
 /// Longest circle that is looked for.
 const MAX_CIRCLE: usize = 32;
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
@@ -40,19 +42,19 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
         lenders: different(compared.links().map(|link| &link.bank).filter(|bank| !bank.is_empty())),
         places: different(compared.links().filter_map(|link| link.place.as_ref())),
         density_percent: compared.density(),
-        shared_device_percent: compared.share(device),
-        shared_card_percent: compared.share(card),
-        shared_phone_percent: compared.share(phone),
-        shared_person_percent: compared.share(NodeKind::Person),
-        shared_address_percent: compared.share(NodeKind::Address),
+        shared_device_percent: compared.share(&LOGINS),
+        shared_card_percent: compared.share(&[card]),
+        shared_phone_percent: compared.share(&[phone]),
+        shared_person_percent: compared.share(&[NodeKind::Person]),
+        shared_address_percent: compared.share(&[NodeKind::Address]),
         shared_network_percent: compared.shared_network(),
         same_amount_percent: compared.same_amount(),
         new_accounts: count(compared.links().filter(|link| is_new(link)).count()),
-        persons_on_device: compared.most(device, |of| compared.persons(of)),
-        firms_on_card: compared.most(card, |of| compared.firms(of)),
-        firms_on_phone: compared.most(phone, |of| compared.firms(of)),
-        firms_of_person: compared.most(NodeKind::Person, |of| compared.firms(of)),
-        stacked_lenders: compared.stacked(NodeKind::Person).max(compared.stacked(NodeKind::Firm)),
+        persons_on_device: compared.most(&LOGINS, |of| compared.persons(of)),
+        firms_on_card: compared.most(&[card], |of| compared.firms(of)),
+        firms_on_phone: compared.most(&[phone], |of| compared.firms(of)),
+        firms_of_person: compared.most(&[NodeKind::Person], |of| compared.firms(of)),
+        stacked_lenders: compared.stacked(&[NodeKind::Person, NodeKind::Firm]),
         burst: compared.within(Set::MAX, HOUR, &compared.firms),
         span_hours: compared.span_hours(),
         guarantee_circle: circle(spread, TieKind::Guarantee, members),
@@ -172,16 +174,18 @@ impl<'a> Compared<'a> {
         different(nodes.filter(|node| found.node(**node).kind == NodeKind::Person))
     }
 
-    fn most(&self, kind: NodeKind, of: impl Fn(Set) -> u32) -> u32 {
-        self.at(kind).map(|(_, set)| of(set)).max().unwrap_or(0)
+    fn most(&self, kinds: &[NodeKind], of: impl Fn(Set) -> u32) -> u32 {
+        let at = self.at.iter().filter(|(_, kind, _)| kinds.contains(kind));
+        at.map(|(_, _, set)| of(*set)).max().unwrap_or(0)
     }
 
-    /// The share of those who share a node of the kind with another firm. A strong node that is a crowd ties nobody.
-    fn share(&self, kind: NodeKind) -> u32 {
-        let counts = |node| self.spread.joins(node) || !is_strong(kind);
-        let shared =
-            self.at(kind).filter(|(node, set)| set.count_ones() > 1 && counts(*node) && self.firms(*set) > 1);
-        percent(shared.fold(0, |all: Set, (_, set)| all | set).count_ones(), self.members.len())
+    /// The share of those who share a node of the kinds with another firm. A strong node that is a crowd ties nobody.
+    fn share(&self, kinds: &[NodeKind]) -> u32 {
+        let counts = |node, kind| self.spread.joins(node) || !is_strong(kind);
+        let shared = self.at.iter().filter(|(node, kind, set)| {
+            kinds.contains(kind) && set.count_ones() > 1 && counts(*node, *kind) && self.firms(*set) > 1
+        });
+        percent(shared.fold(0, |all: Set, (_, _, set)| all | set).count_ones(), self.members.len())
     }
 
     /// Each member of a network that it shares with another firm counts by the share of that network's applications that
@@ -228,8 +232,8 @@ impl<'a> Compared<'a> {
     }
 
     /// The most banks that those at one node ask within days.
-    fn stacked(&self, kind: NodeKind) -> u32 {
-        self.most(kind, |set| self.within(set, STACKING, &self.banks))
+    fn stacked(&self, kinds: &[NodeKind]) -> u32 {
+        self.most(kinds, |set| self.within(set, STACKING, &self.banks))
     }
 
     fn span_hours(&self) -> u32 {

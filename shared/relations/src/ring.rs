@@ -197,30 +197,25 @@ fn evidence(spread: &Spread, members: &Members<'_>) -> Vec<Evidence> {
     shared.into_iter().map(evidence).collect()
 }
 
-/// The guarantees that brought members here, and with them all others between members, so that who looks sees the circle
-/// closed; each with those on both of its sides.
+/// The guarantees between members' firms, each with the applications on both of its sides, where a guarantee brought any of
+/// them here: so whoever looks sees the circle closed.
 fn guarantees<'a>(spread: &Spread, members: &Members<'_>) -> Vec<(Cow<'a, Node>, Vec<ApplicationId>)> {
-    let mut sides: BTreeMap<Node, BTreeSet<ApplicationId>> = BTreeMap::new();
-    let mut of_firm: BTreeMap<&str, Vec<ApplicationId>> = BTreeMap::new();
-    for Member { link, via, .. } in members.iter() {
-        of_firm.entry(link.firm.as_str()).or_default().push(link.application);
-        if let Some((node, Some(from))) = via.filter(|(node, _)| node.kind == NodeKind::Guarantee) {
-            sides.entry(node.clone()).or_default().extend([from, link.application]);
-        }
-    }
-    if sides.is_empty() {
+    let is_guaranteed =
+        |member: &Member<'_>| member.via.is_some_and(|(node, _)| node.kind == NodeKind::Guarantee);
+    if !members.iter().any(is_guaranteed) {
         return Vec::new();
     }
-    for (guarantor, debtor) in
-        spread.ties().into_iter().flat_map(|ties| ties.between_firms(TieKind::Guarantee))
-    {
-        let both = of_firm.get(guarantor.as_str()).zip(of_firm.get(debtor));
-        if let (Some((ours, theirs)), Ok(debtor)) = (both, debtor.parse()) {
-            sides.entry(Node::guarantee(guarantor, &debtor)).or_default().extend(ours.iter().chain(theirs));
-        }
+    let mut of_firm: BTreeMap<&str, Vec<ApplicationId>> = BTreeMap::new();
+    for member in members.iter() {
+        of_firm.entry(member.link.firm.as_str()).or_default().push(member.link.application);
     }
-    let with_both = sides.into_iter().filter(|(_, applications)| applications.len() > 1);
-    with_both.map(|(node, applications)| (Cow::Owned(node), applications.into_iter().collect())).collect()
+    let guarantees = spread.ties().into_iter().flat_map(|ties| ties.between_firms(TieKind::Guarantee));
+    let between = guarantees.filter_map(|(guarantor, debtor)| {
+        let (ours, theirs) = of_firm.get(guarantor.as_str()).zip(of_firm.get(debtor))?;
+        let both: BTreeSet<ApplicationId> = ours.iter().chain(theirs).copied().collect();
+        Some((Cow::Owned(Node::guarantee(guarantor, &debtor.parse().ok()?)), both.into_iter().collect()))
+    });
+    between.filter(|(_, applications): &(_, Vec<_>)| applications.len() > 1).collect()
 }
 
 /// As many as are kept, in their order; the application itself among them even where only a part can be.

@@ -33,6 +33,12 @@ impl Loaded {
         )
     }
 
+    /// What the entry asked for, beside its notice, that brought the journey to its end.
+    pub fn unlinking(&self) -> Option<Command> {
+        let emitted = self.entries.iter().rev().flat_map(|entry| &entry.commands).copied();
+        emitted.into_iter().find(|command| matches!(command, Command::UnlinkClaims))
+    }
+
     /// Whether a later entry has entered the due index for certain, so that this one need not be looked after any more.
     pub fn is_superseded(&self, number: u32) -> bool {
         self.entries.iter().any(|entry| entry.number > number && entry.events.iter().any(starts))
@@ -168,6 +174,7 @@ impl Journeys {
         let number = loaded.map_or(0, |l| l.entries.len() as u32) + 1;
         let came_from = loaded.map(|l| l.journey.status);
         commands.extend(journey.notice(came_from, number));
+        commands.extend(journey.unlinking(came_from));
         let entry = Entry { number, at, by: self.by.to_owned(), events: events.to_vec(), commands };
         match self.journal.append(id, &entry, armed(came_from, &journey, events)).await {
             Ok(()) => {}
@@ -192,15 +199,14 @@ impl Journeys {
         self.observer.recorded(&Recorded { application, entry, stages, reached });
     }
 
-    /// Sends again what the recorded step emitted and nobody has acted on, and its notice, of which the journal does not
-    /// know whether it arrived.
+    /// Sends again what the recorded step emitted and nobody has acted on, and what [`is_unconfirmed`].
     async fn send_again(&self, loaded: &Loaded, event: &Event) -> Result<(), AdvanceError> {
         let recorded =
             loaded.entries.iter().rev().find(|e| e.events.iter().any(|known| known.same_step(event)));
         let outstanding = loaded.journey.outstanding();
         let commands: Vec<Command> = recorded
             .map(|entry| {
-                let waited_for = |c: &Command| outstanding.contains(c) || matches!(c, Command::Notify { .. });
+                let waited_for = |c: &Command| outstanding.contains(c) || is_unconfirmed(c);
                 entry.commands.iter().copied().filter(waited_for).collect()
             })
             .unwrap_or_default();
@@ -231,6 +237,11 @@ fn armed(came_from: Option<Status>, journey: &Journey, events: &[Event]) -> Opti
     } else {
         None
     }
+}
+
+/// Whether the journal does not know if anybody acted on a command: the journey does not wait for it.
+fn is_unconfirmed(command: &Command) -> bool {
+    matches!(command, Command::Notify { .. } | Command::UnlinkClaims)
 }
 
 /// Whether an event is what a borrower's request starts. Its entry is always armed.

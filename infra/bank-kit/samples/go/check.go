@@ -51,6 +51,10 @@ func main() {
 			headers.Set(name, value)
 		}
 		id, err := verify(headers, []byte(message.Body), message.Keys, message.Now)
+		doubled := headers.Clone()
+		doubled.Add("webhook-signature", message.Headers["webhook-signature"])
+		_, taken := verify(doubled, []byte(message.Body), message.Keys, message.Now)
+		judge(message.Name+", doubled", taken != nil)
 		judge(message.Name, (err == nil) == message.Accepted && (err != nil || id == message.Headers["webhook-id"]))
 	}
 	for _, each := range all.Sealed {

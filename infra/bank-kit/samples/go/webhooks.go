@@ -43,6 +43,11 @@ var (
 // body is the raw bytes, before any parsing. keys are the texts whsec_... and whpk_... that are in use, two during a
 // rotation. now is Unix time in seconds.
 func verify(headers http.Header, body []byte, keys []string, now int64) (string, error) {
+	for _, name := range []string{"webhook-id", "webhook-timestamp", "webhook-signature"} {
+		if len(headers.Values(name)) != 1 {
+			return "", errors.New(name + " is missing or doubled")
+		}
+	}
 	id, time := headers.Get("webhook-id"), headers.Get("webhook-timestamp")
 	if !messageID.MatchString(id) || !unixTime.MatchString(time) {
 		return "", errors.New("a header is missing or malformed")

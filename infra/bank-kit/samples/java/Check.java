@@ -16,8 +16,8 @@ final class Check {
         List<String> wrong = new ArrayList<>();
         for (Object each : (List<?>) vectors.get("messages")) {
             Map<String, Object> message = object(each);
-            Map<String, String> headers = new LinkedHashMap<>();
-            object(message.get("headers")).forEach((name, value) -> headers.put(name, (String) value));
+            Map<String, List<String>> headers = new LinkedHashMap<>();
+            object(message.get("headers")).forEach((name, value) -> headers.put(name, List.of((String) value)));
             byte[] body = ((String) message.get("body")).getBytes(StandardCharsets.UTF_8);
             String said;
             try {
@@ -25,7 +25,15 @@ final class Check {
             } catch (Webhooks.Refused e) {
                 said = null;
             }
-            String expected = (Boolean) message.get("accepted") ? headers.get("webhook-id") : null;
+            String expected = (Boolean) message.get("accepted") ? headers.get("webhook-id").get(0) : null;
+            Map<String, List<String>> doubled = new LinkedHashMap<>(headers);
+            doubled.put("Webhook-Signature", headers.getOrDefault("webhook-signature", List.of("")));
+            try {
+                Webhooks.verify(doubled, body, texts(message.get("keys")), (Long) message.get("now"));
+                wrong.add(message.get("name") + ", doubled");
+            } catch (Webhooks.Refused e) {
+                // As it should be.
+            }
             if (!Objects.equals(said, expected)) wrong.add((String) message.get("name"));
         }
         List<?> allSealed = (List<?>) vectors.get("sealed");

@@ -7,9 +7,9 @@ import java.security.Signature;
 import java.security.spec.X509EncodedKeySpec;
 import java.util.Arrays;
 import java.util.Base64;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.regex.Pattern;
 import javax.crypto.Cipher;
 import javax.crypto.Mac;
@@ -64,19 +64,17 @@ final class Webhooks {
     /**
      * Returns the message id.
      *
-     * @param headers names in any case, and values
+     * @param headers names in any case, and all values of each, as HttpExchange.getRequestHeaders() has them: a map of single
+     *     values would hide a header that is doubled
      * @param body the raw bytes, before any parsing
      * @param keys the texts whsec_..., whpk_... or whsm2pk_... that are in use; two during a rotation
      * @param now Unix time in seconds
      */
-    static String verify(Map<String, String> headers, byte[] body, List<String> keys, long now)
+    static String verify(Map<String, List<String>> headers, byte[] body, List<String> keys, long now)
             throws Refused, GeneralSecurityException {
-        Map<String, String> named = new TreeMap<>(String.CASE_INSENSITIVE_ORDER);
-        named.putAll(headers);
-        String id = named.get("webhook-id");
-        String time = named.get("webhook-timestamp");
-        String signature = named.get("webhook-signature");
-        if (id == null || time == null || signature == null) throw new Refused("a header is missing");
+        String id = only(headers, "webhook-id");
+        String time = only(headers, "webhook-timestamp");
+        String signature = only(headers, "webhook-signature");
         if (!ID.matcher(id).matches()) throw new Refused("malformed id");
         if (!TIME.matcher(time).matches()) throw new Refused("malformed time");
         if (Math.abs(Long.parseLong(time) - now) > TOLERANCE_SECONDS) throw new Refused("too old or too far ahead");
@@ -88,6 +86,15 @@ final class Webhooks {
         for (String key : keys) for (String entry : signatures) matched |= fits(key, content, entry);
         if (!matched) throw new Refused("no signature fits a key in use");
         return id;
+    }
+
+    private static String only(Map<String, List<String>> headers, String name) throws Refused {
+        List<String> values = new ArrayList<>();
+        headers.forEach((known, all) -> {
+            if (name.equalsIgnoreCase(known)) values.addAll(all);
+        });
+        if (values.size() != 1) throw new Refused(name + " is missing or doubled");
+        return values.get(0);
     }
 
     /** Whether one entry of webhook-signature fits one key. Entries of unknown versions fit none. */

@@ -2,7 +2,7 @@
 
 Needs: cryptography (Ed25519, and bodies that are sealed), gmssl (SM2 only). HMAC needs nothing but Python 3.9 or later.
 
-    message_id = verify(request.headers, request.raw_body, KEYS, int(time.time()))
+    message_id = verify(request.headers.items(), request.raw_body, KEYS, int(time.time()))
     body = open_sealed(message_id, request.raw_body, BODY_KEYS)     # only if you asked for sealed bodies
 
 After verify, act on each message id once: inside its five minutes a genuine message can arrive twice.
@@ -28,16 +28,20 @@ class Refused(Exception):
 def verify(headers, body, keys, now):
     """Returns the message id, or raises Refused.
 
-    headers: mapping of header names in any case to values. body: the raw bytes, before any parsing. keys: the texts
+    headers: the pairs of header names, in any case, and values as they came, each as often as it came: request.headers.items()
+    of most frameworks, where a mapping would hide a header that is doubled. body: the raw bytes, before any parsing. keys: the texts
     whsec_..., whpk_... or whsm2pk_... that are in use; two during a rotation. now: Unix time in seconds.
     """
-    headers = {name.lower(): value for name, value in headers.items()}
-    try:
-        message_id = headers["webhook-id"]
-        timestamp = headers["webhook-timestamp"]
-        signatures = headers["webhook-signature"].split(" ")
-    except KeyError:
-        raise Refused("a header is missing") from None
+    pairs = [(name.lower(), value) for name, value in headers]
+
+    def only(name):
+        values = [value for known, value in pairs if known == name]
+        if len(values) != 1:
+            raise Refused(f"{name} is missing or doubled")
+        return values[0]
+
+    message_id, timestamp = only("webhook-id"), only("webhook-timestamp")
+    signatures = only("webhook-signature").split(" ")
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,128}", message_id):
         raise Refused("malformed id")
     if not re.fullmatch(r"0|[1-9][0-9]{0,14}", timestamp):

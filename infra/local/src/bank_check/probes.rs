@@ -299,6 +299,14 @@ impl Check {
             return;
         }
         let answers = tally.answers;
+        if answers == 0 {
+            for rule in [Rule::A1, Rule::A2, Rule::A4, Rule::A6] {
+                self.not_tested(rule, "no answer came");
+            }
+            let seen = format!("{} requests had no answer", tally.unanswered);
+            self.judge(Rule::A3, false, seen);
+            return;
+        }
         match tally.not_json {
             Some(path) => self.judge(Rule::A1, false, format!("something else from {path}")),
             None => self.judge(Rule::A1, true, format!("all of {answers} answers")),

@@ -35,13 +35,16 @@ pub struct MemoryArgs {
     /// Where `cargo lambda build` left the binaries; or a folder of plain ones.
     #[arg(long, default_value = "target/lambda")]
     binaries: PathBuf,
+    /// Where the functions' logs are written, a file for each.
+    #[arg(long, value_name = "FOLDER")]
+    logs: Option<PathBuf>,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=390))]
     applications: u32,
 }
 
 /// Plays the applications and prints the table.
 pub async fn run(args: &MemoryArgs, out: &mut impl Write) -> Result<(), AnyError> {
-    let processes = Arc::new(Processes::of(&args.binaries));
+    let processes = Arc::new(Processes::of(&args.binaries, args.logs.clone()));
     let counterparties = CounterpartyOptions { delay: Some(sim::Delay::NONE), ..Default::default() };
     let options =
         LendingOptions { counterparties, processes: Some(Arc::clone(&processes)), ..Default::default() };

@@ -10,6 +10,7 @@ pub use usage::{Functions, Usage};
 use crate::prices::{self, Money};
 use clap::Args;
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
+use personal_data::MOST_ROWS;
 use std::{collections::BTreeMap, io::Write};
 
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
@@ -190,7 +191,13 @@ fn print_cases(measured: &Measured, out: &mut impl Write) -> std::io::Result<()>
 
 fn print_prices(measured: &Measured, out: &mut impl Write) -> std::io::Result<()> {
     let Some(first) = measured.cases.first() else { return Ok(()) };
-    let (used, in_batches) = (priced(measured, first), priced_in_batches(measured, first));
+    // Data keys are made for many applications, and those of a million are what they share.
+    let shared = |usage: prices::Usage| prices::Usage {
+        kms_requests: usage.kms_requests / f64::from(MOST_ROWS),
+        ..usage
+    };
+    let used = shared(priced(measured, first));
+    let in_batches = shared(priced_in_batches(measured, first));
     writeln!(out, "A million applications of \"{}\":", first.name)?;
     for region in prices::TABLE {
         let line = |what: &str, Money { amount, unpriced }: Money| {
@@ -200,7 +207,7 @@ fn print_prices(measured: &Measured, out: &mut impl Write) -> std::io::Result<()
             };
             format!("  {} {} {:.2} for {what}{without}", region.region, region.currency, amount * 1e6)
         };
-        writeln!(out, "{}", line("tables, queues and API requests", region.of_calls(&used)))?;
+        writeln!(out, "{}", line("tables, queues, API requests and keys", region.of_calls(&used)))?;
         let under_load = "the same under load, with full batches";
         writeln!(out, "{}", line(under_load, region.of_calls(&in_batches)))?;
         writeln!(out, "{}", line("everything with Lambda and logs", region.of_all(&used)))?;

@@ -1,6 +1,6 @@
 //! The engines at an address of this machine, in plain HTTP, for a function that runs in a process of its own.
 
-use super::connector::EmbeddedClient;
+use super::{REGION, connector::EmbeddedClient};
 use aws_smithy_runtime_api::{
     client::{http::HttpConnector as _, orchestrator::HttpRequest},
     http::StatusCode as SmithyStatus,
@@ -38,6 +38,11 @@ pub(super) async fn serve(client: EmbeddedClient) -> io::Result<Endpoint> {
     Ok(Endpoint { url, serving })
 }
 
+/// The engine of queues reads the region from the host.
+fn as_of_aws(uri: &Uri) -> String {
+    format!("https://sqs.{REGION}.amazonaws.com{}", uri.path())
+}
+
 async fn answer(
     State(client): State<EmbeddedClient>,
     method: Method,
@@ -47,7 +52,7 @@ async fn answer(
 ) -> Response {
     let mut request = HttpRequest::new(SdkBody::from(body));
     // What cannot be said again was not said by an SDK.
-    let said = request.set_method(method.as_str()).is_ok() && request.set_uri(uri.to_string()).is_ok();
+    let said = request.set_method(method.as_str()).is_ok() && request.set_uri(as_of_aws(&uri)).is_ok();
     for (name, value) in &headers {
         if let Ok(value) = value.to_str() {
             request.headers_mut().append(name.as_str().to_owned(), value.to_owned());

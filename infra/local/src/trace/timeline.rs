@@ -149,6 +149,7 @@ fn command(command: &Command) -> String {
         Command::StartPhoneCheck { attempt } => format!("phone check {attempt}"),
         Command::Score => "score".to_owned(),
         Command::CheckGraph => "graph check".to_owned(),
+        Command::UnlinkClaims => "claims taken back".to_owned(),
         Command::Decide => "decide".to_owned(),
         Command::PayOut => "pay out".to_owned(),
         Command::Notify { status, .. } => format!("notice {status}"),

@@ -302,6 +302,38 @@ pub async fn a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed(l
     assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::New);
 }
 
+pub async fn loans_that_were_paid_late_keep_the_firm_after_the_one_that_has_it_is_void(ledger: &dyn Ledger) {
+    // Two are paid late while a third has the firm.
+    let [first, second] = [reserved(ledger, 1, 100).await, payout(2, 100)];
+    resolve(ledger, &first, voided(), word(1)).await;
+    let of_the_same_firm = |payout: Payout| Payout { firm_code: first.firm_code.clone(), ..payout };
+    let (second, third) = (of_the_same_firm(second), of_the_same_firm(payout(3, 100)));
+    assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::New);
+    resolve(ledger, &second, voided(), word(2)).await;
+    assert_eq!(reserve(ledger, &third, 1_000).await, Reservation::New);
+    resolve(ledger, &first, posted("R1"), Evidence::Answer).await;
+    resolve(ledger, &second, posted("R2"), Evidence::Answer).await;
+    let fourth = of_the_same_firm(payout(4, 100));
+    // Each gives way to the next, be it void or reversed, and the firm is free after the last.
+    for void in [&third, &first, &second] {
+        assert_eq!(reserve(ledger, &fourth, 1_000).await, Reservation::LoanOutstanding);
+        resolve(ledger, void, voided(), Evidence::Answer).await;
+    }
+    assert_eq!(reserve(ledger, &fourth, 1_000).await, Reservation::New);
+}
+
+pub async fn a_loan_that_was_paid_late_and_reversed_waits_for_no_firm(ledger: &dyn Ledger) {
+    let first = reserved(ledger, 1, 100).await;
+    resolve(ledger, &first, voided(), word(1)).await;
+    let second = Payout { firm_code: first.firm_code.clone(), ..payout(2, 100) };
+    assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::New);
+    resolve(ledger, &first, posted("R1"), Evidence::Answer).await;
+    resolve(ledger, &first, voided(), Evidence::Answer).await;
+    resolve(ledger, &second, voided(), word(2)).await;
+    let third = Payout { firm_code: first.firm_code.clone(), ..payout(3, 100) };
+    assert_eq!(reserve(ledger, &third, 1_000).await, Reservation::New);
+}
+
 pub async fn what_is_voided_is_never_reserved_again(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 1, 300).await;
     resolve(ledger, &payout, voided(), word(1)).await;

@@ -70,6 +70,21 @@ pub async fn linking_again_changes_nothing(graph: &dyn RelationGraph) {
     assert_eq!(read(graph, &device, always(), 10).await.links, [Arc::new(link)]);
 }
 
+pub async fn a_link_that_is_taken_back_from_a_node_stands_under_the_others(graph: &dyn RelationGraph) {
+    let nodes = [node(NodeKind::Device, "d"), node(NodeKind::Card, "c"), node(NodeKind::Phone, "p")];
+    let (link, other) = (link(1, &nodes), link(2, &nodes));
+    graph.link(&link).await.unwrap();
+    graph.link(&other).await.unwrap();
+    for _ in 0..2 {
+        graph.unlink(&link, &nodes[1..]).await.unwrap();
+        for (node, standing) in nodes.iter().zip([2, 1, 1]) {
+            assert_eq!(read(graph, node, always(), 10).await.links.len(), standing, "{node:?}");
+        }
+    }
+    graph.unlink(&link, &[]).await.unwrap();
+    assert_eq!(read(graph, &nodes[0], always(), 10).await.links.len(), 2);
+}
+
 pub async fn the_same_hash_of_another_kind_is_another_node(graph: &dyn RelationGraph) {
     graph.link(&link(1, &[node(NodeKind::Phone, "same")])).await.unwrap();
     assert_eq!(read(graph, &node(NodeKind::Card, "same"), always(), 10).await.links, []);

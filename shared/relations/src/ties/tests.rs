@@ -70,6 +70,9 @@ fn firms_that_answer_for_each_other_in_a_circle_are_a_ring_and_each_is_told() {
     assert_eq!(ring.to_notify(), [id(3), id(2), id(1)]);
     assert!(ring.features.evidence.iter().all(|evidence| evidence.kind == "guarantee"), "{ring:?}");
     assert_eq!(ring.features.evidence.len(), 4, "the circle is closed");
+    let mut sides: Vec<_> = ring.features.evidence.iter().flat_map(|of| of.applications.clone()).collect();
+    sides.sort_unstable();
+    assert_eq!(sides, [1, 1, 2, 2, 3, 3, 4, 4].map(id), "each firm stands on one side of two guarantees");
 }
 
 #[test]

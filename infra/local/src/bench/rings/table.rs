@@ -245,6 +245,7 @@ fn application(link: &Link) -> Result<Application, AnyError> {
         channel: Channel::MiniProgram,
         consents: Consents { data: true, credit_query: true, face_recognition: true },
         traces: Traces {
+            account: None,
             device: of(NodeKind::Device),
             network: of(NodeKind::Network),
             person: of(NodeKind::Person),
