@@ -123,7 +123,9 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: Cli) -> Result<(), AnyError> {
-    init_logs(matches!(cli.command, Some(Command::Cost(_))));
+    // A simulation injects every fault that there is, and what functions say of them is no news.
+    let quiet = matches!(&cli.command, Some(Command::Simulate(args)) if args.seed.is_none());
+    init_logs(matches!(cli.command, Some(Command::Cost(_))), if quiet { "off" } else { "warn" });
     let mut out = std::io::stdout();
     match cli.command {
         Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
@@ -180,9 +182,10 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
     }
 }
 
-/// Warnings and errors to standard error; `RUST_LOG` tells more. `counted`: the functions' own logs are counted as well.
-fn init_logs(counted: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("warn"));
+/// What is at least of this level goes to standard error; `RUST_LOG` tells more. `counted`: the functions' own logs are
+/// counted as well.
+fn init_logs(counted: bool, level: &str) {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     let shown = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter);
     let counted = counted.then(local::log_bytes::layer);
     tracing_subscriber::registry().with(counted).with(shown).init();

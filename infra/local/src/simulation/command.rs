@@ -19,7 +19,7 @@ pub struct SimulateArgs {
     from: u64,
     /// Run this seed alone and print its trace.
     #[arg(long, conflicts_with_all = ["seeds", "from"])]
-    seed: Option<u64>,
+    pub seed: Option<u64>,
     /// Turn one safeguard off, to see that it is missed.
     #[arg(long, value_enum)]
     without: Option<Safeguard>,
