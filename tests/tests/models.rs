@@ -102,3 +102,15 @@ async fn a_version_in_the_bucket_never_changes() {
     assert!(refused.contains("a version never changes"), "{refused}");
     app.stop().await;
 }
+
+#[tokio::test]
+async fn a_model_of_other_dimensions_is_assigned_only_where_that_is_meant() {
+    let app = TestApp::start().await;
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../models/registry/sba-2026.11.1");
+    command(&app, &["put", folder]).await.unwrap();
+    let line = ["assign", "river-quick", "sba-2026.11.1"];
+    let refused = command(&app, &line).await.unwrap_err().to_string();
+    assert!(refused.contains("dimensions") && refused.contains("business"), "{refused}");
+    command(&app, &[&line[..], &["--other-dimensions"]].concat()).await.unwrap();
+    app.stop().await;
+}

@@ -10,7 +10,7 @@ use crate::{
 use buckets::ModelBucket;
 use clap::{Args, Subcommand};
 use comfy_table::Table;
-use domain::product::Catalogue;
+use domain::{checks::DIMENSIONS, product::Catalogue};
 use forest::Ensemble;
 use model::{Assigned, Assignment, Challenger};
 use object_store::{ObjectStore, ObjectStoreExt as _, path::Path as Place};
@@ -58,6 +58,9 @@ enum Action {
         /// Per cent of the product's applications that the challenger scores, in whole hundredths at most.
         #[arg(long, value_name = "PERCENT", requires = "challenger", value_parser = basis_points)]
         share: Option<u16>,
+        /// Also where a model looks at other dimensions than those of the product's firms, and so knows nothing of them.
+        #[arg(long)]
+        other_dimensions: bool,
     },
 }
 
@@ -101,11 +104,11 @@ pub async fn run(
                 "Version {version} is in the bucket, signed; it agrees with its {rows} golden rows."
             )?;
         }
-        Action::Assign { product, model, challenger, share } => {
+        Action::Assign { product, model, challenger, share, other_dimensions } => {
             let challenger = challenger.clone().zip(*share);
             let challenger = challenger.map(|(model, share_bp)| Challenger { model, share_bp });
             let assigned = Assigned { model: model.clone(), challenger };
-            let serial = shelf.assign(product, assigned).await?;
+            let serial = shelf.assign(product, assigned, *other_dimensions).await?;
             writeln!(out, "Assignment {serial}: {product} is scored by {model} within a minute.")?;
         }
     }
@@ -167,10 +170,23 @@ impl Shelf {
         Ok((manifest.version.clone(), rows))
     }
 
-    async fn assign(&self, product: &str, assigned: Assigned) -> Result<u64, AnyError> {
+    async fn assign(
+        &self,
+        product: &str,
+        assigned: Assigned,
+        other_dimensions: bool,
+    ) -> Result<u64, AnyError> {
         if self.products.get(product).is_none() {
             let known: Vec<&str> = self.products.iter().map(|p| p.id.as_str()).collect();
             return Err(format!("there is no product {product:?}; there are {}", known.join(", ")).into());
+        }
+        let decides = self.models.get(&assigned.model).await?;
+        let theirs = &decides.manifest().dimensions;
+        if !other_dimensions && theirs.iter().any(|name| !DIMENSIONS.contains(&name.as_str())) {
+            let (version, known) = (&assigned.model, DIMENSIONS.join(", "));
+            let named = theirs.join(", ");
+            let told = "a firm of this archive would have no data for it; --other-dimensions assigns it all the same";
+            return Err(format!("{version} looks at {named} and not at {known}: {told}").into());
         }
         let mut assignment = self.models.assignment().await?;
         assignment.serial += 1;

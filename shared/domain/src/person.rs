@@ -75,14 +75,18 @@ hidden!(
     BankCard
 );
 
+/// Letters by Unicode that show nothing.
+const FILLERS: [char; 4] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}'];
+
 impl PersonName {
     /// Letters, with `·` (U+00B7) between the parts of a minority name and spaces inside a Latin one.
     /// Look-alike separators and control characters are refused rather than folded.
     pub fn parse(text: &str) -> Result<Self, PersonError> {
-        let allowed = text.chars().all(|c| c.is_alphabetic() || c == '·' || c == ' ');
-        let trimmed = text.trim() == text;
+        let is_letter = |c: char| c.is_alphabetic() && !FILLERS.contains(&c);
+        let allowed = text.chars().all(|c| is_letter(c) || c == '·' || c == ' ');
+        let whole = text.starts_with(is_letter) && text.ends_with(is_letter);
         let length = (2..=50).contains(&text.chars().count());
-        if allowed && trimmed && length { Ok(Self(text.to_owned())) } else { Err(PersonError::Name) }
+        if allowed && whole && length { Ok(Self(text.to_owned())) } else { Err(PersonError::Name) }
     }
 }
 
@@ -208,6 +212,13 @@ mod tests {
         assert!(BankCard::parse("4111111111111111").is_ok());
         assert_eq!(BankCard::parse("4111111111111112"), Err(PersonError::BankCardChecksum));
         assert_eq!(BankCard::parse("411111111111"), Err(PersonError::BankCardShape));
+    }
+
+    #[test]
+    fn a_name_without_a_letter_that_shows_is_none() {
+        for text in ["····", "·冯思", "冯思·", " 冯思", "\u{3164}\u{3164}", "冯\u{115f}思"] {
+            assert!(PersonName::parse(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -55,6 +55,9 @@ fn harmless(message: &str) -> String {
         Some((_, "u16")) => whole_number(u16::MAX),
         Some((_, "u32")) => whole_number(u32::MAX),
         Some((_, "u64")) => whole_number(u64::MAX),
+        Some((_, expected)) if expected.starts_with("struct ") => "expected an object".to_owned(),
+        // How serde spells an enum.
+        Some((_, "string or map")) => "expected a text".to_owned(),
         Some((_, expected)) => format!("expected {expected}"),
         None => "is not of the right form".to_owned(),
     }
@@ -239,6 +242,13 @@ mod tests {
             let problem = refused(&format!(r#"{{"amount_fen":{number}}}"#));
             let expected = "expected a whole number from 0 to 18446744073709551615";
             assert_eq!(problem.errors[0].detail, expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn what_should_be_an_object_is_told_so_in_words_of_json() {
+        for body in ["null", "[]", "7", r#"{"amount_fen": 1, "inner": 3}"#] {
+            assert_eq!(refused(body).errors[0].detail, "expected an object", "{body}");
         }
     }
 
