@@ -213,6 +213,21 @@ async fn a_person_whose_application_never_began_is_forgotten_too() {
 }
 
 #[tokio::test]
+async fn a_request_that_comes_again_after_it_was_forgotten_brings_no_person_back() {
+    let declined = applied(quick(), 3).await;
+    let dynamodb = &declined.app.lending.aws.dynamodb;
+    let rows = dynamodb.scan().table_name("applicants").send().await.unwrap();
+    let [row] = rows.items() else { panic!("one applicant") };
+    // As TTL does after a month.
+    let forget = dynamodb.delete_item().table_name("applicants").key("pk", row["pk"].clone());
+    forget.send().await.unwrap();
+    let again = declined.borrower.apply(&quick(), "key").await.unwrap();
+    assert_eq!(again, declined.id);
+    assert!(declined.is_erased().await);
+    declined.app.stop().await;
+}
+
+#[tokio::test]
 async fn nothing_is_erased_while_a_bank_may_be_paying() {
     // The bank pays and says nothing.
     let applied = applied(Wish { amount_fen: 10_008_500, ..quick() }, 1000).await;

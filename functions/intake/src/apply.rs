@@ -46,15 +46,22 @@ impl Intake {
         if elements == ElementsAnswer::Match {
             self.check_outstanding(id, &terms.firm_code).await?;
         }
-        if let Claim::Taken(first) = self.applicants.claim(id, &applicant).await? {
-            self.check_repetition(id, &first, &applicant.claim).await?;
+        let claim = self.applicants.claim(id, &applicant).await?;
+        if let Claim::Taken(first) = &claim {
+            self.check_repetition(id, first, &applicant.claim).await?;
         }
         let application = self.application(id, &terms, &firm, borrower, now)?;
         let events = first_events(application, elements, now)?;
         let first = match self.journeys.begin(id, &events).await? {
             Advanced::Recorded(journey) => *journey,
             // A repetition gets the very answer that the first request got: the journey as its first entry left it.
-            Advanced::Repeated(_) => self.journeys.load_first(id).await?.ok_or(AdvanceError::NotFound)?,
+            Advanced::Repeated(journey) => {
+                if claim == Claim::New && journey.status.is_end() {
+                    // The claim of an application that ended long ago was forgotten. It needs no person again.
+                    self.applicants.erase(id, now).await?;
+                }
+                self.journeys.load_first(id).await?.ok_or(AdvanceError::NotFound)?
+            }
         };
         Ok(Response::json(202, &self.summary(&first, Some(&firm))))
     }

@@ -241,13 +241,19 @@ async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -
     Ok(())
 }
 
-/// A code from the simulated channel, a session, an application of one of the loaded firms.
-fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loaded) -> [String; 3] {
+/// A code from the simulated channel, a session, an application of one of the loaded firms (at each start another one: a firm
+/// has one loan at a time), and what can be asked of it.
+fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loaded) -> Vec<String> {
     let json = "-H 'content-type: application/json'";
     let pick = |field: &str| format!(r#"sed 's/.*"{field}":"\([^"]*\)".*/\1/'"#);
-    let today = domain::calendar::day_in_china(SystemClock.now());
-    let owners = people::owners(folder, loaded, today).unwrap_or_default();
-    let last = match owners.iter().find(|o| !o.firm.is_banned() && o.supported_fen >= 30_000_000) {
+    let now = SystemClock.now();
+    let owners = people::owners(folder, loaded, domain::calendar::day_in_china(now)).unwrap_or_default();
+    let sound = owners.iter().filter(|o| !o.firm.is_banned() && o.supported_fen >= 30_000_000);
+    let sound: Vec<_> = sound.take(400).collect();
+    let place = usize::try_from(now.as_second()).unwrap_or_default().checked_rem(sound.len()).unwrap_or(0);
+    let bearer = r#"-H "authorization: Bearer $TOKEN""#;
+    let of_application = format!("{url}/v1/applications/$ID");
+    let rest = match sound.get(place) {
         Some(owner) => {
             let body = owner.applicant(1, 1000).application(&Wish {
                 product: "river-quick",
@@ -256,13 +262,18 @@ fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loa
                 face_recognition: true,
                 accept_up_to_bp: Some(1_500),
             });
-            format!(
-                r#"curl -s {url}/v1/applications -H "authorization: Bearer $TOKEN" -H "idempotency-key: $CODE" {json} -d '{body}'"#
-            )
+            vec![
+                format!(
+                    r#"ID=$(curl -s {url}/v1/applications {bearer} -H "idempotency-key: $CODE" {json} -d '{body}' | tee /dev/stderr | {})"#,
+                    pick("application_id")
+                ),
+                format!("curl -s {of_application} {bearer}; curl -s {of_application}/explanation {bearer}"),
+                format!("curl -s -X DELETE {of_application}/personal-data {bearer}"),
+            ]
         }
-        None => format!(r#"curl -s {url}/v1/products -H "authorization: Bearer $TOKEN""#),
+        None => vec![format!("curl -s {url}/v1/products {bearer}")],
     };
-    [
+    let sign_in = [
         format!(
             r#"CODE=$(curl -s {channel}/codes {json} -d '{{"channel":"mini_program","subject":"me","device":"my-phone","network":"home"}}' | {})"#,
             pick("code")
@@ -271,8 +282,8 @@ fn lines_to_try(url: &str, channel: &str, folder: &std::path::Path, loaded: &Loa
             r#"TOKEN=$(curl -s {url}/v1/sessions {json} -d "{{\"channel\":\"mini_program\",\"code\":\"$CODE\"}}" | {})"#,
             pick("token")
         ),
-        last,
-    ]
+    ];
+    sign_in.into_iter().chain(rest).collect()
 }
 
 /// The rings, as an analyst reads them. The pair of keys stays in its file.
