@@ -2,12 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
-use domain::{checks::GraphFeatures, journey::Event};
+use domain::{
+    checks::GraphFeatures,
+    journey::{Command, Event},
+};
 use jiff::SignedDuration;
-use local::borrower::{Applicant, Wish};
-use ports::journal::Journal as _;
+use local::{
+    borrower::{Applicant, Wish},
+    engines::Fault,
+};
+use ports::{
+    journal::{Entry, Journal as _},
+    relation::RelationGraph as _,
+};
 use serde_json::Value;
-use tests::{TestApp, first_reason, quick, quick_without_acceptance, sound_owners};
+use tests::{TestApp, TestOptions, first_reason, quick, quick_without_acceptance, sound_owners};
 
 const A_DAY: SignedDuration = SignedDuration::from_hours(24);
 /// The simulated provider says that a phone with this end is somebody else's.
@@ -193,4 +202,53 @@ async fn fault_23_whether_a_firm_has_a_loan_is_told_to_its_representative_alone_
     let refused = representative.apply(&quick(), "once-too-often").await.unwrap_err().to_string();
     assert!(refused.contains("429"), "asking is counted too: {refused}");
     app.stop().await;
+}
+
+#[tokio::test]
+async fn fault_5_claims_are_taken_back_although_the_command_was_lost() {
+    let app = TestApp::start_with(TestOptions::default()).await;
+    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick(), "key").await.unwrap();
+    while app.lending.stack.deliver("graph-checks").await.unwrap().is_some() {}
+    assert_eq!(rows_of_cards(&app).await, 1);
+    // The first that the cancelling sends.
+    app.lending.engines.faults().fail("sqs:SendMessage", 1, Fault::Before);
+    assert!(borrower.cancel(&id).await.is_err());
+    app.settle().await;
+    assert_eq!(borrower.read(&id).await.unwrap()["status"], "cancelled");
+    assert_eq!(rows_of_cards(&app).await, 1);
+    app.sweep_after(SignedDuration::from_secs(61)).await;
+    assert_eq!(rows_of_cards(&app).await, 0, "the sweeper's last look sends it again");
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn fault_2_a_check_that_comes_again_after_the_end_takes_back_what_an_earlier_run_has_linked() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick(), "key").await.unwrap();
+    borrower.cancel(&id).await.unwrap();
+    app.settle().await;
+    let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");
+    let first = journal.load(id.parse().unwrap()).await.unwrap().swap_remove(0);
+    let Some(Event::Received { application }) = first.events.first() else { panic!("{first:?}") };
+    let graph = aws::DynamoRelations::new(app.lending.aws.dynamodb.clone(), "relations");
+    graph.link(&relations::link_of(application, first.at)).await.unwrap();
+    assert_eq!(rows_of_cards(&app).await, 1, "by a run that was held up");
+    let again = serde_json::json!({ "application_id": id, "command": "check_graph" });
+    app.lending.stack.send("graph-checks", &again.to_string()).await.unwrap();
+    app.settle().await;
+    assert_eq!(rows_of_cards(&app).await, 0);
+    app.stop().await;
+}
+
+#[test]
+fn fault_10_an_entry_with_a_command_that_only_a_newer_version_knows_is_read_without_it() {
+    let commands = r#"[{"command":"score"},{"command":"fly","to":"the moon"},{"command":"unlink_claims"}]"#;
+    let entry =
+        r#""number":2,"at":"2026-11-02T08:00:00Z","by":"score/9.0.0","events":[{"event":"cancelled"}]"#;
+    let entry: Entry = serde_json::from_str(&format!("{{{entry},\"commands\":{commands}}}")).unwrap();
+    assert_eq!(entry.commands, [Command::Score, Command::UnlinkClaims]);
 }

@@ -10,6 +10,7 @@ use local::{
 use ports::{Clock as _, ledger::Ledger as _};
 use serde_json::{Value, json};
 use signing::Signer;
+use sim::bank::Report;
 use tests::{TestApp, TestOptions, quick, sound_owners};
 
 const RIVER: &str = "/v1/callbacks/banks/river-bank";
@@ -79,6 +80,36 @@ async fn a_bank_that_says_failed_and_has_paid_after_all_is_asked_and_the_ledger_
     let payout = app.ledger().get(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(payout.movements(), [Movement::Reserve, Movement::Void, Movement::PostLate]);
     assert_eq!(app.paid_by_banks(), [(id, 10_008_500)]);
+    app.stop().await;
+}
+
+#[tokio::test]
+async fn a_firm_has_no_new_loan_while_one_that_was_paid_late_is_outstanding() {
+    let app = TestApp::start().await;
+    let (borrower, late) = awaiting_its_callback(&app).await;
+    assert_eq!(bank_says(&app, "early", &says(&app, &late, "failed")).await, 200);
+    let second = borrower.apply(&quick(), "second").await.unwrap();
+    app.settle().await;
+    assert_eq!(borrower.read(&second).await.unwrap()["status"], "paid_out");
+    assert_eq!(bank_says(&app, "true", &says(&app, &late, "paid")).await, 409);
+    app.settle().await;
+    assert_eq!(
+        borrower.read(&late).await.unwrap()["status"],
+        "paid_out",
+        "two loans: the bank has paid both"
+    );
+    for (settled, principal_fen) in [(&second, 10_000_000), (&late, 10_008_500)] {
+        let refused = borrower.apply(&quick(), "third").await.unwrap_err().to_string();
+        assert!(refused.contains("409"), "{refused}");
+        let bank = &app.lending.counterparties.banks["river-bank"];
+        for report in [Report::Repaid { principal_fen, interest_fen: 0 }, Report::Settled] {
+            bank.report(settled, report).unwrap();
+            app.settle().await;
+        }
+    }
+    let third = borrower.apply(&quick(), "third").await.unwrap();
+    app.settle().await;
+    assert_eq!(borrower.read(&third).await.unwrap()["status"], "paid_out");
     app.stop().await;
 }
 

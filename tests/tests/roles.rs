@@ -45,6 +45,7 @@ async fn fault_34_every_permission_of_every_role_is_used() {
     both_banks(&app).await;
     a_loan_to_its_end(&app).await;
     a_payout_that_is_reversed(&app).await;
+    a_loan_that_was_paid_late(&app).await;
     rings(&app).await;
     rings_are_looked_at(&app).await;
     the_whole_graph(&app).await;
@@ -194,6 +195,29 @@ async fn a_payout_that_is_reversed(app: &TestApp) {
     app.settle().await;
     let payout = app.ledger().get(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(payout.movements().last(), Some(&Movement::Reverse));
+}
+
+/// A loan whose bank says that it failed and has paid after all, when the firm has got another one. That one is settled.
+async fn a_loan_that_was_paid_late(app: &TestApp) {
+    let secret = app.lending.keys.banks["river-bank"].clone();
+    let (borrower, id) = apply(app, 15, 1000, &Wish { amount_fen: 10_008_500, ..quick() }).await;
+    assert_eq!(status(app, &borrower, &id).await, "payout_requested");
+    let word = |outcome: &str| {
+        json!({
+            "payout_id": id, "application_id": id, "outcome": outcome, "amount_fen": 10_008_500,
+            "bank_reference": "R-2", "at": app.clock.now().to_string(),
+        })
+    };
+    assert_eq!(says(app, "/v1/callbacks/banks/river-bank", &secret, &word("failed")).await, 200);
+    let second = borrower.apply(&quick(), "second").await.unwrap();
+    assert_eq!(status(app, &borrower, &second).await, "paid_out");
+    assert_eq!(says(app, "/v1/callbacks/banks/river-bank", &secret, &word("paid")).await, 409, "contradicts");
+    assert_eq!(status(app, &borrower, &id).await, "paid_out", "the bank was asked");
+    let bank = &app.lending.counterparties.banks["river-bank"];
+    for report in [Report::Repaid { principal_fen: 10_000_000, interest_fen: 0 }, Report::Settled] {
+        bank.report(&second, report).unwrap();
+        app.settle().await;
+    }
 }
 
 /// The book of rings is lost, and written again from the whole graph.

@@ -78,10 +78,10 @@ impl LoanDesk {
     ) -> Result<Taken, ReportError> {
         for _ in 0..TRIES {
             let payout = paid_out_by(bank, ledger.get(id).await?)?;
-            plausible(report, &payout)?;
             let kept = self.loans.get(id).await?;
             let before = kept.unwrap_or_else(|| KeptLoan::unreported(&payout));
-            let after = before.loan.after(report);
+            let possible = plausible(report, &payout);
+            let after = possible.and_then(|()| Ok(before.loan.after(report)?));
             if let Ok(after) = &after
                 && self.reports.record(&payout, report, &before, after).await? == ReportRecorded::Done
             {

@@ -85,9 +85,12 @@ impl GraphChecker {
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
         let own = link_of(&loaded.journey.application, loaded.journey.received_at);
         if loaded.journey.status.is_end() {
-            // What the channel saw stays linked, however early the journey ended.
-            let seen = if loaded.journey.is_proven() { own } else { without_claims(&own).0 };
-            return Ok(self.graph.link(&seen).await?);
+            // What the channel saw stays linked, however early the journey ended. A run before this one may have linked
+            // the rest.
+            return match loaded.journey.is_proven() {
+                true => Ok(self.graph.link(&own).await?),
+                false => self.take_back(&own).await,
+            };
         }
         if let Some(features) = loaded.journey.facts.graph.clone() {
             // Everybody was told before this was recorded; only its own command may have been lost.
@@ -111,9 +114,12 @@ impl GraphChecker {
         if !journey.status.is_end() || journey.is_proven() {
             return Ok(());
         }
-        let own = link_of(&journey.application, journey.received_at);
-        let (seen, claims) = without_claims(&own);
-        self.graph.unlink(&own, &claims).await?;
+        self.take_back(&link_of(&journey.application, journey.received_at)).await
+    }
+
+    async fn take_back(&self, own: &Link) -> Result<(), RecordError> {
+        let (seen, claims) = without_claims(own);
+        self.graph.unlink(own, &claims).await?;
         // Who reads it at the device must not be led on to what it claimed.
         Ok(self.graph.link(&seen).await?)
     }

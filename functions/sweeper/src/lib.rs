@@ -220,7 +220,7 @@ impl Sweeper {
         if self.notices.get(NoticeId { application: application.id, status, entry }).await?.is_some() {
             return Ok(Deed::Nothing);
         }
-        // Whoever could not send the notice could not send this.
+        // It is sent before the notice, so that nothing is known of it either.
         let commands: Vec<Command> = [command].into_iter().chain(loaded.unlinking()).collect();
         self.journeys.commands.send(application.id, &application.bank, &commands).await?;
         Ok(Deed::Sent)

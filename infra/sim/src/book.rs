@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use signing::KeyedHash;
 use std::{
     collections::HashMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, File, OpenOptions, TryLockError},
     io::{self, Write},
     path::Path,
 };
@@ -82,7 +82,11 @@ impl Book {
         let mut book = Self::default();
         let Some(path) = path else { return Ok(book) };
         let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
-        book.is_kept_elsewhere = file.try_lock().is_err();
+        book.is_kept_elsewhere = match file.try_lock() {
+            Ok(()) => false,
+            Err(TryLockError::WouldBlock) => true,
+            Err(TryLockError::Error(error)) => return Err(error),
+        };
         let text = fs::read_to_string(path)?;
         let mut whole = 0;
         for line in text.split_inclusive('\n').filter(|line| line.ends_with('\n')) {

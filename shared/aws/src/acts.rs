@@ -18,11 +18,6 @@ use ports::{
 /// Sorts behind links and outcomes, so that no reader of those meets it.
 pub(crate) const ACT: &str = "seen#";
 
-/// An item is no act.
-#[derive(Debug, thiserror::Error)]
-#[error("the act is of no kind that we know")]
-struct UnknownKind;
-
 /// `2026-11-26T18`.
 fn hour(at: Timestamp) -> String {
     format!("{at:.0}").chars().take("2026-11-26T18".len()).collect()
@@ -102,22 +97,24 @@ impl RecentActs for DynamoRelations {
             .await
             .map_err(|error| port_error(ATTEMPTED, &error))?;
         let acts = page.items().iter().map(|item| read(Reader { item, attempted: ATTEMPTED }));
-        let mut acts: Vec<SeenAct> = acts.collect::<Result<_, _>>()?;
+        let found: Vec<Option<SeenAct>> = acts.collect::<Result<_, _>>()?;
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-        let cut_off = acts.len() > limit;
+        let cut_off = found.len() > limit;
+        let mut acts: Vec<SeenAct> = found.into_iter().flatten().collect();
         acts.truncate(limit);
         Ok(Acts { acts, cut_off })
     }
 }
 
-fn read(reader: Reader<'_>) -> Result<SeenAct, PortError> {
+/// `None` for an act of a kind that only a newer version knows.
+fn read(reader: Reader<'_>) -> Result<Option<SeenAct>, PortError> {
     let kind = reader.text("kind")?;
-    let kind = ActKind::ALL.into_iter().find(|known| known.as_str() == kind);
-    Ok(SeenAct {
-        kind: kind.ok_or_else(|| PortError::broken(reader.attempted, UnknownKind))?,
+    let Some(kind) = ActKind::ALL.into_iter().find(|known| known.as_str() == kind) else { return Ok(None) };
+    Ok(Some(SeenAct {
+        kind,
         who: reader.text("who")?.to_owned(),
         first_seen: reader.parsed("first_seen")?,
         last_seen: reader.parsed("last_seen")?,
         count: reader.integer("times")?,
-    })
+    }))
 }

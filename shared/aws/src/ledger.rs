@@ -72,6 +72,11 @@ enum Part {
 
 type Parts = Vec<(Part, TransactWriteItem)>;
 
+/// Other loans of the firm kept changing its claim.
+#[derive(Debug, thiserror::Error)]
+#[error("the claim on the firm changed {CLAIM_TRIES} times while it was looked at")]
+struct ClaimContended;
+
 /// Transfers and balances do not fit together.
 #[derive(Debug, thiserror::Error)]
 enum Inconsistent {
@@ -251,12 +256,14 @@ impl Ledger for DynamoLedger {
             .resolution(payout, resolution, movement)
             .map_err(|error| PortError::broken(RESOLVING, error))?;
         let wish = if movement == Movement::PostLate { Wish::Claim } else { Wish::GiveUp };
+        let uncontested = parts.iter().find(|(part, _)| *part == Part::Claim).cloned();
         let mut failed = self.transact(RESOLVING, payout.id, &parts).await?;
         for _ in 0..CLAIM_TRIES {
-            let claim = parts.iter().position(|(part, _)| *part == Part::Claim);
-            let Some(claim) = claim.filter(|_| failed == Some(Part::Claim)) else { break };
-            let (_, met) = parts.remove(claim);
-            let instead = contested(&self.client, &self.table, RESOLVING, payout, (wish, &met)).await?;
+            let Some((_, claim)) = uncontested.as_ref().filter(|_| failed == Some(Part::Claim)) else {
+                break;
+            };
+            let instead = contested(&self.client, &self.table, RESOLVING, payout, (wish, claim)).await?;
+            parts.retain(|(part, _)| *part != Part::Claim);
             parts.extend(instead.map(|item| (Part::Claim, item)));
             failed = self.transact(RESOLVING, payout.id, &parts).await?;
         }
@@ -265,7 +272,8 @@ impl Ledger for DynamoLedger {
             Some(Part::Transfer) => Ok(Resolved::Taken),
             Some(Part::Loan) => Ok(Resolved::LoanReported),
             Some(Part::Announcement) => Ok(Resolved::Announced),
-            Some(Part::Balances | Part::Claim) => {
+            Some(Part::Claim) => Err(PortError::unavailable(RESOLVING, ClaimContended)),
+            Some(Part::Balances) => {
                 let Payout { id, bank, product, .. } = payout.clone();
                 Err(PortError::broken(RESOLVING, Inconsistent::Balances { id, bank, product }))
             }

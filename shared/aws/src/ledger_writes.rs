@@ -63,7 +63,8 @@ pub(crate) enum Wish {
     GiveUp,
 }
 
-/// What is to be done with a firm's claim in place of a part whose condition has failed; `None` for nothing.
+/// What is to be done with a firm's claim once a condition on it has failed, as it stands now; `None` for nothing.
+/// `uncontested` is the part for a firm that nobody else wants.
 ///
 /// A loan that was paid late, after it had given the firm up, may find it claimed for another one. Then both are
 /// outstanding: it waits behind the other (`late`) and takes the claim over when that one is settled or void.
@@ -72,7 +73,7 @@ pub(crate) async fn contested(
     table: &str,
     attempted: &'static str,
     payout: &Payout,
-    (wish, failed): (Wish, &TransactWriteItem),
+    (wish, uncontested): (Wish, &TransactWriteItem),
 ) -> Result<Option<TransactWriteItem>, PortError> {
     let key = [("pk", rows::firm_key(&payout.firm_code)), ("sk", rows::LOAN.to_owned())];
     let mut get = client.get_item().table_name(table).consistent_read(true);
@@ -80,7 +81,7 @@ pub(crate) async fn contested(
         get = get.key(name, text(value));
     }
     let answer = get.send().await.map_err(|error| port_error(attempted, &error))?;
-    let Some(item) = answer.item else { return Ok((wish == Wish::Claim).then(|| failed.clone())) };
+    let Some(item) = answer.item else { return Ok((wish == Wish::Claim).then(|| uncontested.clone())) };
     let holder: String = Reader { item: &item, attempted }.text("payout_id")?.to_owned();
     let late = item.get("late").and_then(|late| late.as_ss().ok()).cloned().unwrap_or_default();
     let ours = payout.id.to_string();
@@ -88,7 +89,7 @@ pub(crate) async fn contested(
         (Wish::Claim, true) => return Ok(None),
         (Wish::Claim, false) => ("ADD late :ours_set", "payout_id = :other", holder),
         (Wish::GiveUp, true) => match late.into_iter().min() {
-            None => return Ok(Some(failed.clone())),
+            None => return Ok(Some(uncontested.clone())),
             Some(next) => (
                 "SET payout_id = :other DELETE late :other_set",
                 "payout_id = :ours AND contains(late, :other)",

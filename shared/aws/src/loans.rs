@@ -186,13 +186,14 @@ impl LoanReports for DynamoLoans {
     ) -> Result<ReportRecorded, PortError> {
         let mut parts =
             self.parts(payout, report, before, after).map_err(|error| PortError::broken(RECORDING, error))?;
+        let uncontested = parts.iter().find(|(part, _)| *part == Part::Claim).cloned();
         let mut failed = self.transact(payout.id, &parts).await?;
         for _ in 0..CLAIM_TRIES {
-            let claim = parts.iter().position(|(part, _)| *part == Part::Claim);
-            let Some(claim) = claim.filter(|_| failed.as_deref() == Some(&[Part::Claim])) else { break };
-            let (_, met) = parts.remove(claim);
-            let given_up = (Wish::GiveUp, &met);
+            let is_contested = failed.as_deref() == Some(&[Part::Claim]);
+            let Some((_, claim)) = uncontested.as_ref().filter(|_| is_contested) else { break };
+            let given_up = (Wish::GiveUp, claim);
             let instead = contested(&self.client, &self.table, RECORDING, payout, given_up).await?;
+            parts.retain(|(part, _)| *part != Part::Claim);
             parts.extend(instead.map(|item| (Part::Claim, item)));
             failed = self.transact(payout.id, &parts).await?;
         }

@@ -19,6 +19,8 @@ pub struct ExchangeRequest<'a> {
 /// Who signed in, and from where.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExchangeAnswer {
+    /// The borrower's own account, never a login that a branch or an agency shares: several persons who apply under one
+    /// subject are taken for a ring.
     pub subject: Subject,
     pub device: Label,
     pub network: Label,

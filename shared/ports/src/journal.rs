@@ -7,7 +7,7 @@ use domain::{
     journey::{Command, Event},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::IgnoredAny};
 
 /// One commit to a journal: the events that one invocation recorded together, and the commands that they emitted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -18,7 +18,24 @@ pub struct Entry {
     /// Function and version that recorded it, for example `score/0.1.0`.
     pub by: String,
     pub events: Vec<Event>,
+    /// Those that only a newer version knows are left out when it is read: nothing of the journey's state rests on them.
+    #[serde(deserialize_with = "known_commands")]
     pub commands: Vec<Command>,
+}
+
+fn known_commands<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Command>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Read {
+        Known(Command),
+        Unknown(IgnoredAny),
+    }
+    let all: Vec<Read> = Vec::deserialize(deserializer)?;
+    let known = |read| match read {
+        Read::Known(command) => Some(command),
+        Read::Unknown(IgnoredAny) => None,
+    };
+    Ok(all.into_iter().filter_map(known).collect())
 }
 
 /// Why an entry was not appended.

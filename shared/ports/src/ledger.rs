@@ -78,9 +78,10 @@ pub trait Ledger: Send + Sync {
     async fn announce(&self, id: PayoutId, at: Timestamp) -> Result<Announced, PortError>;
 
     /// Writes the next resolution of a payout that was read as `payout`, and makes its movement. A movement back to
-    /// the limit gives up the firm's claim; [`Movement::PostLate`] claims the firm again, or waits
-    /// behind the loan that has it by now, and has it after that: what is paid is paid. [`Movement::Reverse`] is refused once the bank has reported on the loan, and a void
-    /// payout on our own word ([`Resolution::needs_sole_instruction`]) once another instruction has been announced.
+    /// the limit gives up the firm's claim; [`Movement::PostLate`] claims the firm again, or waits behind the loan that has
+    /// it by now, and has it after that: what is paid is paid. [`Movement::Reverse`] is refused once the bank has reported on
+    /// the loan, and a void payout on our own word ([`Resolution::needs_sole_instruction`]) once another instruction has been
+    /// announced.
     async fn resolve(
         &self,
         payout: &Payout,

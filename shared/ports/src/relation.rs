@@ -4,8 +4,9 @@ use crate::PortError;
 use async_trait::async_trait;
 use domain::{ApplicationId, FirmCode, PayoutId};
 use jiff::{SignedDuration, Timestamp, civil::Date};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -76,6 +77,8 @@ impl Node {
 pub struct Link {
     pub application: ApplicationId,
     pub firm: FirmCode,
+    /// Kinds that only a newer version knows are left out when it is read.
+    #[serde(deserialize_with = "known_nodes")]
     pub nodes: Vec<Node>,
     pub at: Timestamp,
     /// What was asked for; 0 in a link from before this was kept.
@@ -90,6 +93,21 @@ pub struct Link {
     /// Whole days from the opening of the account to the application, if the channel tells.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_days: Option<u32>,
+}
+
+fn known_nodes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Node>, D::Error> {
+    #[derive(Deserialize)]
+    struct Named<'a> {
+        #[serde(borrow)]
+        kind: Cow<'a, str>,
+        hash: String,
+    }
+    let named: Vec<Named<'de>> = Vec::deserialize(deserializer)?;
+    let known = |Named { kind, hash }: Named<'de>| {
+        let kind = NodeKind::ALL.into_iter().find(|known| known.as_str() == kind)?;
+        Some(Node { kind, hash })
+    };
+    Ok(named.into_iter().filter_map(known).collect())
 }
 
 /// How the record ties a firm to a party.

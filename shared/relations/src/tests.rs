@@ -647,3 +647,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn fault_10_a_link_with_a_kind_of_node_that_only_a_newer_version_knows_is_read_without_it() {
+    let nodes =
+        r#"[{"kind":"device","hash":"d"},{"kind":"starship","hash":"s"},{"kind":"account","hash":"a"}]"#;
+    let application = r#""application":"00000001-0000-8000-8000-000000000000""#;
+    let firm = r#""firm":"91350100M000100Y43","at":"2026-11-02T08:00:00Z""#;
+    let link: Link = serde_json::from_str(&format!("{{{application},{firm},\"nodes\":{nodes}}}")).unwrap();
+    let kinds: Vec<NodeKind> = link.nodes.iter().map(|node| node.kind).collect();
+    assert_eq!(kinds, [NodeKind::Device, NodeKind::Account]);
+}

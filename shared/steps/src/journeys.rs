@@ -182,7 +182,12 @@ impl Journeys {
             Err(AppendError::Port(error)) => return Err(error.into()),
         }
         self.tell(id, loaded, &entry, reached);
-        self.commands.send(id, &journey.application.bank, &entry.commands).await?;
+        // First, so that whoever finds the notice of this end knows that its claims are being taken back.
+        let (first, rest): (Vec<Command>, Vec<Command>) =
+            entry.commands.iter().partition(|command| matches!(command, Command::UnlinkClaims));
+        for commands in [first, rest] {
+            self.commands.send(id, &journey.application.bank, &commands).await?;
+        }
         Ok(Some(journey))
     }
 
