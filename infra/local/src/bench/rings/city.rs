@@ -121,15 +121,16 @@ impl City {
         if draw.u32(0..25) == 0 {
             network = 1 << 46;
         }
+        // Each kind draws from a stream of its own; a city that was kept is the same whatever kinds come to be known.
         let kinds = [
-            (NodeKind::Card, card),
-            (NodeKind::Device, device),
-            (NodeKind::Phone, phone),
-            (NodeKind::Person, person),
-            (NodeKind::Address, address),
-            (NodeKind::Network, network),
+            (NodeKind::Card, 3, card),
+            (NodeKind::Device, 4, device),
+            (NodeKind::Phone, 5, phone),
+            (NodeKind::Person, 6, person),
+            (NodeKind::Address, 9, address),
+            (NodeKind::Network, 10, network),
         ];
-        kinds.map(|(kind, number)| Node { kind, hash: self.hash(3 + kind as u64, number) }).into()
+        kinds.map(|(kind, stream, number)| Node { kind, hash: self.hash(stream, number) }).into()
     }
 
     /// The id of an application; it tells nothing.

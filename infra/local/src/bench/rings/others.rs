@@ -2,16 +2,18 @@
 //! what was read, finds the ring and its features; the features have to be the same.
 
 use super::{AnyError, checks::Neighbourhood};
+use domain::ApplicationId;
 use hdrhistogram::Histogram;
-use ports::relation::Node;
+use ports::relation::{Link, Neighbours, Node};
 use relations::{Labels, Ring, Spread};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     io::{BufRead as _, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -72,10 +74,22 @@ pub(super) fn measure(all: &[Neighbourhood], python: Option<&Path>) -> Result<Ve
     Ok(libraries)
 }
 
+/// As the adapter hands it over: every link read out once, a moment ago.
+fn as_just_read(of: &Neighbourhood) -> BTreeMap<Node, Neighbours> {
+    let mut known: BTreeMap<ApplicationId, Arc<Link>> = BTreeMap::new();
+    let mut once = |link: &Arc<Link>| -> Arc<Link> {
+        Arc::clone(known.entry(link.application).or_insert_with(|| Arc::new(Link::clone(link))))
+    };
+    let read = of.read.iter().map(|(node, found)| {
+        let links = found.links.iter().map(&mut once).collect();
+        (node.clone(), Neighbours { links, ..found.clone() })
+    });
+    read.collect()
+}
+
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's own time")]
 fn take_a_turn(of: &Neighbourhood, labels: &Labels, ours: &mut Library) -> Value {
-    // As the adapter hands it over: nobody else wants it any more.
-    let (own, mut read) = (of.own.clone(), of.read.clone());
+    let (own, mut read) = (of.own.clone(), as_just_read(of));
     let started = Instant::now();
     // Finding what was read is the store's work.
     let mut reading = Duration::ZERO;
