@@ -282,6 +282,7 @@ conforms! { ledger on DynamoLedger in "payouts":
     a_correction_never_takes_a_firm_away_from_another_loan
     a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed
     loans_that_were_paid_late_keep_the_firm_after_the_one_that_has_it_is_void
+    a_loan_that_is_paid_late_while_the_one_that_has_the_firm_is_void_has_the_firm_in_the_end
     a_loan_that_was_paid_late_and_reversed_waits_for_no_firm
     what_is_voided_is_never_reserved_again
     a_payout_that_another_worker_took_over_is_not_void_on_our_own_word

@@ -322,6 +322,28 @@ pub async fn loans_that_were_paid_late_keep_the_firm_after_the_one_that_has_it_i
     assert_eq!(reserve(ledger, &fourth, 1_000).await, Reservation::New);
 }
 
+pub async fn a_loan_that_is_paid_late_while_the_one_that_has_the_firm_is_void_has_the_firm_in_the_end(
+    ledger: &dyn Ledger,
+) {
+    for round in 0..8 {
+        let [late, holder, next] = [1, 2, 3].map(|n| 3 * round + n);
+        let late = reserved(ledger, late, 100).await;
+        resolve(ledger, &late, voided(), word(1)).await;
+        let of_the_same_firm = |n| Payout { firm_code: late.firm_code.clone(), ..payout(n, 100) };
+        let (holder, next) = (of_the_same_firm(holder), of_the_same_firm(next));
+        assert_eq!(reserve(ledger, &holder, 1_000).await, Reservation::New);
+        join(
+            resolve(ledger, &late, posted("R1"), Evidence::Answer),
+            resolve(ledger, &holder, voided(), word(2)),
+        )
+        .await;
+        assert_eq!(reserve(ledger, &next, 1_000).await, Reservation::LoanOutstanding, "round {round}");
+        resolve(ledger, &late, voided(), Evidence::Answer).await;
+        assert_eq!(reserve(ledger, &next, 1_000).await, Reservation::New, "round {round}");
+        resolve(ledger, &next, voided(), word(3)).await;
+    }
+}
+
 pub async fn a_loan_that_was_paid_late_and_reversed_waits_for_no_firm(ledger: &dyn Ledger) {
     let first = reserved(ledger, 1, 100).await;
     resolve(ledger, &first, voided(), word(1)).await;
