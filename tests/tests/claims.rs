@@ -8,7 +8,7 @@ use domain::{
 };
 use jiff::SignedDuration;
 use local::{
-    borrower::{Applicant, Wish},
+    borrower::{Applicant, Borrower, Wish},
     engines::Fault,
 };
 use ports::{
@@ -38,6 +38,14 @@ async fn claim(app: &TestApp, n: usize, card: &str, phone_end: &str) -> String {
     };
     let borrower = app.sign_in(claimant).await;
     borrower.apply(&quick(), "claim").await.unwrap()
+}
+
+/// An application of which nothing has been delivered yet.
+async fn begun(app: &TestApp) -> (Borrower, String) {
+    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick(), "key").await.unwrap();
+    (borrower, id)
 }
 
 /// So many claims on a card that come to nothing, twelve on each day.
@@ -133,9 +141,7 @@ async fn fault_30_claims_that_are_still_being_checked_are_held_against_nobody() 
 #[tokio::test]
 async fn fault_30_an_application_that_is_cancelled_at_once_leaves_no_claim() {
     let app = TestApp::start().await;
-    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
-    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
-    let id = borrower.apply(&quick(), "key").await.unwrap();
+    let (borrower, id) = begun(&app).await;
     borrower.cancel(&id).await.unwrap();
     app.settle().await;
     assert_eq!(rows_of_cards(&app).await, 0);
@@ -207,9 +213,7 @@ async fn fault_23_whether_a_firm_has_a_loan_is_told_to_its_representative_alone_
 #[tokio::test]
 async fn fault_5_claims_are_taken_back_although_the_command_was_lost() {
     let app = TestApp::start_with(TestOptions::default()).await;
-    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
-    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
-    let id = borrower.apply(&quick(), "key").await.unwrap();
+    let (borrower, id) = begun(&app).await;
     while app.lending.stack.deliver("graph-checks").await.unwrap().is_some() {}
     assert_eq!(rows_of_cards(&app).await, 1);
     // The first that the cancelling sends.
@@ -226,9 +230,7 @@ async fn fault_5_claims_are_taken_back_although_the_command_was_lost() {
 #[tokio::test]
 async fn fault_2_a_check_that_comes_again_after_the_end_takes_back_what_an_earlier_run_has_linked() {
     let app = TestApp::start().await;
-    let owner = app.firm(sound_owners().nth(3).unwrap()).await;
-    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
-    let id = borrower.apply(&quick(), "key").await.unwrap();
+    let (borrower, id) = begun(&app).await;
     borrower.cancel(&id).await.unwrap();
     app.settle().await;
     let journal = aws::DynamoJournal::new(app.lending.aws.dynamodb.clone(), "journeys");

@@ -3,6 +3,7 @@
 use crate::{failure::port_error, item::Item};
 use aws_sdk_dynamodb::{
     Client,
+    error::BuildError,
     types::{DeleteRequest, PutRequest, WriteRequest},
 };
 use ports::PortError;
@@ -29,13 +30,11 @@ pub(crate) async fn put_all(
     attempted: &'static str,
     items: Vec<Item>,
 ) -> Result<(), PortError> {
-    let mut requests = Vec::with_capacity(items.len());
-    for item in items {
-        let put = PutRequest::builder().set_item(Some(item)).build();
-        let put = put.map_err(|error| PortError::broken(attempted, error))?;
-        requests.push(WriteRequest::builder().put_request(put).build());
-    }
-    write_all(client, table, attempted, &requests).await
+    let put = |item| {
+        let put = PutRequest::builder().set_item(Some(item)).build()?;
+        Ok(WriteRequest::builder().put_request(put).build())
+    };
+    write_all(client, table, attempted, items.into_iter().map(put)).await
 }
 
 /// Deletes the items of all these keys, which must differ. What is not there is deleted. May delete some and fail.
@@ -45,21 +44,21 @@ pub(crate) async fn delete_all(
     attempted: &'static str,
     keys: Vec<Item>,
 ) -> Result<(), PortError> {
-    let mut requests = Vec::with_capacity(keys.len());
-    for key in keys {
-        let delete = DeleteRequest::builder().set_key(Some(key)).build();
-        let delete = delete.map_err(|error| PortError::broken(attempted, error))?;
-        requests.push(WriteRequest::builder().delete_request(delete).build());
-    }
-    write_all(client, table, attempted, &requests).await
+    let delete = |key| {
+        let delete = DeleteRequest::builder().set_key(Some(key)).build()?;
+        Ok(WriteRequest::builder().delete_request(delete).build())
+    };
+    write_all(client, table, attempted, keys.into_iter().map(delete)).await
 }
 
 async fn write_all(
     client: &Client,
     table: &str,
     attempted: &'static str,
-    requests: &[WriteRequest],
+    requests: impl Iterator<Item = Result<WriteRequest, BuildError>>,
 ) -> Result<(), PortError> {
+    let requests: Result<Vec<_>, _> = requests.collect();
+    let requests = requests.map_err(|error| PortError::broken(attempted, error))?;
     for batch in requests.chunks(BATCH) {
         write_batch(client, table, attempted, batch.to_vec()).await?;
     }

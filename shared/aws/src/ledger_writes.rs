@@ -8,7 +8,7 @@ use crate::{
 use aws_sdk_dynamodb::{
     Client,
     error::BuildError,
-    types::{AttributeValue, Delete, TransactWriteItem, Update},
+    types::{AttributeValue, Delete, TransactWriteItem, Update, builders::UpdateBuilder},
 };
 use domain::{
     Fen,
@@ -75,53 +75,38 @@ pub(crate) async fn contested(
     payout: &Payout,
     (wish, uncontested): (Wish, &TransactWriteItem),
 ) -> Result<Option<TransactWriteItem>, PortError> {
-    let key = [("pk", rows::firm_key(&payout.firm_code)), ("sk", rows::LOAN.to_owned())];
-    let mut get = client.get_item().table_name(table).consistent_read(true);
-    for (name, value) in key.clone() {
-        get = get.key(name, text(value));
-    }
+    let key = rows::keyed(rows::firm_key(&payout.firm_code), rows::LOAN.to_owned());
+    let get = client.get_item().table_name(table).consistent_read(true).set_key(Some(key.clone()));
     let answer = get.send().await.map_err(|error| port_error(attempted, &error))?;
     let Some(item) = answer.item else { return Ok((wish == Wish::Claim).then(|| uncontested.clone())) };
     let holder: String = Reader { item: &item, attempted }.text("payout_id")?.to_owned();
     let late = item.get("late").and_then(|late| late.as_ss().ok()).cloned().unwrap_or_default();
     let ours = payout.id.to_string();
-    let (expression, condition, other) = match (wish, holder == ours) {
-        (Wish::Claim, true) => return Ok(None),
-        (Wish::Claim, false) => ("ADD late :ours_set", "payout_id = :other", holder),
-        (Wish::GiveUp, true) => match late.into_iter().min() {
-            None => return Ok(Some(uncontested.clone())),
-            Some(next) => (
-                "SET payout_id = :other DELETE late :other_set",
-                "payout_id = :ours AND contains(late, :other)",
-                next,
-            ),
-        },
-        (Wish::GiveUp, false) if late.contains(&ours) => {
-            ("DELETE late :ours_set", "contains(late, :ours)", holder)
+    let (waits, next) = (late.contains(&ours), late.into_iter().min());
+    let update = Update::builder().table_name(table).set_key(Some(key));
+    let update = match (wish, holder == ours, next) {
+        (Wish::Claim, true, _) => return Ok(None),
+        (Wish::Claim, false, _) => moving(update, "ADD late :moved", ours),
+        (Wish::GiveUp, true, None) => return Ok(Some(uncontested.clone())),
+        (Wish::GiveUp, true, Some(next)) => {
+            moving(update, "SET payout_id = :next DELETE late :moved", next.clone())
+                .expression_attribute_values(":next", text(next))
+                .condition_expression("payout_id = :holder AND contains(late, :next)")
         }
-        (Wish::GiveUp, false) => return Ok(None),
+        (Wish::GiveUp, false, _) if waits => moving(update, "DELETE late :moved", ours),
+        (Wish::GiveUp, false, _) => return Ok(None),
     };
-    let mut update = Update::builder().table_name(table).update_expression(expression);
-    for (name, value) in key {
-        update = update.key(name, text(value));
-    }
-    let values = [
-        (":ours", text(&ours)),
-        (":ours_set", AttributeValue::Ss(vec![ours.clone()])),
-        (":other", text(&other)),
-        (":other_set", AttributeValue::Ss(vec![other.clone()])),
-    ];
-    let is_used = |name: &str| {
-        let words = |text: &str| text.split([' ', ',', '(', ')']).any(|word| word == name);
-        words(expression) || words(condition)
-    };
-    // A value that no expression names is an error.
-    for (name, value) in values.into_iter().filter(|(name, _)| is_used(name)) {
-        update = update.expression_attribute_values(name, value);
-    }
-    let update = update.condition_expression(condition).build();
+    let update = update.expression_attribute_values(":holder", text(holder)).build();
     let update = update.map_err(|error| PortError::broken(attempted, error))?;
     Ok(Some(TransactWriteItem::builder().update(update).build()))
+}
+
+/// Moves a payout into or out of those that wait, as long as the claim has the holder that was read.
+fn moving(update: UpdateBuilder, expression: &str, payout: String) -> UpdateBuilder {
+    update
+        .update_expression(expression)
+        .condition_expression("payout_id = :holder")
+        .expression_attribute_values(":moved", AttributeValue::Ss(vec![payout]))
 }
 
 /// Gives up the claim on the payout's firm, unless the firm is claimed for another loan.
