@@ -43,7 +43,7 @@ def table(name: str, folder: Path, ensemble, features: np.ndarray, seed: int) ->
     drawn, kind = rows(ensemble.spec, features, golden.thresholds(model), seed)
     said = {"LightGBM": ensemble.probability(drawn),
             "onnxruntime": golden.run(model, drawn)["pd"][:, 0].astype(float),
-            "ours": ours(folder, ensemble.spec.names, drawn)}
+            "ours": ours(folder, ensemble.spec.names, drawn)[:, 0]}
     pairs = (("ours", "LightGBM"), ("ours", "onnxruntime"), ("onnxruntime", "LightGBM"))
     found = []
     for at, text in enumerate(KINDS):
@@ -56,7 +56,7 @@ def table(name: str, folder: Path, ensemble, features: np.ndarray, seed: int) ->
 
 
 def ours(folder: Path, names: tuple, drawn: np.ndarray) -> np.ndarray:
-    """Probabilities by `shared/forest`, through its example `score_rows`."""
+    """By `shared/forest`, through its example `score_rows`: probability, points, and points of each dimension."""
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "rows.csv"
         with open(path, "w", encoding="utf-8", newline="") as file:
@@ -67,4 +67,4 @@ def ours(folder: Path, names: tuple, drawn: np.ndarray) -> np.ndarray:
                    str(folder.resolve()), str(path)]
         done = subprocess.run(command, cwd=registry.ROOT, env={**os.environ, "CARGO_INCREMENTAL": "0"}, check=True,
                               stdout=subprocess.PIPE, text=True)
-    return np.array(done.stdout.split(), float)
+    return np.array([line.split() for line in done.stdout.splitlines()], float)

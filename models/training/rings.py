@@ -1,6 +1,7 @@
 """Rings planted among innocent look-alikes in a city of firms, and how well the labels find them.
 
-`generate` writes one JSON line per application (its link in the relation graph, and what it truly is) and per overdue loan.
+`generate` writes one JSON line per application (its link in the relation graph, what its firm scored, and what it truly is)
+and per overdue loan.
 `shared/relations/examples/label.rs` reads the lines in the order of time and labels every application with the very code
 that production runs. `report` measures that against plain connected components and boosted trees, and writes
 models/reports/rings.md.
@@ -22,6 +23,8 @@ from pathlib import Path
 import numpy as np
 
 import identity
+import ring_scores
+from ring_scores import DEFAULTED, EVERYBODY, SHELLS
 
 DAYS = 90
 BEGIN = datetime(2026, 8, 1, tzinfo=timezone.utc)
@@ -31,6 +34,10 @@ AMOUNT_WEIGHTS = np.array([6, 2, 12, 2, 5, 1, 12, 3, 1, 12, 2, 4, 1, 14, 3, 2, 4
 CITIES = ("Wuhan", "Huangshi", "Xiangyang", "Yichang", "Jingzhou")
 KINDS = ("device_farm", "shell_firms", "agency", "overdue_linked", "guarantee_circle", "loan_stacking")
 LOOKALIKES = ("family", "office", "accountant", "market", "dormitory")
+# Share of accounts that are new when their holder applies: of anybody, and of an accountant's clients, whom it told to
+# sign up; and share of channels that do not tell.
+NEW_ACCOUNTS, NEW_CLIENTS, UNTOLD = 0.25, 0.4, 0.2
+NEW_DAYS, USUAL_DAYS = 7, 200
 
 
 class City:
@@ -39,6 +46,7 @@ class City:
     def __init__(self, seed: int, firms: int, rate: float):
         self.rng = np.random.default_rng(seed)
         self.firms, self.rate = firms, rate
+        self.scores = ring_scores.scores(seed, BEGIN.date())
         self.rows, self.outcomes, self.serial, self.codes = [], [], 0, set()
         self.towers = [(self.new("tower"), self.new("net")) for _ in range(300)]
         self.carriers = [self.new("net") for _ in range(40)]
@@ -63,13 +71,22 @@ class City:
         self.codes.add(code)
         return code
 
-    def person(self) -> dict:
-        """Somebody with a firm, a home and a phone in hand."""
+    def firm(self, pool: str = EVERYBODY, worst_of: int = 1) -> dict:
+        return {"firm": self.code(), "score": self.scores.draw(self.rng, pool, worst_of)}
+
+    def account(self, new: float = NEW_ACCOUNTS) -> dict:
+        """An account at a channel, with its days when its holder first applies; the channel need not tell."""
+        days = self.rng.integers(NEW_DAYS) if self.chance(new) else NEW_DAYS + self.rng.exponential(USUAL_DAYS)
+        return {"account": self.new("account"), "account_days": None if self.chance(UNTOLD) else int(days)}
+
+    def person(self, pool: str = EVERYBODY, worst_of: int = 1, new: float = NEW_ACCOUNTS) -> dict:
+        """Somebody with a firm, a home, an account and a phone in hand."""
         tower = self.pick(self.towers)
         way = self.rng.random()
         network = self.new("net") if way < 0.5 else self.pick(self.carriers) if way < 0.9 else tower[1]
         return {
-            "firm": self.code(),
+            **self.firm(pool, worst_of),
+            **self.account(new),
             "person": self.new("person"),
             "device": self.new("device"),
             "phone": self.new("phone"),
@@ -81,7 +98,7 @@ class City:
 
     def add(self, who: dict, day: float, truth: str, group: str, amount=None, bank=None, proof="proven"):
         at = BEGIN + timedelta(days=min(max(day, 0.0), DAYS - 0.001))
-        kinds = ("card", "device", "phone", "person", "address", "network")
+        kinds = ("card", "device", "account", "phone", "person", "address", "network")
         nodes = [{"kind": kind, "hash": who[kind]} for kind in kinds]
         nodes.append({"kind": "firm", "hash": who["firm"]})
         number = self.rng.integers(0, 16, 32)
@@ -95,8 +112,10 @@ class City:
             "amount_fen": amount or self.amount(),
             "bank": bank or self.pick(BANKS),
             "place": self.pick(CITIES) if self.chance(0.1) else CITIES[0],
+            "account_days": who["account_days"],
         }
-        row = {"link": link, "truth": truth, "group": group, "proof": proof, "guarantees": who["guarantees"]}
+        known = {"truth": truth, "group": group, "proof": proof, "guarantees": who["guarantees"]}
+        row = {"link": link, "score": (who["score"][0], who["score"][1:]), **known}
         self.rows.append(row)
         return link
 
@@ -134,7 +153,7 @@ class City:
         evening = self.rng.random() * DAYS if self.chance(0.25) else None
         for _ in range(int(self.rng.choice((2, 3, 4, 5), p=(0.55, 0.27, 0.13, 0.05)))):
             head = self.pick(heads)
-            who = {**head, "firm": self.code(), "network": net if self.chance(0.8) else head["network"]}
+            who = {**head, **self.firm(), "network": net if self.chance(0.8) else head["network"]}
             who["address"] = home if self.chance(0.85) else head["address"]
             if shares_device:
                 who["device"] = heads[0]["device"]
@@ -159,7 +178,7 @@ class City:
         clients = int(min(400, 10 + self.rng.exponential(30)))
         month_end = self.chance(0.4)
         for _ in range(clients):
-            who = {**self.person(), "phone": phone}
+            who = {**self.person(new=NEW_CLIENTS), "phone": phone}
             who["network"] = net if self.chance(0.3) else who["network"]
             day = self.rng.random() * DAYS
             if month_end and self.chance(0.5):
@@ -205,7 +224,8 @@ class City:
         net = self.pick(self.carriers) if self.chance(0.3) else self.new("net")
         begin, span, amount = self.rng.random() * DAYS, 20.0 if sly else self.rng.uniform(0.1, 2), self.amount()
         for place in range(size):
-            who = {**self.person(), "device": devices[place % len(devices)], "network": net}
+            who = self.person(pool=SHELLS if self.chance(0.5) else EVERYBODY, new=0.4 if sly else 0.8)
+            who = {**who, "device": devices[place % len(devices)], "network": net}
             if cards:
                 who["card"] = self.pick(cards)
             if sly and cards and self.chance(0.3):
@@ -221,7 +241,8 @@ class City:
         net, amount = self.new("net"), self.amount()
         begin, span = self.rng.random() * DAYS * 0.7, self.rng.uniform(5, 40)
         for _ in range(self.rng.integers(5, 41)):
-            who = self.person()
+            # Whom no bank lends to by itself comes to an agency.
+            who = self.person(worst_of=1 if sly else 3, new=0.35 if sly else 0.65)
             who["phone"] = self.pick(phones) if self.chance(0.7) else who["phone"]
             if not sly:
                 who["card"] = self.pick(cards) if self.chance(0.7) else who["card"]
@@ -231,12 +252,12 @@ class City:
 
     def shell_firms(self, group: str):
         sly = self.chance(0.2)
-        heads = [self.person() for _ in range(self.rng.integers(1, 4))]
+        heads = [self.person(new=0.4) for _ in range(self.rng.integers(1, 4))]
         address, net, amount = self.new("address"), self.new("net"), self.amount()
         card = self.new("card")
         begin, span = self.rng.random() * DAYS * 0.8, self.rng.uniform(1, 40 if sly else 15)
         for _ in range(self.rng.integers(4 if sly else 5, 21)):
-            who = {**self.pick(heads), "firm": self.code()}
+            who = {**self.pick(heads), **self.firm(SHELLS)}
             who["address"] = address if self.chance(0.3 if sly else 0.7) else self.new("address")
             who["card"] = card if self.chance(0.5) else self.new("card")
             who["network"] = net if self.chance(0.6) else who["network"]
@@ -262,22 +283,24 @@ class City:
     def loan_stacking(self, group: str):
         sly = self.chance(0.15)
         head = self.person()
-        firms = [self.code() for _ in range(self.rng.integers(1, 4))]
+        firms = [self.firm(worst_of=2) for _ in range(self.rng.integers(1, 4))]
         banks = list(self.rng.permutation(BANKS)[: self.rng.integers(3, 9)])
         begin, span = self.rng.random() * DAYS * 0.9, self.rng.uniform(10, 16) if sly else self.rng.uniform(0.2, 6)
         for bank in banks:
-            who = {**head, "firm": self.pick(firms)}
+            who = {**head, **self.pick(firms)}
             self.add(who, begin + self.rng.random() * span, "loan_stacking", group, bank=str(bank))
 
     def overdue_linked(self, group: str):
         size = int(self.rng.integers(4, 11))
         members = [self.person() for _ in range(size)]
+        broken = max(2, round(size * self.rng.uniform(0.25, 0.6)))
+        order = self.rng.permutation(size)
+        for number in order[:broken]:
+            members[number] |= self.firm(DEFAULTED)
         for before, after in zip(members, members[1:]):
             kind = self.pick(("card", "device", "phone", "card"))
             after[kind] = before[kind]
         begin = self.rng.random() * DAYS * 0.4
-        broken = max(2, round(size * self.rng.uniform(0.25, 0.6)))
-        order = self.rng.permutation(size)
         for place, number in enumerate(order):
             early = place < broken
             day = begin + self.rng.random() * 5 if early else begin + 40 + self.rng.random() * 20

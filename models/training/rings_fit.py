@@ -19,7 +19,9 @@ import sys
 import numpy as np
 from scipy.optimize import minimize
 
-VERSION = "labels-2026.11.2"
+from features import DIMENSIONS
+
+VERSION = "labels-2026.11.3"
 PRECISION = 0.97
 # Points asked for on top. A member hears the worst of many checks, so a whole ring is labelled more readily than a single
 # check labels; these margins hold the look-alikes of the training seeds below half a percent once everybody was told.
@@ -42,12 +44,16 @@ SURE = {
 # Innocent, the more of it: living in one house, taking one's time. Everything else is suspicious, the more of it. What
 # shell firms have in common is their address.
 LESS = ("firms_per_address_percent", "shared_address_percent", "span_hours", "hours_per_application")
+SCORES = tuple(f"{dimension}_cost" for dimension in DIMENSIONS)
 NO_SIGN = {
     "shell_firms": ("firms_per_address_percent", "shared_address_percent"),
-    "overdue_linked": ("span_hours", "hours_per_application"),
+    # Debts are counted as they are; a client of an accountant's is not overdue because another one scores badly.
+    "overdue_linked": ("span_hours", "hours_per_application", *SCORES),
     "guarantee_circle": ("firms_per_address_percent",),
 }
 PENALTY = 0.004
+# Points that a dimension costs the members on average.
+COSTS = (1, 3, 6, 10, 15)
 SHARES = (20, 34, 50, 67, 90)
 CUTS = {
     "firms": (3, 4, 5, 6, 8, 12, 20),
@@ -75,6 +81,8 @@ CUTS = {
     "guarantee_circle": (3, 4, 5),
     "overdue_loans": (1, 2, 3),
     "overdue_distance": (1, 2, 3),
+    "new_accounts_percent": SHARES,
+    **dict.fromkeys(SCORES, COSTS),
 }
 
 

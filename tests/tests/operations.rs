@@ -70,6 +70,30 @@ fn the_shares_of_concurrency_fit_an_account_and_each_queue_fits_its_readers_shar
     assert!(written().contains(&described), "the parameter says what the shares come to: {sum}");
 }
 
+/// What the API lets through of a route, a second.
+fn rate(written: &str, route: &str) -> u32 {
+    let (_, rest) = written.split_once(&format!("\"{route}\": {{")).unwrap();
+    let (_, rest) = rest.split_once("ThrottlingRateLimit: ").unwrap();
+    rest.split_once('}').unwrap().0.parse().unwrap()
+}
+
+/// What one partition takes, a second.
+const PARTITION_WRITES: u32 = 1_000;
+const PARTITION_READ_UNITS: u32 = 3_000;
+/// Strongly consistent, and links are smaller than 1 KB.
+const LINKS_IN_READ_UNIT: u32 = 4;
+
+#[test]
+fn everybody_on_one_network_writes_and_reads_no_faster_than_its_node_takes() {
+    let written = written();
+    let (applications, sign_ins) = (rate(&written, "POST /v1/applications"), rate(&written, "POST /v1/sessions"));
+    // An application is linked, and once more without its claims when they came to nothing.
+    let writes = 2 * applications + sign_ins;
+    assert!(writes <= PARTITION_WRITES, "{writes} writes a second: nodes of the relation graph need shards");
+    let reads = applications * (relations::FAN_OUT + 1).div_ceil(LINKS_IN_READ_UNIT);
+    assert!(reads <= PARTITION_READ_UNITS, "{reads} read units a second: nodes of the relation graph need shards");
+}
+
 #[test]
 fn every_table_can_be_restored_and_not_be_deleted_by_mistake() {
     let written = written();

@@ -31,8 +31,10 @@ const WRITES_AT_ONCE: usize = 8;
 /// `tie#…` for a tie of a firm, `seen#…` for a sign-in or a failed check.
 /// What else comes to stand at a node has to sort behind outcomes.
 ///
-/// A node is one partition, which takes a thousand writes a second: 86 million applications a day on one network. So
-/// crowds need no shards here; what they need is that nobody reads them whole, and nobody does.
+/// A node is one partition, and because its newest links come last in it, DynamoDB cannot split a busy one for heat: it takes
+/// a thousand writes and three thousand read units a second. The API lets in fewer applications and sign-ins than that from
+/// the whole country (`tests/tests/operations.rs` holds the template to it), so a crowd needs no shards, each of which would
+/// cost every check of everybody there another query. What a crowd needs is that nobody reads it whole, and nobody does.
 #[derive(Clone, Debug)]
 pub struct DynamoRelations {
     pub(crate) client: Client,

@@ -1,7 +1,8 @@
-//! Chance to default of every row of a file of features, one a line, in the order of the rows:
+//! What a model says of every row of a file of features, one a line, in the order of the rows:
 //! `cargo run --release -p forest --example score_rows -- <model folder> <rows.csv>`.
 //!
-//! The file has a header and a column for each feature in the manifest's order; an empty cell is missing.
+//! The file has a header and a column for each feature in the manifest's order; an empty cell is missing. A line is the
+//! chance to default, the points, and the points that each dimension adds or costs, in the manifest's order.
 
 use std::{io::Write, path::PathBuf};
 
@@ -22,7 +23,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for record in file.deserialize() {
         let row: Vec<Option<f32>> = record?;
         let features: Vec<f32> = row.into_iter().map(|cell| cell.unwrap_or(f32::NAN)).collect();
-        writeln!(out, "{}", ensemble.score(&features)?.pd)?;
+        let (scored, explanation) = ensemble.explain(&features)?;
+        write!(out, "{} {}", scored.pd, scored.points)?;
+        for points in explanation.points_by_dimension(ensemble.manifest()) {
+            write!(out, " {}", points.round())?;
+        }
+        writeln!(out)?;
     }
     out.flush()?;
     Ok(())

@@ -4,7 +4,7 @@
 //! Each application is linked, checked against the graph as it stands, and tells the other members, as
 //! `functions/graph-check` does; only the store is a map here.
 
-use domain::{ApplicationId, RingId, calendar::day_in_china, ring::RingLabel};
+use domain::{ApplicationId, RingId, calendar::day_in_china, checks::DIMENSIONS, ring::RingLabel};
 use jiff::civil::Date;
 use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Tie, TieKind, Ties, Window};
 use relations::{FAN_OUT, Feature, Labels, Proof, Ring, Size, Spread, Standing, TieSpread};
@@ -18,6 +18,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// From so many points on the strategy lends.
+const ACCEPTED: i32 = 590;
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Line {
@@ -27,6 +30,7 @@ enum Line {
     },
     Application {
         link: Box<Link>,
+        score: Score,
         truth: String,
         group: String,
         proof: Claimed,
@@ -35,6 +39,10 @@ enum Line {
         guarantees: Vec<String>,
     },
 }
+
+/// Points, and what each of the [`DIMENSIONS`] adds or costs.
+#[derive(Clone, Copy, Deserialize)]
+struct Score(i32, [i32; DIMENSIONS.len()]);
 
 #[derive(Clone, Copy, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -101,6 +109,7 @@ struct Known {
     truth: String,
     group: String,
     proof: Claimed,
+    score: Score,
     own: Option<RingLabel>,
     heard: Option<RingLabel>,
     ring: Option<RingId>,
@@ -181,8 +190,10 @@ fn check(
                 Claimed::Void => Proof::Void,
                 Claimed::Proven => Proof::Proven,
             };
-            let declined = other.heard.is_some_and(RingLabel::is_suspicious);
-            Some((id, Standing { proof, declined, points: None, costs: [0; 5], ring: other.ring }))
+            let Score(points, dimensions) = other.score;
+            let declined = points < ACCEPTED || other.heard.is_some_and(RingLabel::is_suspicious);
+            let costs = dimensions.map(|points| points.min(0).unsigned_abs());
+            Some((id, Standing { proof, declined, points: Some(points), costs, ring: other.ring }))
         };
         let doubtful = spread.doubtful();
         judged = doubtful.len();
@@ -204,7 +215,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut store = Store::default();
     let mut known: HashMap<ApplicationId, Known> = HashMap::new();
     for line in BufReader::new(File::open(file)?).lines() {
-        let (link, truth, group, proof, guarantees) = match serde_json::from_str(&line?)? {
+        let (link, score, truth, group, proof, guarantees) = match serde_json::from_str(&line?)? {
             Line::Outcome { outcome, nodes } => {
                 for node in nodes {
                     let loans = store.outcomes.entry(node).or_default();
@@ -212,8 +223,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 }
                 continue;
             }
-            Line::Application { link, truth, group, proof, guarantees } => {
-                (*link, truth, group, proof, guarantees)
+            Line::Application { link, score, truth, group, proof, guarantees } => {
+                (*link, score, truth, group, proof, guarantees)
             }
         };
         let own = link.application;
@@ -247,6 +258,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             truth,
             group,
             proof,
+            score,
             own: own_label,
             heard: own_label,
             ring,

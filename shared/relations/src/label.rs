@@ -24,6 +24,19 @@ macro_rules! features {
             pub fn of(self, size: Size, profile: &RingProfile) -> u32 {
                 match self { $(Feature::$variant => { let ($size, $profile) = (size, profile); let _ = ($size, $profile); $value })* }
             }
+
+            /// Whether it is known only once the members' journeys were looked at.
+            pub const fn is_of_journeys(self) -> bool {
+                matches!(
+                    self,
+                    Feature::Declined
+                        | Feature::BusinessCost
+                        | Feature::FinanceCost
+                        | Feature::GovernmentCost
+                        | Feature::TaxCost
+                        | Feature::RiskCost
+                )
+            }
         }
     };
 }
@@ -139,6 +152,13 @@ impl Rule {
             false => None,
         }
     }
+
+    /// Whether it could fit, for all that is known before any journey was looked at.
+    fn could_fit(&self, size: Size, profile: &RingProfile) -> bool {
+        let unknown = self.signs.iter().filter(|sign| sign.feature.is_of_journeys());
+        let most = unknown.map(|sign| sign.points.max(0)).fold(0, i32::saturating_add);
+        self.points(size, profile).is_some_and(|points| points.saturating_add(most) >= self.fits)
+    }
 }
 
 /// How rings are labelled.
@@ -162,7 +182,7 @@ pub enum LabelsError {
 }
 
 /// The labels in force, as packaged.
-const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.2.json");
+const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.3.json");
 
 impl Labels {
     /// Reads and checks a document: every suspicious label has one rule, and the ordinary one has none.
@@ -184,6 +204,11 @@ impl Labels {
     /// The labels in force.
     pub fn in_force() -> Result<Self, LabelsError> {
         Self::read(IN_FORCE)
+    }
+
+    /// Whether any suspicious label could fit once the members' journeys were looked at.
+    pub(crate) fn could_fit(&self, size: Size, profile: &RingProfile) -> bool {
+        self.rules.iter().any(|rule| rule.could_fit(size, profile))
     }
 
     /// The labels that fit a ring, the best fitting first; [`RingLabel::Ordinary`] alone when none does.

@@ -29,6 +29,8 @@ pub struct Ring {
     pub others: Vec<ApplicationId>,
     /// Other names that members know it by.
     pub merged: Vec<RingId>,
+    /// A label could fit once the members' journeys were looked at, and they were not.
+    is_suspected: bool,
 }
 
 impl Ring {
@@ -41,14 +43,21 @@ impl Ring {
         if !guaranteed.is_empty() {
             let wider = spread.guaranteed_members(&guaranteed);
             if let Some(verdict) = circle_verdict(spread, &wider, verdict.as_ref(), labels) {
-                return Self::with(spread, &wider, Some(verdict));
+                return Self::with(spread, &wider, Some(verdict), labels);
             }
         }
-        Self::with(spread, &members, verdict)
+        Self::with(spread, &members, verdict, labels)
     }
 
-    fn with(spread: &Spread, members: &Members<'_>, verdict: Option<RingVerdict>) -> Self {
+    fn with(
+        spread: &Spread,
+        members: &Members<'_>,
+        verdict: Option<RingVerdict>,
+        labels: &Labels,
+    ) -> Self {
         let size = size(members);
+        let could_fit = |verdict: &RingVerdict| labels.could_fit(size, &verdict.profile);
+        let is_suspected = !spread.is_judged() && verdict.as_ref().is_some_and(could_fit);
         let (overdue_neighbours, longest_overdue_days) = spread.overdue();
         let features = GraphFeatures {
             ring_size: size.applications,
@@ -76,6 +85,7 @@ impl Ring {
             features,
             others: others.into_iter().map(|link| link.application).collect(),
             merged: known.into_iter().filter(|name| Some(*name) != named).collect(),
+            is_suspected,
         }
     }
 
@@ -89,11 +99,11 @@ impl Ring {
         self.notice().is_suspicious()
     }
 
-    /// Whether the journeys of members have to be looked at before this is held against anybody: the ring is suspicious, or
-    /// the card or phone is so busy that the strategy would refuse it.
+    /// Whether the journeys of members have to be looked at before this is held against anybody: the ring is suspicious or
+    /// what its members scored could make it so, or the card or phone is so busy that the strategy would refuse it.
     pub fn is_doubtful(&self) -> bool {
         let busiest = self.features.card_applications.max(self.features.phone_applications);
-        self.is_suspicious() || busiest >= FAN_OUT
+        self.is_suspicious() || self.is_suspected || busiest >= FAN_OUT
     }
 
     /// What the book of rings keeps of a suspicious ring that the check of `finder` found.

@@ -327,6 +327,11 @@ impl Spread {
         self.judgement = Some(Judgement { standings, least: Proof::Pending, own });
     }
 
+    /// Whether the journeys of members were looked at.
+    pub(crate) const fn is_judged(&self) -> bool {
+        self.judgement.is_some()
+    }
+
     /// From now on claims of those that were looked at count only where they are proven, the application's own too.
     pub fn doubt_pending(&mut self) {
         if let Some(judgement) = &mut self.judgement {

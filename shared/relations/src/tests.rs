@@ -280,6 +280,28 @@ fn what_the_members_scored_stands_in_the_profile() {
 }
 
 #[test]
+fn what_the_members_scored_decides_whether_five_firms_of_one_person_are_shells() {
+    let graph: Vec<Link> = (1..=5)
+        .map(|n| Link {
+            amount_fen: 10_000_000,
+            ..link(n, n.into(), &format!("person p, device {n}"), n.into())
+        })
+        .collect();
+    let before = ring(&graph, &graph[4]);
+    assert!(!before.is_suspicious() && before.is_doubtful(), "a label could fit yet: {before:?}");
+    for (costs, label) in [([0; 5], RingLabel::Ordinary), ([12, 15, 5, 20, 0], RingLabel::ShellFirms)] {
+        let mut around = spread(&graph, &graph[4], &[]);
+        let (proof, points) = (Proof::Proven, Some(600));
+        let standing = Standing { proof, declined: false, points, costs, ring: None };
+        let doubtful = around.doubtful();
+        around.judge(proof, doubtful.into_iter().map(|id| (id, standing)));
+        let seen = Ring::of(&around, labels());
+        assert_eq!(seen.features.verdict.as_ref().unwrap().label, label);
+        assert_eq!(seen.is_doubtful(), seen.is_suspicious(), "their journeys were looked at");
+    }
+}
+
+#[test]
 fn accounts_younger_than_a_week_are_new_and_those_of_unknown_age_are_not() {
     let ages = [Some(0), Some(6), Some(7), None];
     let graph: Vec<Link> = (1..=4_u8)

@@ -28,6 +28,8 @@ pub struct WholeRing {
 pub struct Labelled {
     /// In the order of their oldest members.
     pub suspicious: Vec<WholeRing>,
+    /// Those that could be, once the journeys of their members were looked at.
+    suspected: Vec<WholeRing>,
     /// Parts of two applications or more.
     pub rings: usize,
     /// Applications in the largest part.
@@ -41,11 +43,12 @@ pub struct Labelled {
 
 impl Labelled {
     /// The members whose journeys have to be looked at before a ring is held against anybody: those of every suspicious
-    /// ring, the first rings first, at most `most` of them. Whoever is not looked at is believed.
+    /// ring and of those that could be, the first rings first, at most `most` of them. Whoever is not looked at is believed.
     pub fn doubtful(&self, most: usize) -> Vec<ApplicationId> {
         let members = self
             .suspicious
             .iter()
+            .chain(&self.suspected)
             .flat_map(|found| std::iter::once(found.finder).chain(found.ring.others.iter().copied()));
         members.take(most).collect()
     }
@@ -69,10 +72,11 @@ impl Whole {
         let look = |members: &Vec<u32>| {
             let may_be = self.may_be_suspicious(members, labels);
             let found = may_be.then(|| self.ring(members, &unproven, standings, labels));
-            found.filter(|found| found.ring.is_suspicious())
+            found.filter(|found| found.ring.is_doubtful())
         };
-        let suspicious = in_parallel(&groups, look);
-        Ok(Labelled { suspicious, rings, largest, cut, parts, unproven })
+        let (suspicious, suspected) =
+            in_parallel(&groups, look).into_iter().partition(|found| found.ring.is_suspicious());
+        Ok(Labelled { suspicious, suspected, rings, largest, cut, parts, unproven })
     }
 
     /// The ring that these members are, and be it one alone.

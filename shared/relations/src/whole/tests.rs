@@ -149,6 +149,23 @@ fn a_ring_looks_as_it_does_to_the_check_of_its_newest_member() {
     assert_eq!(found.suspicious, [WholeRing { finder: id(5), first: id(1), ring: live }]);
 }
 
+#[test]
+fn the_journeys_of_a_ring_that_could_be_suspicious_are_looked_at_as_well() {
+    let of_one_person: Vec<Link> =
+        (1..=5).map(|n| link(100 * n, &["person p", &format!("device {n}")])).collect();
+    let whole = whole(&of_one_person);
+    let found = whole.label(&BTreeMap::new(), &labels()).unwrap();
+    assert_eq!(found.suspicious, []);
+    let doubtful = found.doubtful(100);
+    assert_eq!(doubtful.len(), 5, "what they scored may show shells");
+    let (proof, costs) = (Proof::Proven, [12, 15, 5, 20, 0]);
+    let standing = Standing { proof, declined: false, points: Some(580), costs, ring: None };
+    let standings = doubtful.into_iter().map(|id| (id, standing)).collect();
+    let found = whole.label(&standings, &labels()).unwrap();
+    let seen = found.suspicious.iter().filter_map(|found| found.ring.notice().label);
+    assert_eq!(seen.collect::<Vec<_>>(), [RingLabel::ShellFirms]);
+}
+
 /// The record around a firm of which it says nothing.
 fn all_of(mut ties: TieSpread) -> TieSpread {
     for node in ties.next_hop() {
