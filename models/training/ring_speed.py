@@ -10,14 +10,16 @@ Making the graph is part of the time, parsing what came in is not. The features 
 import json
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict, deque
 
 import igraph
 import networkx as nx
 
 KINDS = ("person", "device", "card", "phone", "address", "network")
-STRONG = {"card", "device", "phone", "person", "firm"}
+STRONG = {"card", "device", "account", "phone", "person", "firm"}
+LOGINS = ("device", "account")
 FAN_IN = 128  # members that are compared with each other
+HOUR, DAY = 3_600, 86_400
 
 
 class Neighbourhood:
@@ -29,10 +31,20 @@ class Neighbourhood:
         for link in self.links.values():
             link["nodes"] = [tuple(node) for node in link["nodes"]]
         self.read = [(tuple(read["node"]), read["cut_off"], read["links"]) for read in told["read"]]
+        self.at = {node: links for node, _, links in self.read}
         self.crowds = {node for node, cut_off, _ in self.read if cut_off}
 
     def joins(self, node):
-        return node[0] in STRONG and (node not in self.crowds or node[0] == "person")
+        return node[0] in STRONG and (node not in self.crowds or node[0] in ("person", "account"))
+
+    def degree(self, node):
+        """Applications at a node in 90 days, by how fast they came where not all were read."""
+        links = self.at.get(node, ())
+        if node not in self.crowds:
+            return len(links)
+        times = [self.links[link]["at"] for link in links]
+        begun = self.links[self.own]["at"] - 90 * DAY
+        return max(len(links) * (max(times) - begun) // max(max(times) - min(times), 1), len(links) + 1)
 
 
 def with_networkx(of):
@@ -95,30 +107,60 @@ def features(of, members, shape):
     found = [len(members), len(firms)]
     if len(members) < 2:
         return found
-    compared = sorted(members, key=lambda member: (-of.links[member]["at"], member))[:FAN_IN]
+    newest = sorted(members, key=lambda member: (-of.links[member]["at"], member))[:FAN_IN]
+    compared = sorted(newest, key=lambda member: of.links[member]["at"])
     pairs, at = shape(compared)
     kinds = defaultdict(dict)
     for node, sharers in at.items():
         kinds[node[0]][node] = sharers
-    found += [len(kinds[kind]) for kind in KINDS]
-    found.append(len({of.links[member]["bank"] for member in compared}))
+    logins = {**kinds["device"], **kinds["account"]}
+    links = [of.links[member] for member in compared]
     count = len(compared)
-    found.append(100 * pairs // max(count * (count - 1) // 2, 1))
 
     def firms_at(sharers):
         return {of.links[member]["firm"] for member in sharers}
 
-    for kind in ("device", "card", "phone", "person", "address"):
-        shared = set()
-        for node, sharers in kinds[kind].items():
-            if (of.joins(node) or kind not in STRONG) and len(firms_at(sharers)) > 1:
-                shared.update(sharers)
-        found.append(100 * len(shared) // count)
-
     def persons_at(sharers):
         return {node for member in sharers for node in of.links[member]["nodes"] if node[0] == "person"}
 
-    found.append(max((len(persons_at(sharers)) for sharers in kinds["device"].values()), default=0))
+    def shared_percent(nodes):
+        shared = set()
+        for node, sharers in nodes.items():
+            if (of.joins(node) or node[0] not in STRONG) and len(sharers) > 1 and len(firms_at(sharers)) > 1:
+                shared.update(sharers)
+        return 100 * len(shared) // count
+
+    def network_weight(node, sharers):
+        return 1000 * len(sharers) ** 2 // max(of.degree(node), len(sharers))
+
+    def most_within(some, seconds, what):
+        """The most different things that some name within a time."""
+        window, most = deque(), 0
+        for link in some:
+            while window and window[0]["at"] + seconds < link["at"]:
+                window.popleft()
+            window.append(link)
+            most = max(most, len({other[what] for other in window}))
+        return most
+
+    def stacked(sharers):
+        return most_within(sorted((of.links[member] for member in sharers), key=lambda link: link["at"]), 7 * DAY, "bank")
+
+    found += [len(kinds[kind]) for kind in KINDS]
+    found.append(len({link["bank"] for link in links}))
+    found.append(100 * pairs // max(count * (count - 1) // 2, 1))
+    found.append(shared_percent(logins))
+    found += [shared_percent(kinds[kind]) for kind in ("card", "phone", "person", "address")]
+    shared = [(node, sharers) for node, sharers in kinds["network"].items() if len(firms_at(sharers)) > 1]
+    found.append(sum(network_weight(node, sharers) for node, sharers in shared) // (10 * count))
+    found.append(len({link["place"] for link in links if link["place"]}))
+    amounts = Counter(link["amount"] for link in links if link["amount"])
+    found.append(100 * max(amounts.values(), default=0) // count)
+    found.append(sum(link["account_days"] is not None and link["account_days"] < 7 for link in links))
+    found.append(max((stacked(sharers) for kind in ("person", "firm") for sharers in kinds[kind].values()), default=0))
+    found.append(most_within(links, HOUR, "firm"))
+    found.append((links[-1]["at"] - links[0]["at"]) // HOUR)
+    found.append(max((len(persons_at(sharers)) for sharers in logins.values()), default=0))
     for kind in ("card", "phone", "person"):
         found.append(max((len(firms_at(sharers)) for sharers in kinds[kind].values()), default=0))
     return found

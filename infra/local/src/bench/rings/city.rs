@@ -129,6 +129,7 @@ impl City {
             (NodeKind::Person, 6, person),
             (NodeKind::Address, 9, address),
             (NodeKind::Network, 10, network),
+            (NodeKind::Account, 11, own),
         ];
         kinds.map(|(kind, stream, number)| Node { kind, hash: self.hash(stream, number) }).into()
     }
@@ -165,7 +166,7 @@ impl City {
             amount_fen: draw.u64(5..100) * 1_000_000,
             bank: bank.to_owned(),
             place: Some("Wuhan".to_owned()),
-            account_days: None,
+            account_days: Some(draw.u32(0..200)),
         })
     }
 

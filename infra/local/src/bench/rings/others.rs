@@ -134,6 +134,13 @@ fn features(ring: &Ring) -> Value {
         profile.shared_phone_percent,
         profile.shared_person_percent,
         profile.shared_address_percent,
+        profile.shared_network_percent,
+        profile.places,
+        profile.same_amount_percent,
+        profile.new_accounts,
+        profile.stacked_lenders,
+        profile.burst,
+        profile.span_hours,
         profile.persons_on_device,
         profile.firms_on_card,
         profile.firms_on_phone,
@@ -198,8 +205,16 @@ fn told(of: &Neighbourhood) -> Value {
         .filter(|link| seen.insert(link.application))
         .map(|link| {
             let nodes: Vec<Value> = link.nodes.iter().map(name).collect();
-            let second = link.at.as_second();
-            json!({ "id": link.application, "firm": link.firm, "bank": link.bank, "at": second, "nodes": nodes })
+            json!({
+                "id": link.application,
+                "firm": link.firm,
+                "bank": link.bank,
+                "place": link.place,
+                "amount": link.amount_fen,
+                "account_days": link.account_days,
+                "at": link.at.as_second(),
+                "nodes": nodes,
+            })
         })
         .collect();
     let read: Vec<Value> = of
