@@ -2,6 +2,7 @@
 //! unless the test lets it: [`TestApp::settle`] delivers messages and callbacks until there are none. Nothing sleeps.
 
 pub mod analyst;
+mod documented;
 pub mod models;
 
 use domain::FirmRecord;
@@ -109,6 +110,7 @@ impl TestApp {
             clock: clock.clone(),
             offering: options.offering,
             metrics: options.metrics.map(|lines| lines as Arc<dyn MetricLog>),
+            witness: Some(Arc::new(documented::check)),
             ..LendingOptions::default()
         };
         let lending = Lending::start(options).await.expect("the product starts");

@@ -86,12 +86,16 @@ const LINKS_IN_READ_UNIT: u32 = 4;
 #[test]
 fn everybody_on_one_network_writes_and_reads_no_faster_than_its_node_takes() {
     let written = written();
-    let (applications, sign_ins) = (rate(&written, "POST /v1/applications"), rate(&written, "POST /v1/sessions"));
+    let (applications, sign_ins) =
+        (rate(&written, "POST /v1/applications"), rate(&written, "POST /v1/sessions"));
     // An application is linked, and once more without its claims when they came to nothing.
     let writes = 2 * applications + sign_ins;
     assert!(writes <= PARTITION_WRITES, "{writes} writes a second: nodes of the relation graph need shards");
     let reads = applications * (relations::FAN_OUT + 1).div_ceil(LINKS_IN_READ_UNIT);
-    assert!(reads <= PARTITION_READ_UNITS, "{reads} read units a second: nodes of the relation graph need shards");
+    assert!(
+        reads <= PARTITION_READ_UNITS,
+        "{reads} read units a second: nodes of the relation graph need shards"
+    );
 }
 
 #[test]

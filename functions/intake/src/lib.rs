@@ -130,7 +130,7 @@ fn bearer(header: &str) -> Option<&str> {
 }
 
 fn channel(name: &str) -> Option<Channel> {
-    [Channel::MiniProgram, Channel::OnlineBank, Channel::MobileBank].into_iter().find(|c| c.as_str() == name)
+    Channel::ALL.into_iter().find(|c| c.as_str() == name)
 }
 
 /// Why a request was not served.

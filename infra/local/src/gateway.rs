@@ -75,9 +75,13 @@ impl HttpAnswer {
     }
 }
 
+/// Sees every request with the answer that it gets.
+pub type Witness = Arc<dyn Fn(&HttpRequest, &HttpAnswer) + Send + Sync>;
+
 /// The routes and the functions behind them.
 pub struct Gateway {
     routes: Vec<(Route, Arc<Deployed>)>,
+    witness: Option<Witness>,
     /// Who may call the routes that IAM guards.
     signer: Option<AccessKey>,
     clock: Arc<dyn Clock>,
@@ -96,26 +100,35 @@ impl Gateway {
         functions: &BTreeMap<String, Arc<Deployed>>,
         signer: Option<AccessKey>,
         clock: Arc<dyn Clock>,
+        witness: Option<Witness>,
     ) -> Self {
         let routes = functions.values().flat_map(|function| {
             function.spec.routes.iter().map(|route| (route.clone(), Arc::clone(function)))
         });
-        Self { routes: routes.collect(), signer, clock, requests: AtomicU64::new(0) }
+        Self { routes: routes.collect(), witness, signer, clock, requests: AtomicU64::new(0) }
     }
 
     /// Answers one request.
     pub async fn handle(&self, request: HttpRequest) -> HttpAnswer {
+        let answer = self.answer(&request).await;
+        if let Some(witness) = &self.witness {
+            witness(&request, &answer);
+        }
+        answer
+    }
+
+    async fn answer(&self, request: &HttpRequest) -> HttpAnswer {
         if request.body.len() > MAX_BODY_BYTES {
             return too_large();
         }
         let Some(found) = self.route(&request.method, &request.path) else {
             return HttpAnswer::message(404, "Not Found");
         };
-        if found.route.is_signed && !self.is_signed(&request) {
+        if found.route.is_signed && !self.is_signed(request) {
             return HttpAnswer::message(403, "Forbidden");
         }
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
-        let Some(event) = event(&request, found.route, &found.parameters, self.clock.now(), number) else {
+        let Some(event) = event(request, found.route, &found.parameters, self.clock.now(), number) else {
             return HttpAnswer::message(400, "Bad Request");
         };
         let invocation = tokio::time::timeout(INTEGRATION_TIMEOUT, found.function.invoke_by_http(event));

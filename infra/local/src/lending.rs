@@ -3,7 +3,7 @@
 use crate::{
     counterparties::{Counterparties, CounterpartyError, CounterpartyOptions},
     engines::{EngineError, EngineOptions, Engines, table_arn},
-    gateway,
+    gateway::{self, Witness},
     keys::{Keys, KeysError},
     load::Loaded,
     processes::Processes,
@@ -55,6 +55,8 @@ pub struct LendingOptions {
     pub processes: Option<Arc<Processes>>,
     /// Where metrics go; the trace of this program keeps them without one.
     pub metrics: Option<Arc<dyn MetricLog>>,
+    /// Sees what the API is asked and answers.
+    pub witness: Option<Witness>,
 }
 
 impl Default for LendingOptions {
@@ -72,6 +74,7 @@ impl Default for LendingOptions {
             offering: None,
             processes: None,
             metrics: None,
+            witness: None,
         }
     }
 }
@@ -360,5 +363,6 @@ fn stack_options(
         sdk_retries: options.sdk_retries,
         signer: Some(keys.analyst()?),
         clock: options.clock.clone(),
+        witness: options.witness.clone(),
     })
 }

@@ -9,7 +9,7 @@
 use crate::{
     engines::{EngineError, Engines, QueueSpec, Retries},
     eventbridge,
-    gateway::{self, AccessKey, Gateway, HttpAnswer, HttpRequest},
+    gateway::{self, AccessKey, Gateway, HttpAnswer, HttpRequest, Witness},
     invoke::{Deployed, InvocationError, Invocations},
     poller::{self, Delivered, Source},
     schedule,
@@ -147,6 +147,8 @@ pub struct StackOptions {
     pub signer: Option<AccessKey>,
     /// For the times in events. The functions have clocks of their own.
     pub clock: Arc<dyn Clock>,
+    /// Sees what the API is asked and answers.
+    pub witness: Option<Witness>,
 }
 
 impl Default for StackOptions {
@@ -159,6 +161,7 @@ impl Default for StackOptions {
             sdk_retries: true,
             signer: None,
             clock: Arc::new(SystemClock),
+            witness: None,
         }
     }
 }
@@ -200,7 +203,8 @@ impl Stack {
         let names = names(template, &queues, &options);
         let functions = build(template, registry, &names, &options, engines).await?;
         let sqs = aws_sdk_sqs::Client::new(&engines.sdk_config());
-        let gateway = Arc::new(Gateway::new(&functions, options.signer, Arc::clone(&options.clock)));
+        let clock = Arc::clone(&options.clock);
+        let gateway = Arc::new(Gateway::new(&functions, options.signer, clock, options.witness));
         let mut stack = Self {
             functions,
             gateway,

@@ -123,7 +123,7 @@ fn read(item: &Item, attempted: &'static str) -> Result<Notice, PortError> {
 
 fn channel(reader: &Reader<'_>) -> Result<Channel, PortError> {
     let name = reader.text("channel")?;
-    let known = [Channel::MiniProgram, Channel::OnlineBank, Channel::MobileBank];
+    let known = Channel::ALL;
     let found = known.into_iter().find(|channel| channel.as_str() == name);
     found.ok_or_else(|| reader.broken(Unreadable::Value("channel")))
 }

@@ -35,9 +35,11 @@ pub struct RingBody {
 /// A ring as one application's check saw it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct SightingBody {
-    /// RFC 3339: when the application was received whose check found the ring.
+    /// When the application was received whose check found the ring.
+    #[schema(format = DateTime)]
     pub seen_at: String,
     /// That application.
+    #[schema(format = "uuid")]
     pub found_by: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub label: Option<LabelBody>,

@@ -68,17 +68,17 @@ pub enum BankState {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BankCallback {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub payout_id: PayoutId,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub application_id: ApplicationId,
-    /// `paid`, `refused` or `failed`.
+    /// The bank's final word.
     #[schema(value_type = String)]
     pub outcome: BankOutcome,
     pub bank_reference: String,
     #[schema(value_type = u64)]
     pub amount_fen: Fen,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -115,12 +115,12 @@ pub enum ReportKind {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RepaidReport {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub payout_id: PayoutId,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub application_id: ApplicationId,
-    /// `repaid`.
-    #[schema(value_type = String, example = "repaid")]
+    /// Which report it is.
+    #[schema(value_type = String)]
     pub report: ReportKind,
     /// Another one for each repayment: the same one again is the same repayment.
     pub bank_reference: String,
@@ -129,7 +129,7 @@ pub struct RepaidReport {
     #[schema(value_type = u64)]
     pub interest_fen: Fen,
     /// When it was repaid.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -137,12 +137,12 @@ pub struct RepaidReport {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OverdueReport {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub payout_id: PayoutId,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub application_id: ApplicationId,
-    /// `overdue`.
-    #[schema(value_type = String, example = "overdue")]
+    /// Which report it is.
+    #[schema(value_type = String)]
     pub report: ReportKind,
     /// Of the longest overdue instalment.
     pub days: u32,
@@ -150,7 +150,7 @@ pub struct OverdueReport {
     #[schema(value_type = u64)]
     pub overdue_fen: Fen,
     /// As of when. The latest report counts, whenever it arrives.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -158,14 +158,14 @@ pub struct OverdueReport {
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SettledReport {
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub payout_id: PayoutId,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub application_id: ApplicationId,
-    /// `settled`.
-    #[schema(value_type = String, example = "settled")]
+    /// Which report it is.
+    #[schema(value_type = String)]
     pub report: ReportKind,
     pub bank_reference: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SessionRequest {
-    /// `mini_program`, `online_bank` or `mobile_bank`.
+    /// Through which channel the borrower comes.
     #[schema(example = "mini_program")]
     pub channel: String,
     /// The one-time code that the channel gave to its user.
@@ -29,7 +29,7 @@ pub struct SessionAnswer {
 #[serde(deny_unknown_fields)]
 pub struct ApplicationRequest {
     /// Unified social credit code (GB 32100-2015).
-    #[schema(example = "91350100M000100Y43")]
+    #[schema(example = "91350100M000100Y43", pattern = "^[0-9A-HJ-NPQRTUWXYa-hj-npqrtuwxy]{18}$")]
     pub firm_code: String,
     pub legal_representative: LegalRepresentative,
     /// Id of a product, see `GET /v1/products`.
@@ -49,13 +49,17 @@ pub struct ApplicationRequest {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LegalRepresentative {
-    /// As on the resident identity card.
+    /// As on the resident identity card: letters, with `·` or spaces between parts.
+    #[schema(min_length = 2, max_length = 50)]
     pub name: String,
     /// Resident identity number (GB 11643-1999).
+    #[schema(pattern = "^[0-9]{17}[0-9Xx]$")]
     pub resident_id: String,
-    /// Mainland mobile number, 11 digits.
+    /// Mainland mobile number.
+    #[schema(pattern = "^1[3-9][0-9]{9}$")]
     pub phone: String,
-    /// The card that the loan is paid to.
+    /// The card that the loan is paid to, with its check digit.
+    #[schema(pattern = "^[0-9]{16,19}$")]
     pub bank_card: String,
 }
 
@@ -86,7 +90,11 @@ impl From<ConsentsBody> for Consents {
 /// `202` to an application, and `200` to a read of its status.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ApplicationAnswer {
+    #[schema(format = "uuid")]
     pub application_id: String,
+    /// `checking`: the checks are running. `deciding`: they are done. `offered`: the offer waits for the borrower.
+    /// `accepted`, `payout_requested`: the bank is being instructed. The other five are ends: `paid_out`, `declined`,
+    /// `expired` (a check or the borrower took too long), `cancelled` by the borrower, `payout_failed` at the bank.
     #[schema(value_type = String, example = "checking")]
     pub status: Status,
     /// What the archive filled in, so that the borrower can see it.
@@ -108,7 +116,8 @@ pub struct ApplicationAnswer {
     /// How the loan does, when the application is read and the loan is paid out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub loan: Option<LoanBody>,
-    /// RFC 3339, of the last change.
+    /// Of the last change.
+    #[schema(format = DateTime)]
     pub updated_at: String,
 }
 
@@ -144,7 +153,7 @@ pub struct OfferBody {
     #[schema(value_type = u32)]
     pub annual_rate_bp: BasisPoints,
     pub term_months: u16,
-    /// RFC 3339.
+    #[schema(format = DateTime)]
     pub expires_at: String,
 }
 
@@ -181,6 +190,7 @@ pub struct AcceptRequest {
 /// `GET /v1/applications/{id}/explanation`: what was decided, by what, and on which facts.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Explanation {
+    #[schema(format = "uuid")]
     pub application_id: String,
     #[schema(value_type = String)]
     pub status: Status,
@@ -205,10 +215,12 @@ pub struct Explanation {
 /// `DELETE /v1/applications/{id}/personal-data`: what is gone, and what is not.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ErasureAnswer {
+    #[schema(format = "uuid")]
     pub application_id: String,
     #[schema(value_type = String, example = "cancelled")]
     pub status: Status,
-    /// RFC 3339, of the first time.
+    /// Of the first time.
+    #[schema(format = DateTime)]
     pub erased_at: String,
     pub erased: Vec<DataBody>,
     /// What stays, each with what it holds.
@@ -238,8 +250,9 @@ pub struct DimensionBody {
 /// One step of the journey.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TimelineStep {
-    /// RFC 3339.
+    #[schema(format = DateTime)]
     pub at: String,
+    /// What happened, as the journal names it.
     pub event: &'static str,
     /// The function that recorded it.
     pub by: String,
@@ -259,10 +272,18 @@ pub struct ProductBody {
     pub max_rate_bp: u32,
 }
 
+/// `200` to a callback.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CallbackAnswer {
+    /// Recorded, now or before. False where the journey has ended, so that it changes nothing and need not come again.
+    pub recorded: bool,
+}
+
 /// RFC 9457 problem document.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct Problem {
     /// URI reference that names the kind of problem.
+    #[schema(format = "uri-reference", example = "/problems/invalid-request")]
     #[serde(rename = "type")]
     pub kind: String,
     pub title: String,

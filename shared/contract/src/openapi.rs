@@ -6,14 +6,15 @@
 
 use crate::analyst::{RingAnswer, RingList};
 use crate::http::{
-    AcceptRequest, ApplicationAnswer, ApplicationRequest, ErasureAnswer, Explanation, FirmSummary, Problem,
-    ProductBody, SessionAnswer, SessionRequest,
+    AcceptRequest, ApplicationAnswer, ApplicationRequest, CallbackAnswer, ErasureAnswer, Explanation,
+    FirmSummary, Problem, ProductBody, SessionAnswer, SessionRequest,
 };
 use crate::{bank::BankMessage, provider::CheckCallback};
+use domain::{application::Channel, journey::Status, reason::Reason, ring::RingLabel};
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        RefOr,
+        RefOr, Schema,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -36,7 +37,8 @@ pub fn document() -> String {
         openapi, open_session, products, firm, apply, read, explain, accept, cancel, erase,
         face_callback, phone_callback, bank_callback, rings, ring, ring_picture
     ),
-    modifiers(&Security, &Meanings)
+    servers((url = "/", description = "Where this document was read")),
+    modifiers(&Security, &Meanings, &Words)
 )]
 struct Api;
 
@@ -82,8 +84,45 @@ impl Modify for Meanings {
     }
 }
 
+/// What a field that says one of a few words may say.
+struct Words;
+
+impl Words {
+    /// Schema, its field, and the words.
+    fn all() -> Vec<(&'static str, &'static str, Vec<&'static str>)> {
+        let statuses = Status::ALL.map(Status::as_str).to_vec();
+        let labels = RingLabel::ALL.iter().map(|label| label.as_str()).collect();
+        vec![
+            ("SessionRequest", "channel", Channel::ALL.map(Channel::as_str).to_vec()),
+            ("ApplicationAnswer", "status", statuses.clone()),
+            ("Explanation", "status", statuses.clone()),
+            ("ErasureAnswer", "status", statuses),
+            ("ReasonBody", "code", Reason::ALL.iter().map(|reason| reason.code()).collect()),
+            ("LabelBody", "code", labels),
+            ("CheckCallback", "answer", vec!["match", "mismatch", "unknown"]),
+            ("BankCallback", "outcome", vec!["paid", "refused", "failed"]),
+            ("RepaidReport", "report", vec!["repaid"]),
+            ("OverdueReport", "report", vec!["overdue"]),
+            ("SettledReport", "report", vec!["settled"]),
+        ]
+    }
+}
+
+impl Modify for Words {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let schemas = &mut openapi.components.get_or_insert_with(Default::default).schemas;
+        for (schema, field, words) in Self::all() {
+            if let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(schema)
+                && let Some(RefOr::T(Schema::Object(field))) = object.properties.get_mut(field)
+            {
+                field.enum_values = Some(words.into_iter().map(Into::into).collect());
+            }
+        }
+    }
+}
+
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1")))]
+#[utoipa::path(get, path = "/openapi.json", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn openapi() {}
 
@@ -184,27 +223,45 @@ fn erase() {}
 
 /// The face check's answer, signed by its provider (Standard Webhooks).
 #[utoipa::path(post, path = "/v1/callbacks/face", request_body = CheckCallback, responses(
-    (status = 200, description = "Recorded, or recorded before"),
+    (status = 200, description = "Recorded, or of no effect any more", body = CallbackAnswer),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The answer is to another check, or about another person", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such application, or not yet: deliver again", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn face_callback() {}
 
 /// The phone check's answer, signed by its provider (Standard Webhooks).
 #[utoipa::path(post, path = "/v1/callbacks/phone", request_body = CheckCallback, responses(
-    (status = 200, description = "Recorded, or recorded before"),
+    (status = 200, description = "Recorded, or of no effect any more", body = CallbackAnswer),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
+    (status = 403, description = "The answer is to another check, or about another person", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such application, or not yet: deliver again", body = Problem, content_type = "application/problem+json"),
+    (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn phone_callback() {}
 
 /// A bank's final word on a payout, or its report on a loan, signed by the bank (Standard Webhooks).
 #[utoipa::path(post, path = "/v1/callbacks/banks/{bank}", request_body = BankMessage, params(("bank" = String, Path)), responses(
-    (status = 200, description = "Recorded, or recorded before"),
+    (status = 200, description = "Recorded, now or before", body = CallbackAnswer),
+    (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
     (status = 403, description = "The payout belongs to another bank", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such payout", body = Problem, content_type = "application/problem+json"),
+    (status = 404, description = "There is no such payout, or not yet: deliver again", body = Problem, content_type = "application/problem+json"),
     (status = 409, description = "The word or report contradicts an earlier one, or nothing was paid out", body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
+    (status = 422, description = "Bad fields, each named; or figures that cannot be", body = Problem, content_type = "application/problem+json"),
+    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn bank_callback() {}

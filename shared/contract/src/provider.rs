@@ -39,14 +39,14 @@ pub struct PersonToCheck<'a> {
 #[serde(deny_unknown_fields)]
 pub struct CheckCallback {
     pub check_id: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = "uuid")]
     pub application_id: ApplicationId,
     pub attempt: u8,
     pub person_ref: String,
-    /// `match`, `mismatch` or `unknown`.
+    /// *Unknown* is neither pass nor fail: the check is tried again.
     #[schema(value_type = String)]
     pub answer: CheckAnswer,
-    #[schema(value_type = String)]
+    #[schema(value_type = String, format = DateTime)]
     pub checked_at: Timestamp,
 }
 

@@ -1,6 +1,6 @@
 //! What providers and banks call back with: checked the same way wherever it comes in.
 
-use contract::http::Problem;
+use contract::http::{CallbackAnswer, Problem};
 use jiff::Timestamp;
 use lambda_kit::{
     http::{MAX_BODY_BYTES, Request, Response, problem},
@@ -52,12 +52,12 @@ pub fn unauthorised() -> Problem {
 
 /// 200: the callback is recorded, now or before.
 pub fn recorded() -> Response {
-    Response::json(200, &serde_json::json!({ "recorded": true }))
+    Response::json(200, &CallbackAnswer { recorded: true })
 }
 
 /// 200: the journey has ended, so the callback changes nothing. It need not come again.
 pub fn too_late() -> Response {
-    Response::json(200, &serde_json::json!({ "recorded": false }))
+    Response::json(200, &CallbackAnswer { recorded: false })
 }
 
 /// 404: there is no such application or payout, or not yet. The other side delivers again.

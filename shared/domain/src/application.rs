@@ -18,6 +18,8 @@ pub enum Channel {
 }
 
 impl Channel {
+    pub const ALL: [Channel; 3] = [Channel::MiniProgram, Channel::OnlineBank, Channel::MobileBank];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Channel::MiniProgram => "mini_program",

@@ -183,6 +183,19 @@ pub enum Status {
 }
 
 impl Status {
+    pub const ALL: [Status; 10] = [
+        Status::Checking,
+        Status::Deciding,
+        Status::Offered,
+        Status::Accepted,
+        Status::PayoutRequested,
+        Status::PaidOut,
+        Status::Declined,
+        Status::Expired,
+        Status::Cancelled,
+        Status::PayoutFailed,
+    ];
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Status::Checking => "checking",

@@ -49,12 +49,7 @@ impl Ring {
         Self::with(spread, &members, verdict, labels)
     }
 
-    fn with(
-        spread: &Spread,
-        members: &Members<'_>,
-        verdict: Option<RingVerdict>,
-        labels: &Labels,
-    ) -> Self {
+    fn with(spread: &Spread, members: &Members<'_>, verdict: Option<RingVerdict>, labels: &Labels) -> Self {
         let size = size(members);
         let could_fit = |verdict: &RingVerdict| labels.could_fit(size, &verdict.profile);
         let is_suspected = !spread.is_judged() && verdict.as_ref().is_some_and(could_fit);
