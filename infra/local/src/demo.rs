@@ -61,6 +61,12 @@ impl Outcome {
         let reason = answer["reasons"][0]["code"].as_str();
         answer["status"] == self.case.expected && (self.case.reason.is_none() || reason == self.case.reason)
     }
+
+    /// The application, if it has this status.
+    fn id_if(&self, status: &str) -> Option<&str> {
+        let answer = &self.result.as_ref().ok()?.answer;
+        (answer["status"] == status).then(|| answer["application_id"].as_str()).flatten()
+    }
 }
 
 /// There are too few firms of a kind among those that were loaded.
@@ -132,6 +138,10 @@ pub async fn run_at(
     match unexpected {
         0 => writeln!(out, "All {} applications became what they should.", outcomes.len())?,
         n => writeln!(out, "{n} of {} applications did not become what they should.", outcomes.len())?,
+    }
+    for status in ["paid_out", "declined"] {
+        let id = outcomes.iter().find_map(|outcome| outcome.id_if(status));
+        writeln!(out, "One that is {status}: {}", id.unwrap_or("none"))?;
     }
     let paid_out = outcomes.into_iter().filter_map(|Outcome { case, result }| {
         let Played { borrower, answer, .. } = result.ok()?;

@@ -31,11 +31,21 @@ use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
 use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 use connector::{EmbeddedClient, EmbeddedServices};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::sync::watch;
 
 /// The file that holds all tables, in the data folder.
 const DATABASE_FILE: &str = "tables.sqlite";
+
+/// Whether an earlier run has left tables in a folder.
+pub fn are_tables_in(folder: &Path) -> bool {
+    folder.join(DATABASE_FILE).exists()
+}
 /// Any region would do; the engines are in none. Requests to routes that IAM guards are signed for it.
 pub const REGION: &str = "ap-southeast-1";
 

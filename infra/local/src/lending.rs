@@ -2,7 +2,7 @@
 
 use crate::{
     counterparties::{Counterparties, CounterpartyError, CounterpartyOptions},
-    engines::{EngineError, EngineOptions, Engines, table_arn},
+    engines::{self, EngineError, EngineOptions, Engines, table_arn},
     gateway::{self, Witness},
     keys::{Keys, KeysError},
     load::Loaded,
@@ -86,6 +86,8 @@ pub enum LendingError {
     NoState(PathBuf),
     #[error("the state in {} is in use by another process; --state names another folder", .0.display())]
     InUse(PathBuf),
+    #[error("{} is gone, and without it nobody can read the tables beside it: put it back, or --fresh starts over", .0.display())]
+    KeysGone(PathBuf),
     #[error("the template cannot be used")]
     Template(#[from] TemplateError),
     #[error(transparent)]
@@ -204,6 +206,12 @@ impl Lending {
         let hold = held.map(Hold::of).transpose()?;
         let files = Files::at(options.state.as_deref()).map_err(machine)?;
         let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join("keys.json")));
+        if let (Some(folder), Some(keys)) = (&options.state, &key_file)
+            && engines::are_tables_in(folder)
+            && !keys.exists()
+        {
+            return Err(LendingError::KeysGone(keys.clone()));
+        }
         let keys = match &key_file {
             Some(path) => Keys::load_or_generate(path, banks.iter().copied())?,
             None => Keys::generate(banks.iter().copied())?,

@@ -328,5 +328,9 @@ async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), A
     let right =
         demo::run(&url, &lending.counterparties.channel_url, &banks, &owners, &loaded.ties, run, out).await;
     lending.stop().await;
+    writeln!(
+        out,
+        "Look at one: cargo run --release -- trace <application>; at the rings: cargo run --release -- rings"
+    )?;
     if right? { Ok(()) } else { Err("the demo did not end as it should".into()) }
 }
