@@ -4,20 +4,21 @@
 //! holds a [`Spread`] asks for [`Spread::next_hop`], reads those nodes in any order, [`Spread::add`]s what was found, and
 //! goes on until a hop is empty.
 
+mod counts;
+mod judging;
+
+pub use judging::{Proof, Standing};
+
 use crate::{
     MAX_HOPS, MAX_JUDGED, MAX_READS, MAX_TIE_READS, MAX_TIED_FIRMS, Member, Members, TieSpread, WINDOW,
     can_join,
     found::{Crowd, Found, Number},
-    is_claim, is_strong,
+    is_strong,
 };
-use domain::{
-    ApplicationId, FirmCode, PayoutId, RingId,
-    checks::{DIMENSIONS, Score},
-    journey::{Journey, Status},
-    ring::OVERDUE_DAYS,
-};
+use domain::{ApplicationId, FirmCode};
 use jiff::Timestamp;
-use ports::relation::{ActKind, Acts, Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
+use judging::Judgement;
+use ports::relation::{Acts, Link, LoanOutcome, Neighbours, Node, NodeKind, Window};
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
@@ -48,56 +49,6 @@ impl Scope {
     }
 }
 
-/// What an application's journey says of its claims.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Proof {
-    /// It ended before it had proven to be who it claims.
-    Void,
-    /// Its checks are running. It counts, or two members that apply in the same instant would both be let through.
-    Pending,
-    /// Registration, face and phone agree with what it claims.
-    Proven,
-}
-
-impl Proof {
-    /// What a journey says.
-    pub fn of(journey: &Journey) -> Self {
-        match journey.status.is_end() {
-            _ if journey.is_proven() => Proof::Proven,
-            true => Proof::Void,
-            false => Proof::Pending,
-        }
-    }
-}
-
-/// What was found in the journey of another application.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Standing {
-    pub proof: Proof,
-    pub declined: bool,
-    /// What it scored, once it has.
-    pub points: Option<i32>,
-    /// The points that each of the [`DIMENSIONS`] cost it; 0 before it was scored.
-    pub costs: [u32; DIMENSIONS.len()],
-    /// The ring that it is known to belong to.
-    pub ring: Option<RingId>,
-}
-
-impl Standing {
-    /// What a journey says.
-    pub fn of(journey: &Journey) -> Self {
-        let declined = journey.status == Status::Declined;
-        let score = journey.facts.score.as_ref();
-        Self {
-            proof: Proof::of(journey),
-            declined,
-            points: score.map(|score| score.points),
-            costs: score.map(Score::costs).unwrap_or_default(),
-            ring: journey.facts.largest_ring().ring,
-        }
-    }
-}
-
 /// Where a spread begins. An application is the first that is kept.
 #[derive(Clone, Debug)]
 enum Seed {
@@ -125,16 +76,6 @@ pub struct Spread {
     judgement: Option<Judgement>,
     ties: Option<TieSpread>,
     acts: Option<Acts>,
-}
-
-/// What the journeys of members said.
-#[derive(Clone, Debug)]
-struct Judgement {
-    standings: BTreeMap<ApplicationId, Standing>,
-    /// From which proof on a claim counts.
-    least: Proof,
-    /// The application's own.
-    own: Proof,
 }
 
 /// One step of a path: an application, and the node over which the step before reached it.
@@ -207,13 +148,6 @@ impl Spread {
         self.acts = Some(acts);
     }
 
-    /// How many different ones did something of these kinds on the application's device.
-    pub(crate) fn actors(&self, kinds: &[ActKind]) -> u32 {
-        let acts = self.acts.iter().flat_map(|acts| &acts.acts).filter(|act| kinds.contains(&act.kind));
-        let actors: BTreeSet<&str> = acts.map(|act| act.who.as_str()).collect();
-        u32::try_from(actors.len()).unwrap_or(u32::MAX)
-    }
-
     pub(crate) fn ties(&self) -> Option<&TieSpread> {
         self.ties.as_ref()
     }
@@ -284,64 +218,9 @@ impl Spread {
         crowd.links.iter().map(|link| self.found.link(*link))
     }
 
-    /// The applications whose journeys have to be looked at before anybody is refused for them: members that only claims
-    /// join first, the newest first, then the crowd at a card or phone of its own, as many as reads are left.
-    pub fn doubtful(&self) -> Vec<ApplicationId> {
-        let members = self.members();
-        let mut others: Vec<_> = members
-            .iter()
-            .filter(|member| member.distance > 0)
-            .map(|member| {
-                let by_claim = member.via.is_some_and(|(node, _)| is_claim(node.kind));
-                (Reverse(by_claim), Reverse(member.link.at), member.link.application)
-            })
-            .collect();
-        others.sort_unstable();
-        let crowd = self.crowd().filter(|link| members.get(link.application).is_none());
-        let mut crowd: Vec<_> = crowd.map(|link| (Reverse(link.at), link.application)).collect();
-        crowd.sort_unstable();
-        crowd.dedup();
-        let all = others.into_iter().map(|(_, _, id)| id).chain(crowd.into_iter().map(|(_, id)| id));
-        all.take(MAX_READS.saturating_sub(self.reads())).collect()
-    }
-
-    /// What was read of those at the application's own card and phone where they are too many to join anybody.
-    fn crowd(&self) -> impl Iterator<Item = &Link> {
-        let is_claimed =
-            |node: &Number| matches!(self.found.node(*node).kind, NodeKind::Card | NodeKind::Phone);
-        let claims = self.own_nodes().iter().copied().filter(is_claimed);
-        let crowds = claims.filter_map(|node| self.found.crowd(node)).filter(|crowd| crowd.cut_off);
-        crowds.flat_map(|crowd| self.links_of(crowd))
-    }
-
     /// The nodes of the application itself; none of a seed that is a node.
     fn own_nodes(&self) -> &[Number] {
         if self.own().is_some() { self.found.touched(OWN) } else { &[] }
-    }
-
-    /// Takes in how far the application itself has proven its claims, and what the journeys of the [`Self::doubtful`] said.
-    /// From now on whoever has ended without a proof joins nobody by what it only claimed. Whoever was not looked at is
-    /// believed: otherwise a few claims that were made to be dropped would hide everybody behind them.
-    pub fn judge(&mut self, own: Proof, standings: impl IntoIterator<Item = (ApplicationId, Standing)>) {
-        let standings = standings.into_iter().collect();
-        self.judgement = Some(Judgement { standings, least: Proof::Pending, own });
-    }
-
-    /// Whether the journeys of members were looked at.
-    pub(crate) const fn is_judged(&self) -> bool {
-        self.judgement.is_some()
-    }
-
-    /// From now on claims of those that were looked at count only where they are proven, the application's own too.
-    pub fn doubt_pending(&mut self) {
-        if let Some(judgement) = &mut self.judgement {
-            judgement.least = Proof::Proven;
-        }
-    }
-
-    /// The standings that [`Self::judge`] took in.
-    pub(crate) fn standings(&self) -> impl Iterator<Item = (&ApplicationId, &Standing)> {
-        self.judgement.iter().flat_map(|judgement| &judgement.standings)
     }
 
     /// The application that the spread began with.
@@ -350,97 +229,6 @@ impl Spread {
             Seed::Application => Some(self.found.link(OWN)),
             Seed::Node(_) => None,
         }
-    }
-
-    /// Whether an application is taken at its word that it stands at a node of this kind. Device and network were seen by
-    /// the channel; everything else may be a claim about a victim.
-    pub(crate) fn holds(&self, kind: NodeKind, application: ApplicationId) -> bool {
-        let Some(judgement) = self.judgement.as_ref().filter(|_| is_claim(kind)) else { return true };
-        let is_own = self.own().is_some_and(|own| own.application == application);
-        let proof = match judgement.standings.get(&application) {
-            // It speaks for itself until its own check is over.
-            _ if is_own => Some(judgement.own.max(Proof::Pending)),
-            known => known.map(|standing| standing.proof),
-        };
-        proof.is_none_or(|proof| proof >= judgement.least)
-    }
-
-    /// Applications at the application's own node of a kind, itself included, without claims that came to nothing.
-    pub(crate) fn count(&self, kind: NodeKind) -> u32 {
-        let at = |node: &Number| {
-            let crowd = self.found.crowd(*node).filter(|_| self.found.node(*node).kind == kind)?;
-            let held = |link: &&Number| self.holds(kind, self.found.link(**link).application);
-            let is_missing = !crowd.links.iter().filter(held).any(|link| *link == OWN);
-            let here = crowd.links.iter().filter(held).count();
-            u32::try_from(here + usize::from(is_missing) + usize::from(crowd.cut_off)).ok()
-        };
-        let counts = self.own_nodes().iter().filter_map(at).max();
-        counts.unwrap_or(u32::from(self.own().is_some()))
-    }
-
-    /// Other applications at the application's own nodes that only claim to belong there.
-    pub(crate) fn unproven_claims(&self) -> u32 {
-        if self.judgement.is_none() {
-            return 0;
-        }
-        let mut unproven = BTreeSet::new();
-        for node in self.own_nodes() {
-            let kind = self.found.node(*node).kind;
-            let here = self.found.crowd(*node).into_iter().flat_map(|crowd| &crowd.links);
-            let others = here.copied().filter(|link| *link != OWN);
-            unproven.extend(others.filter(|link| !self.holds(kind, self.found.link(*link).application)));
-        }
-        u32::try_from(unproven.len()).unwrap_or(u32::MAX)
-    }
-
-    /// How many applications touch a node in the window. Of a crowd only the newest were read; the rest is reckoned from
-    /// how fast those came.
-    pub(crate) fn degree(&self, node: Number) -> u64 {
-        let Some(crowd) = self.found.crowd(node) else { return 0 };
-        let count = crowd.links.len() as u64;
-        if !crowd.cut_off {
-            return count;
-        }
-        let times = self.links_of(crowd).map(|link| link.at.as_second());
-        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return count };
-        let span = u64::try_from(last - first).unwrap_or(0).max(1);
-        let whole = u64::try_from(last - self.scope.window.from.as_second()).unwrap_or(0);
-        (count * whole / span).max(count + 1)
-    }
-
-    /// The loans of other applications that are overdue and share a joining node with this one: how many, and the days
-    /// of the one that is overdue longest. One hop only: who shares nothing with a debtor answers for no debt.
-    pub(crate) fn overdue(&self) -> (u32, u32) {
-        let loans = self.overdue_at(self.own_nodes());
-        (u32::try_from(loans.len()).unwrap_or(u32::MAX), loans.into_values().max().unwrap_or(0))
-    }
-
-    /// Loans at the members' joining nodes that are overdue by [`OVERDUE_DAYS`] or more, and the steps to the nearest.
-    pub(crate) fn overdue_around(&self, members: &Members<'_>) -> (u32, u32) {
-        let mut nearest: BTreeMap<PayoutId, u32> = BTreeMap::new();
-        for member in members.iter() {
-            let loans = self.overdue_at(self.found.touched(member.number));
-            for payout in loans.into_iter().filter(|(_, days)| *days >= OVERDUE_DAYS).map(|(id, _)| id) {
-                let steps = nearest.entry(payout).or_insert(u32::MAX);
-                *steps = (*steps).min(member.distance + 1);
-            }
-        }
-        let count = u32::try_from(nearest.len()).unwrap_or(u32::MAX);
-        (count, nearest.into_values().min().unwrap_or(0))
-    }
-
-    fn overdue_at(&self, nodes: &[Number]) -> BTreeMap<PayoutId, u32> {
-        let joining = nodes.iter().filter(|node| self.joins(**node));
-        let crowds = joining.filter_map(|node| self.found.crowd(*node));
-        crowds.flat_map(|crowd| crowd.overdue.iter().copied()).collect()
-    }
-
-    /// Whether anything within reach was left unread, so that sizes and counts are lower bounds.
-    pub fn cut_off(&self) -> bool {
-        let acts_cut_off = self.acts.as_ref().is_some_and(|acts| acts.cut_off);
-        let ties_cut_off = self.ties.as_ref().is_some_and(TieSpread::cut_off);
-        let is_cut_off = |crowd: &Crowd| crowd.cut_off || crowd.outcomes_cut_off;
-        self.is_starved || ties_cut_off || acts_cut_off || self.found.crowds().any(is_cut_off)
     }
 
     /// Everybody that belongs together with the seed: the closure over joining nodes, by the shortest ways.
