@@ -6,32 +6,34 @@
 //! gateway on a real port ([`Stack::serve`]) may be added, since counterparties call back over HTTP.
 //! [`Stack::run`] starts what AWS would run by itself: pollers and schedules.
 
+mod building;
+mod queues;
+mod registry;
+
+pub(crate) use building::environment;
+pub use registry::Registry;
+
 use crate::{
-    engines::{EngineError, Engines, QueueSpec, Retries},
+    engines::{EngineError, Engines, Retries},
     eventbridge,
     gateway::{self, AccessKey, Gateway, HttpAnswer, HttpRequest, Witness},
     invoke::{Deployed, InvocationError, Invocations},
-    poller::{self, Delivered, Source},
+    poller::{self, Source},
     schedule,
-    template::{FunctionSpec, NoSuchName, QueueSource, Template},
+    template::{NoSuchName, QueueSource, Template},
 };
-use aws::{Aws, SecretsManager};
-use aws_sdk_sqs::types::Message;
-use contract::names::setting;
-use lambda_kit::{Environment, Function};
+use building::{build, check_overrides, names};
 use ports::{Clock, SystemClock};
+use queues::{MAX_DRAINED_BATCHES, RunningQueue, create_queues};
 use serde_json::Value;
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
-use wiring::{Rotating, Wire};
 
-/// Most batches that one [`Stack::drain`] delivers. More means that functions send each other messages for ever.
-const MAX_DRAINED_BATCHES: usize = 100_000;
 /// How long [`Stack::stop`] waits for what has begun.
 const STOP_WITHIN: Duration = Duration::from_secs(10);
 
@@ -88,48 +90,6 @@ impl StackError {
     }
 }
 
-type Build = Box<dyn Fn(&Environment, &Aws) -> Result<Arc<dyn Function>, AnyError> + Send + Sync>;
-
-/// The code of the functions, by local name.
-#[derive(Default)]
-pub struct Registry(BTreeMap<String, Build>);
-
-impl Registry {
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a function, with what builds it from its settings: `registry.with("score", score::wire)`.
-    #[must_use]
-    pub fn with<F, E>(
-        mut self,
-        name: &str,
-        build: impl Fn(&Environment, &Aws) -> Result<F, E> + Send + Sync + 'static,
-    ) -> Self
-    where
-        F: Function + 'static,
-        E: Into<AnyError>,
-    {
-        let build: Build = Box::new(move |environment, aws| match build(environment, aws) {
-            Ok(function) => Ok(Arc::new(function)),
-            Err(error) => Err(error.into()),
-        });
-        self.0.insert(name.to_owned(), build);
-        self
-    }
-
-    /// The function of that name, built from its settings.
-    pub(crate) fn build(
-        &self,
-        name: &str,
-        environment: &Environment,
-        aws: &Aws,
-    ) -> Result<Arc<dyn Function>, StackError> {
-        let build = self.0.get(name).ok_or_else(|| StackError::NoCode(name.to_owned()))?;
-        build(environment, aws).map_err(|source| StackError::Build { function: name.to_owned(), source })
-    }
-}
-
 /// What differs from a deployment on AWS.
 #[derive(Clone)]
 pub struct StackOptions {
@@ -164,12 +124,6 @@ impl Default for StackOptions {
             witness: None,
         }
     }
-}
-
-/// A queue of the running stack.
-struct RunningQueue {
-    url: String,
-    dead_letters: Option<String>,
 }
 
 /// The running stack.
@@ -332,11 +286,6 @@ impl Stack {
             .collect()
     }
 
-    /// The names of the queues that functions read.
-    pub fn queues(&self) -> Vec<String> {
-        self.sources.iter().map(|source| source.spec.queue.clone()).collect()
-    }
-
     /// One tick of a function's schedule.
     pub async fn run_schedule(&self, function: &str) -> Result<Value, StackError> {
         self.invoke(function, eventbridge::scheduled(function, self.clock.now())).await
@@ -355,206 +304,6 @@ impl Stack {
         }
         Ok(answers)
     }
-
-    /// Delivers messages, one batch at a time and one queue after the other, until all queues are empty. A message that
-    /// failed comes back at once, as if its visibility time-out had passed, and so at last goes to its dead-letter queue.
-    pub async fn drain(&self) -> Result<Delivered, StackError> {
-        let mut all = Delivered::default();
-        for _ in 0..MAX_DRAINED_BATCHES {
-            let mut idle = true;
-            for source in &self.sources {
-                if let Some(delivered) = deliver_one(source, Some(Duration::ZERO)).await? {
-                    idle = false;
-                    all.handled += delivered.handled;
-                    all.failed += delivered.failed;
-                }
-            }
-            if idle {
-                return Ok(all);
-            }
-        }
-        Err(StackError::NeverEmpty)
-    }
-
-    /// Delivers one batch of one queue; `None` when it is empty. What failed stays hidden for the visibility time-out,
-    /// unless the stack was started with another redelivery.
-    pub async fn deliver(&self, queue: &str) -> Result<Option<Delivered>, StackError> {
-        let source = self.sources.iter().find(|source| source.spec.queue == queue);
-        let source = source.ok_or_else(|| StackError::Unknown(queue.to_owned()))?;
-        deliver_one(source, source.redelivery).await
-    }
-
-    /// Puts a message into a queue, whatever it says.
-    pub async fn send(&self, queue: &str, body: &str) -> Result<(), StackError> {
-        let url = &self.queue(queue)?.url;
-        let sent = self.sqs.send_message().queue_url(url).message_body(body).send().await;
-        sent.map(|_| ()).map_err(StackError::queue("sending to", queue))
-    }
-
-    /// The bodies of a queue's dead letters. They stay where they are.
-    pub async fn dead_letters(&self, queue: &str) -> Result<Vec<String>, StackError> {
-        let (name, url) = self.dead_letters_of(queue)?;
-        let letters = self.take_all(name, url).await?;
-        for letter in &letters {
-            let request = self.sqs.change_message_visibility().queue_url(url).visibility_timeout(0);
-            let request = request.set_receipt_handle(letter.receipt_handle.clone());
-            request.send().await.map_err(StackError::queue("returning to", name))?;
-        }
-        Ok(letters.into_iter().filter_map(|letter| letter.body).collect())
-    }
-
-    /// Sends a queue's dead letters to it again, as an operator would once the cause is gone. Returns how many.
-    pub async fn redrive(&self, queue: &str) -> Result<usize, StackError> {
-        let (name, url) = self.dead_letters_of(queue)?;
-        let letters = self.take_all(name, url).await?;
-        for letter in &letters {
-            self.send(queue, letter.body().unwrap_or_default()).await?;
-            let request = self.sqs.delete_message().queue_url(url);
-            let request = request.set_receipt_handle(letter.receipt_handle.clone());
-            request.send().await.map_err(StackError::queue("deleting from", name))?;
-        }
-        Ok(letters.len())
-    }
-
-    /// Receives until nothing is left that can be seen.
-    async fn take_all(&self, queue: &str, url: &str) -> Result<Vec<Message>, StackError> {
-        let mut all = Vec::new();
-        loop {
-            let request = self.sqs.receive_message().queue_url(url).max_number_of_messages(10);
-            let answer = request.wait_time_seconds(0).send().await;
-            let messages =
-                answer.map_err(StackError::queue("receiving from", queue))?.messages.unwrap_or_default();
-            if messages.is_empty() {
-                return Ok(all);
-            }
-            all.extend(messages);
-        }
-    }
-
-    fn queue(&self, name: &str) -> Result<&RunningQueue, StackError> {
-        self.queues.get(name).ok_or_else(|| StackError::Unknown(name.to_owned()))
-    }
-
-    fn dead_letters_of(&self, queue: &str) -> Result<(&str, &str), StackError> {
-        let dead_letters = self.queue(queue)?.dead_letters.as_deref();
-        let name = dead_letters.ok_or_else(|| StackError::NoDeadLetters(queue.to_owned()))?;
-        Ok((name, &self.queue(name)?.url))
-    }
-}
-
-async fn deliver_one(source: &Source, redelivery: Option<Duration>) -> Result<Option<Delivered>, StackError> {
-    let batch = source.receive().await?;
-    if batch.is_empty() {
-        return Ok(None);
-    }
-    source.deliver(&batch, redelivery).await.map(Some)
-}
-
-/// Every override fits something, and template and code name the same functions.
-fn check_overrides(
-    template: &Template,
-    registry: &Registry,
-    options: &StackOptions,
-) -> Result<(), StackError> {
-    if let Some(unknown) = options.parameters.keys().find(|name| !template.parameters.contains_key(*name)) {
-        return Err(StackError::UnknownOverride(unknown.clone()));
-    }
-    let is_setting = |name: &String| template.functions.iter().any(|f| f.environment.contains_key(name));
-    if let Some(unknown) = options.settings.keys().find(|name| !is_setting(name)) {
-        return Err(StackError::UnknownOverride(unknown.clone()));
-    }
-    if let Some(spec) = template.functions.iter().find(|spec| !registry.0.contains_key(&spec.name)) {
-        return Err(StackError::NoCode(spec.name.clone()));
-    }
-    if let Some(extra) = registry.0.keys().find(|name| template.function(name).is_none()) {
-        return Err(StackError::NotWired(extra.clone()));
-    }
-    Ok(())
-}
-
-/// Dead-letter queues first, since a queue's rule names its own.
-async fn create_queues(
-    template: &Template,
-    engines: &Engines,
-) -> Result<BTreeMap<String, RunningQueue>, StackError> {
-    let mut specs: Vec<&QueueSpec> = template.queues.iter().map(|queue| &queue.spec).collect();
-    specs.sort_by_key(|spec| spec.dlq.is_some());
-    let mut queues = BTreeMap::new();
-    for spec in specs {
-        let url = engines.create_queue(spec).await?;
-        let dead_letters = spec.dlq.as_ref().map(|(name, _)| name.clone());
-        queues.insert(spec.name.clone(), RunningQueue { url, dead_letters });
-    }
-    Ok(queues)
-}
-
-/// What the template's names stand for: parameters, tables by name, queues by URL.
-fn names(
-    template: &Template,
-    queues: &BTreeMap<String, RunningQueue>,
-    options: &StackOptions,
-) -> HashMap<String, String> {
-    let defaults =
-        template.parameters.iter().filter_map(|(name, default)| Some((name.clone(), default.clone()?)));
-    let tables = template.tables.iter().map(|table| (table.logical_id.clone(), table.spec.name.clone()));
-    let urls = template.queues.iter().filter_map(|queue| {
-        queues.get(&queue.spec.name).map(|running| (queue.logical_id.clone(), running.url.clone()))
-    });
-    defaults
-        .chain(options.parameters.clone())
-        .chain(tables)
-        .chain(urls)
-        .chain(template.local_names())
-        .collect()
-}
-
-async fn build(
-    template: &Template,
-    registry: &Arc<Registry>,
-    names: &HashMap<String, String>,
-    options: &StackOptions,
-    engines: &Engines,
-) -> Result<BTreeMap<String, Arc<Deployed>>, StackError> {
-    let retries = if options.sdk_retries { Retries::AsOnAws } else { Retries::None };
-    let mut built = BTreeMap::new();
-    for spec in &template.functions {
-        let environment = environment(spec, names, options)?;
-        let aws = Aws::from_sdk_config(&engines.sdk_config_for(&spec.name, retries));
-        let function: Arc<dyn Function> = match environment.get(setting::SECRETS_ARN) {
-            Err(_) => registry.build(&spec.name, &environment, &aws)?,
-            Ok(secret) => {
-                let store = Arc::new(SecretsManager::new(aws.secrets_manager(), secret));
-                let (registry, name, aws) = (Arc::clone(registry), spec.name.clone(), aws.clone());
-                let wire: Wire = Box::new(move |settings| Ok(registry.build(&name, settings, &aws)?));
-                let started = Rotating::start(environment, store, Arc::clone(&options.clock), wire).await;
-                Arc::new(started.map_err(|error| StackError::Build {
-                    function: spec.name.clone(),
-                    source: error.into(),
-                })?)
-            }
-        };
-        built.insert(spec.name.clone(), Arc::new(Deployed::new(spec.clone(), function)));
-    }
-    Ok(built)
-}
-
-/// The settings that the template gives to a function, and no others.
-pub(crate) fn environment(
-    spec: &FunctionSpec,
-    names: &HashMap<String, String>,
-    options: &StackOptions,
-) -> Result<Environment, StackError> {
-    let settings = spec.environment.iter().map(|(setting, expression)| {
-        if let Some(value) = options.settings.get(setting) {
-            return Ok((setting.clone(), value.clone()));
-        }
-        let function = spec.name.clone();
-        let value = expression.resolve(|name| names.get(name).map(String::as_str));
-        let value =
-            value.map_err(|source| StackError::Setting { function, setting: setting.clone(), source })?;
-        Ok((setting.clone(), value))
-    });
-    Ok(Environment::from_map(settings.collect::<Result<_, StackError>>()?))
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 use super::*;
-use crate::engines::EngineOptions;
+use crate::{engines::EngineOptions, poller::Delivered, template::FunctionSpec};
 use async_trait::async_trait;
-use lambda_kit::Failure;
+use aws::Aws;
+use lambda_kit::{Environment, Failure, Function};
 use serde_json::json;
 use tokio::sync::mpsc;
 
