@@ -48,6 +48,7 @@ class City:
         self.firms, self.rate = firms, rate
         self.scores = ring_scores.scores(seed, BEGIN.date())
         self.rows, self.outcomes, self.serial, self.codes = [], [], 0, set()
+        self.first_days: dict[str, float] = {}
         self.towers = [(self.new("tower"), self.new("net")) for _ in range(300)]
         self.carriers = [self.new("net") for _ in range(40)]
 
@@ -75,9 +76,16 @@ class City:
         return {"firm": self.code(), "score": self.scores.draw(self.rng, pool, worst_of)}
 
     def account(self, new: float = NEW_ACCOUNTS) -> dict:
-        """An account at a channel, with its days when its holder first applies; the channel need not tell."""
+        """An account at a channel, and how old it is when its holder first applies; the channel need not tell."""
         days = self.rng.integers(NEW_DAYS) if self.chance(new) else NEW_DAYS + self.rng.exponential(USUAL_DAYS)
-        return {"account": self.new("account"), "account_days": None if self.chance(UNTOLD) else int(days)}
+        return {"account": self.new("account"), "account_days": None if self.chance(UNTOLD) else float(days)}
+
+    def account_days(self, who: dict, day: float) -> int | None:
+        """The age of an account on a day, its holder having applied first on the first day that was asked for."""
+        if who["account_days"] is None:
+            return None
+        first = self.first_days.setdefault(who["account"], day)
+        return int(who["account_days"] + max(day - first, 0))
 
     def person(self, pool: str = EVERYBODY, worst_of: int = 1, new: float = NEW_ACCOUNTS) -> dict:
         """Somebody with a firm, a home, an account and a phone in hand."""
@@ -112,7 +120,7 @@ class City:
             "amount_fen": amount or self.amount(),
             "bank": bank or self.pick(BANKS),
             "place": self.pick(CITIES) if self.chance(0.1) else CITIES[0],
-            "account_days": who["account_days"],
+            "account_days": self.account_days(who, day),
         }
         known = {"truth": truth, "group": group, "proof": proof, "guarantees": who["guarantees"]}
         row = {"link": link, "score": (who["score"][0], who["score"][1:]), **known}

@@ -9,8 +9,11 @@ The cities that are learnt from are labelled by the gates alone: a ring of those
 all where the label does not fit, so labels in force would hide the innocent circles.
 
 Points only grow with what is suspicious and only fall with what is innocent (MORE and LESS), so that no quirk of a
-made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from 0 points beyond `fits` on, which is set where the training seeds
-reach the wanted precision on what a check sees at its own time.
+made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from `fits` points on, which
+is set where the training seeds reach the wanted precision on what a check sees at its own time.
+
+Nobody need have been scored yet when a check looks, so each ring is learnt from twice: as it is, and with none of its members
+scored. Being unscored is a sign of its own then, worth about what the scores of the kind are.
 """
 
 import json
@@ -25,7 +28,7 @@ VERSION = "labels-2026.11.3"
 PRECISION = 0.97
 # Points asked for on top. A member hears the worst of many checks, so a whole ring is labelled more readily than a single
 # check labels; these margins hold the look-alikes of the training seeds below half a percent once everybody was told.
-MARGIN = {"device_farm": 6, "shell_firms": 12, "agency": -3}
+MARGIN = {"device_farm": 6, "shell_firms": 16, "agency": -3}
 GATES = {
     "device_farm": {"firms": 3, "persons_on_device": 3},
     "shell_firms": {"firms": 3, "firms_of_person": 3},
@@ -45,6 +48,7 @@ SURE = {
 # shell firms have in common is their address.
 LESS = ("firms_per_address_percent", "shared_address_percent", "span_hours", "hours_per_application")
 SCORES = tuple(f"{dimension}_cost" for dimension in DIMENSIONS)
+UNSCORED = ("scored", None)
 NO_SIGN = {
     "shell_firms": ("firms_per_address_percent", "shared_address_percent"),
     # Debts are counted as they are; a client of an accountant's is not overdue because another one scores badly.
@@ -86,6 +90,11 @@ CUTS = {
 }
 
 
+def unscored(row: dict) -> dict:
+    """The same ring before any of its members was scored."""
+    return {**row, "features": {**row["features"], **dict.fromkeys((*SCORES, "scored"), 0)}}
+
+
 def sign(feature: str, least: int, most: int | None) -> dict:
     bound = {} if most is None else {"at_most": most}
     return {"feature": feature, "at_least": least, **bound}
@@ -112,7 +121,12 @@ def rule(label: str, rows: list[dict]) -> dict:
     rows = [row for row in rows if all(row["features"][f] >= least for f, least in gate.items())]
     left_out = NO_SIGN.get(label, ())
     signs = [(f, cut) for f, cuts in CUTS.items() for cut in cuts if cut > gate.get(f, 0) and f not in left_out]
-    seen = np.array([[row["features"][f] >= cut for f, cut in signs] for row in rows], float)
+    seen = [[row["features"][f] >= cut for f, cut in signs] for row in rows]
+    if not set(SCORES) <= set(left_out):
+        rows = rows + [unscored(row) for row in rows]
+        signs.append(UNSCORED)
+        seen = [[row["features"][f] >= cut for f, cut in signs[:-1]] + [row["features"]["scored"] == 0] for row in rows]
+    seen = np.array(seen, float)
     truth = np.array([row["truth"] == label for row in rows])
     direction = np.array([-1.0 if f in LESS else 1.0 for f, _ in signs])
     weights, intercept = logistic(seen * direction, truth)
@@ -131,7 +145,7 @@ def rule(label: str, rows: list[dict]) -> dict:
         "gate": [{"feature": f, "at_least": least} for f, least in gate.items()],
         "sure": [sign(f, *bounds) for f, bounds in SURE.get(label, {}).items()],
         "base": base,
-        "signs": [{"feature": f, "at_least": c, "points": int(p)} for (f, c), p in zip(signs, points) if p],
+        "signs": [{**sign(f, *((0, 0) if (f, c) == UNSCORED else (c, None))), "points": int(p)} for (f, c), p in zip(signs, points) if p],
         "fits": fits,
     }
 

@@ -24,7 +24,8 @@ OTHER_RATES = {5: 0.001, 6: 0.005, 7: 0.02}
 TRAIN_RATE = 0.02
 NOTHING = -1_000
 # What the members of a ring are by themselves, beside how they hang together.
-AGGREGATES = (*(f"{dimension}_cost" for dimension in DIMENSIONS), "declined", "new_accounts_percent")
+AGGREGATES = (*(f"{dimension}_cost" for dimension in DIMENSIONS), "scored", "declined", "new_accounts_percent")
+LABELS = ROOT / "models" / "rings"
 
 
 class Labelled:
@@ -247,6 +248,15 @@ def plots(cities: list[Labelled], out: Path):
     figure.savefig(out / "rings.png", dpi=110, metadata={"Software": None})
 
 
+def readers() -> str:
+    """Which labels in force read what the members are by themselves."""
+    newest = max(LABELS.glob("*.json"))
+    rules = json.loads(newest.read_text(encoding="utf-8"))["rules"]
+    reads = {rule["label"]: {sign["feature"] for sign in rule["signs"]} & set(AGGREGATES) for rule in rules}
+    told = [f"{label} ({', '.join(sorted(features))})" for label, features in reads.items() if features]
+    return f"Of the labels, {newest.stem}, these read them: {'; '.join(told)}."
+
+
 def report(asked):
     train = [city(asked.folder, seed, TRAIN_RATE, asked.firms) for seed in asked.train]
     test = [city(asked.folder, seed, MAIN_RATE, asked.firms) for seed in asked.test]
@@ -282,8 +292,7 @@ def report(asked):
         "",
         "What firms score is the registered model's answer on firms of the simulated city: shell firms from its shells, those "
         "whose loans fail from its firms that default, an agency's clients the weakest of three. A check looks at the "
-        "members' scores only where a label could fit, so the trees seldom see any, and here gain nothing by them; the labels "
-        "of shell firms and loan stacking read them.",
+        "members' scores only where a label could fit, so that the trees seldom see any. " + readers(),
         "",
         "## By kind",
         "",

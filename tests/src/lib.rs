@@ -5,6 +5,7 @@ pub mod analyst;
 mod documented;
 pub mod models;
 
+use documented::Undocumented;
 use domain::FirmRecord;
 use jiff::{SignedDuration, Timestamp, civil::Date};
 use local::{
@@ -49,6 +50,7 @@ pub struct TestApp {
     pub lending: Lending,
     pub clock: Arc<FixedClock>,
     pub client: Client,
+    _undocumented: Undocumented,
 }
 
 /// How a test application differs from the usual one.
@@ -99,6 +101,7 @@ impl TestApp {
             clock: Some(Arc::new(move || outside.now())),
             ..CounterpartyOptions::default()
         };
+        let undocumented = Undocumented::default();
         let keys = options.sealed.then(|| keys_with_body_keys(folder.path()));
         let options = LendingOptions {
             state: options.state,
@@ -110,12 +113,12 @@ impl TestApp {
             clock: clock.clone(),
             offering: options.offering,
             metrics: options.metrics.map(|lines| lines as Arc<dyn MetricLog>),
-            witness: Some(Arc::new(documented::check)),
+            witness: Some(undocumented.witness()),
             ..LendingOptions::default()
         };
         let lending = Lending::start(options).await.expect("the product starts");
         let client = Client::new();
-        Self { lending, clock, client }
+        Self { lending, clock, client, _undocumented: undocumented }
     }
 
     /// Puts a firm of the first city into the archive and gives its owner.

@@ -13,9 +13,9 @@ use ports::{
     PortError,
     ledger::Ledger,
     loans::{KeptLoan, LoanReports, Loans, ReportRecorded},
-    relation::{LoanOutcome, LoanOutcomes},
+    relation::{LoanOutcome, LoanOutcomes, Node},
 };
-use relations::link_of;
+use relations::{is_strong, link_of};
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys};
 
@@ -117,7 +117,8 @@ impl LoanDesk {
         Ok(Taken::Repeated)
     }
 
-    /// Writes how the loan does under each node that its application touches.
+    /// Writes how the loan does under each strong node that its application touches: who shares a weak one answers for
+    /// nobody.
     async fn mark(&self, journeys: &Journeys, kept: &KeptLoan) -> Result<(), ReportError> {
         let Some(overdue) = kept.loan.overdue else { return Ok(()) };
         let application = kept.loan.id.application_id();
@@ -129,7 +130,8 @@ impl LoanDesk {
             at: overdue.as_of,
             version: kept.version,
         };
-        Ok(self.outcomes.mark(&link.nodes, &outcome).await?)
+        let strong: Vec<Node> = link.nodes.into_iter().filter(|node| is_strong(node.kind)).collect();
+        Ok(self.outcomes.mark(&strong, &outcome).await?)
     }
 }
 

@@ -25,8 +25,9 @@ const AT_ONCE: usize = 16;
 impl Intake {
     pub(crate) async fn open_session(&self, request: &Request) -> Result<Response, Refusal> {
         let body: SessionRequest = json::parse(&request.body)?;
-        let channel = channel(&body.channel)
-            .ok_or_else(|| field("/channel", "must be mini_program, online_bank or mobile_bank"))?;
+        let channel = channel(&body.channel).ok_or_else(|| {
+            field("/channel", &format!("must be one of {}", Channel::ALL.map(Channel::as_str).join(", ")))
+        })?;
         if !(1..=256).contains(&body.code.len()) || !body.code.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(field("/code", "must be 1 to 256 printable ASCII characters").into());
         }

@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule, once a day; by hand with `{"step": "export"}` or `{"step": "label"}`, which do one half of it |
-//! | reads | the newest finished export of `relations` in its bucket, and the book of rings in the table; `journeys` of the members of suspicious rings |
+//! | reads | the newest finished export of `relations` in its bucket, and the book of rings in the table; `journeys` of the members of rings that are suspicious or could be |
 //! | writes | `relations`: a sighting for each ring that the book does not know as it is, and a settlement for each name of a ring that fell apart; before the first export, a mark in the bucket |
 //! | emits | the request for the next export |
 //! | retries | Lambda's, twice; the same export over the same journeys writes nothing the second time |

@@ -41,11 +41,6 @@ use tokio::sync::watch;
 
 /// The file that holds all tables, in the data folder.
 const DATABASE_FILE: &str = "tables.sqlite";
-
-/// Whether an earlier run has left tables in a folder.
-pub fn are_tables_in(folder: &Path) -> bool {
-    folder.join(DATABASE_FILE).exists()
-}
 /// Any region would do; the engines are in none. Requests to routes that IAM guards are signed for it.
 pub const REGION: &str = "ap-southeast-1";
 
@@ -59,6 +54,11 @@ pub enum Retries {
     AsOnAws,
     /// It gives up: an injected fault reaches the caller.
     None,
+}
+
+/// Whether an earlier run has left tables in a folder.
+pub fn are_tables_in(folder: &Path) -> bool {
+    folder.join(DATABASE_FILE).exists()
 }
 
 /// Where the engines keep what they hold.

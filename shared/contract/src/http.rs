@@ -12,6 +12,7 @@ pub struct SessionRequest {
     #[schema(example = "mini_program")]
     pub channel: String,
     /// The one-time code that the channel gave to its user.
+    #[schema(min_length = 1, max_length = 256, pattern = "^[!-~]*$")]
     pub code: String,
 }
 
@@ -29,7 +30,7 @@ pub struct SessionAnswer {
 #[serde(deny_unknown_fields)]
 pub struct ApplicationRequest {
     /// Unified social credit code (GB 32100-2015).
-    #[schema(example = "91350100M000100Y43", pattern = "^[0-9A-HJ-NPQRTUWXYa-hj-npqrtuwxy]{18}$")]
+    #[schema(example = "91350100M000100Y43", pattern = "^[0-9A-HJ-NPQRTUWXY]{18}$")]
     pub firm_code: String,
     pub legal_representative: LegalRepresentative,
     /// Id of a product, see `GET /v1/products`.

@@ -14,7 +14,7 @@ use domain::{application::Channel, journey::Status, reason::Reason, ring::RingLa
 use utoipa::{
     Modify, OpenApi,
     openapi::{
-        RefOr, Schema,
+        Content, Ref, RefOr, Response, Schema,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
     },
 };
@@ -38,7 +38,7 @@ pub fn document() -> String {
         face_callback, phone_callback, bank_callback, rings, ring, ring_picture
     ),
     servers((url = "/", description = "Where this document was read")),
-    modifiers(&Security, &Meanings, &Words)
+    modifiers(&Security, &Meanings, &Outage, &Words)
 )]
 struct Api;
 
@@ -80,6 +80,25 @@ impl Modify for Meanings {
             {
                 (*meaning).clone_into(&mut response.description);
             }
+        }
+    }
+}
+
+/// What any route under `/v1` may answer beside its own.
+struct Outage;
+
+impl Modify for Outage {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let of_ours = openapi.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/v1"));
+        let operations =
+            of_ours.flat_map(|(_, item)| [&mut item.get, &mut item.post, &mut item.delete]).flatten();
+        for operation in operations {
+            let body = Content::new(Some(Ref::from_schema_name("Problem")));
+            let what = "Something went wrong on our side. 503: nothing was recorded, and the same request may come again \
+                        after Retry-After";
+            let response =
+                Response::builder().description(what).content("application/problem+json", body).build();
+            operation.responses.responses.insert("default".to_owned(), response.into());
         }
     }
 }
@@ -131,6 +150,7 @@ fn openapi() {}
     (status = 201, body = SessionAnswer),
     (status = 400, body = Problem, content_type = "application/problem+json"),
     (status = 401, description = "The code is not valid or was used before", body = Problem, content_type = "application/problem+json"),
+    (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
@@ -196,6 +216,7 @@ fn explain() {}
         (status = 401, body = Problem, content_type = "application/problem+json"),
         (status = 404, body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "There is no such offer now", body = Problem, content_type = "application/problem+json"),
+        (status = 413, body = Problem, content_type = "application/problem+json"),
         (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
@@ -231,7 +252,6 @@ fn erase() {}
     (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn face_callback() {}
@@ -246,7 +266,6 @@ fn face_callback() {}
     (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn phone_callback() {}
@@ -261,7 +280,6 @@ fn phone_callback() {}
     (status = 409, description = "The word or report contradicts an earlier one, or nothing was paid out", body = Problem, content_type = "application/problem+json"),
     (status = 413, body = Problem, content_type = "application/problem+json"),
     (status = 422, description = "Bad fields, each named; or figures that cannot be", body = Problem, content_type = "application/problem+json"),
-    (status = 503, description = "Not recorded: deliver again after Retry-After", body = Problem, content_type = "application/problem+json"),
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn bank_callback() {}
@@ -299,3 +317,34 @@ fn ring() {}
 ))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn ring_picture() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bank::{BankOutcome, ReportKind};
+    use domain::checks::CheckAnswer;
+    use serde::de::DeserializeOwned;
+    use serde_json::Value;
+
+    fn are_read<T: DeserializeOwned>(words: &[&str]) -> bool {
+        words.iter().all(|word| serde_json::from_value::<T>((*word).into()).is_ok())
+    }
+
+    #[test]
+    fn every_word_stands_in_the_document_and_is_one_that_the_code_reads() {
+        let document: Value = serde_json::from_str(&document()).unwrap();
+        for (schema, field, words) in Words::all() {
+            let known = &document["components"]["schemas"][schema]["properties"][field]["enum"];
+            assert_eq!(*known, serde_json::json!(words), "{schema} {field}");
+            let is_read = match field {
+                "status" => are_read::<Status>(&words),
+                "channel" => are_read::<Channel>(&words),
+                "answer" => are_read::<CheckAnswer>(&words),
+                "outcome" => are_read::<BankOutcome>(&words),
+                "report" => are_read::<ReportKind>(&words),
+                _ => are_read::<Reason>(&words) || are_read::<RingLabel>(&words),
+            };
+            assert!(is_read, "{schema} {field}");
+        }
+    }
+}

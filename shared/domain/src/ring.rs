@@ -135,6 +135,8 @@ pub struct RingProfile {
     pub judged: u32,
     /// Those of them that were declined.
     pub declined: u32,
+    /// Those of them whose firms were scored and whose claims count. What stands below is of these alone.
+    pub scored: u32,
     /// The mean of the points that they scored, and the lowest; 0 when none of them was scored.
     pub mean_points: u32,
     pub lowest_points: u32,

@@ -5,7 +5,7 @@
 //! `functions/graph-check` does; only the store is a map here.
 
 use domain::{ApplicationId, RingId, calendar::day_in_china, checks::DIMENSIONS, ring::RingLabel};
-use jiff::civil::Date;
+use jiff::{SignedDuration, Timestamp, civil::Date};
 use ports::relation::{Link, LoanOutcome, Neighbours, Node, NodeKind, Tie, TieKind, Ties, Window};
 use relations::{FAN_OUT, Feature, Labels, Proof, Ring, Size, Spread, Standing, TieSpread};
 use serde::{Deserialize, Serialize};
@@ -18,8 +18,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// From so many points on the strategy lends.
+/// From so many points on the strategy lends; `models/strategies` has it.
 const ACCEPTED: i32 = 590;
+/// A firm is scored within so many seconds.
+const SCORED_AFTER: SignedDuration = SignedDuration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -110,6 +112,7 @@ struct Known {
     group: String,
     proof: Claimed,
     score: Score,
+    at: Timestamp,
     own: Option<RingLabel>,
     heard: Option<RingLabel>,
     ring: Option<RingId>,
@@ -146,6 +149,7 @@ fn check(
     own: Link,
     labels: &Labels,
 ) -> (Ring, usize, usize, u128) {
+    let at = own.at;
     let started = Instant::now();
     // The store's own work is not counted.
     let mut reading = Duration::ZERO;
@@ -190,10 +194,12 @@ fn check(
                 Claimed::Void => Proof::Void,
                 Claimed::Proven => Proof::Proven,
             };
-            let Score(points, dimensions) = other.score;
+            let score = (at.duration_since(other.at) >= SCORED_AFTER).then_some(other.score);
+            let Score(points, dimensions) = score.unwrap_or(Score(ACCEPTED, [0; DIMENSIONS.len()]));
             let declined = points < ACCEPTED || other.heard.is_some_and(RingLabel::is_suspicious);
             let costs = dimensions.map(|points| points.min(0).unsigned_abs());
-            Some((id, Standing { proof, declined, points: Some(points), costs, ring: other.ring }))
+            let points = score.map(|Score(points, _)| points);
+            Some((id, Standing { proof, declined, points, costs, ring: other.ring }))
         };
         let doubtful = spread.doubtful();
         judged = doubtful.len();
@@ -227,7 +233,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 (*link, score, truth, group, proof, guarantees)
             }
         };
-        let own = link.application;
+        let (own, at) = (link.application, link.at);
         for guarantee in &guarantees {
             store.guarantee(guarantee, day_in_china(link.at))?;
         }
@@ -259,6 +265,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             group,
             proof,
             score,
+            at,
             own: own_label,
             heard: own_label,
             ring,

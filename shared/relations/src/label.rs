@@ -2,7 +2,9 @@
 //!
 //! A card's rule has a gate, without which the label does not fit at all (a device farm has a device that several persons
 //! use), a base, and signs that add points or take them away. A label fits from the rule's `fits` points on, and where it
-//! is sure. More of what is suspicious never takes points away, so that nobody is cleared by sharing more. The numbers are
+//! is sure. More of what is suspicious never takes points away, so that nobody is cleared by sharing more. What the members
+//! scored is a mean of those who have proven their claims, which clean firms lower; while none of them is scored, being
+//! unscored speaks as their mean would. The numbers are
 //! fitted on the training seeds of `models/training/rings.py` and measured on others in `models/reports/rings.md`.
 
 use domain::ring::{Finding, RingLabel, RingProfile};
@@ -30,6 +32,7 @@ macro_rules! features {
                 matches!(
                     self,
                     Feature::Declined
+                        | Feature::Scored
                         | Feature::BusinessCost
                         | Feature::FinanceCost
                         | Feature::GovernmentCost
@@ -76,6 +79,7 @@ features! {
     OverdueLoans "overdue_loans" = |_s, p| p.overdue_loans;
     OverdueDistance "overdue_distance" = |_s, p| p.overdue_distance;
     Declined "declined" = |_s, p| p.declined;
+    Scored "scored" = |_s, p| p.scored;
     BusinessCost "business_cost" = |_s, p| p.business_cost;
     FinanceCost "finance_cost" = |_s, p| p.finance_cost;
     GovernmentCost "government_cost" = |_s, p| p.government_cost;
@@ -153,10 +157,12 @@ impl Rule {
         }
     }
 
-    /// Whether it could fit, for all that is known before any journey was looked at.
+    /// Whether it could fit, for all that is known before any journey was looked at. Neither gate nor what is sure reads
+    /// journeys, and signs that do never speak for anybody ([`Labels::read`]), so this is an upper bound.
     fn could_fit(&self, size: Size, profile: &RingProfile) -> bool {
         let unknown = self.signs.iter().filter(|sign| sign.feature.is_of_journeys());
-        let most = unknown.map(|sign| sign.points.max(0)).fold(0, i32::saturating_add);
+        let unseen = unknown.filter(|sign| !sign.is_seen(size, profile)).map(|sign| sign.points);
+        let most = unseen.fold(0, i32::saturating_add);
         self.points(size, profile).is_some_and(|points| points.saturating_add(most) >= self.fits)
     }
 }
@@ -179,6 +185,8 @@ pub enum LabelsError {
     Rules { label: RingLabel, count: usize },
     #[error("the rule of {} has no gate, so that it could fit anybody", .0.as_str())]
     NoGate(RingLabel),
+    #[error("journeys are looked at once a label could fit: in the rule of {} neither gate nor what is sure may ask for them, and no sign that does may take points away", .0.as_str())]
+    Journeys(RingLabel),
 }
 
 /// The labels in force, as packaged.
@@ -196,6 +204,12 @@ impl Labels {
             }
             if rules.clone().any(|rule| rule.gate.is_empty()) {
                 return Err(LabelsError::NoGate(label));
+            }
+            let reads_journeys = |sign: &Sign| sign.feature.is_of_journeys();
+            let mut conditions = rules.clone().flat_map(|rule| rule.gate.iter().chain(&rule.sure));
+            let mut signs = rules.flat_map(|rule| &rule.signs);
+            if conditions.any(reads_journeys) || signs.any(|sign| reads_journeys(sign) && sign.points < 0) {
+                return Err(LabelsError::Journeys(label));
             }
         }
         Ok(labels)

@@ -18,7 +18,8 @@
 //! joins nobody. Claims that are still being checked are held against nobody either: a ring that hangs on them waits until
 //! the application has proven its own, and then only what is proven counts ([`Spread::doubt_pending`]). Two members
 //! that share nothing but claims are seen together by the one that proves its own last. Whoever was not looked at is
-//! believed. An ordinary application, which has no ring, pays nothing for that.
+//! believed. An application without a ring, or with one that no label could fit whatever its members scored, pays
+//! nothing for that.
 //!
 //! What the record says of firms, their ties ([`TieSpread`]), joins nobody either: an ordinary firm has a guarantor and
 //! owners. Guarantees bring the applications of the firms around into view, and only where these answer for each other

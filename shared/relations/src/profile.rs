@@ -26,11 +26,10 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
     let (device, card, phone) = (NodeKind::Device, NodeKind::Card, NodeKind::Phone);
     let (overdue_loans, overdue_distance) = spread.overdue_around(members);
     let standings: Vec<_> = spread.standings().filter(|(id, _)| members.get(**id).is_some()).collect();
-    let points: Vec<u32> = standings.iter().filter_map(|(_, s)| u32::try_from(s.points?).ok()).collect();
-    let cost = |dimension: usize| {
-        let costs = standings.iter().filter(|(_, s)| s.points.is_some()).map(|(_, s)| s.costs[dimension]);
-        costs.sum::<u32>().checked_div(count(points.len())).unwrap_or(0)
-    };
+    let scored: Vec<_> = spread.scored().filter(|(id, _)| members.get(*id).is_some()).collect();
+    let points = scored.iter().map(|(_, scored)| scored.points);
+    let mean = |sum: u32| sum.checked_div(count(scored.len())).unwrap_or(0);
+    let cost = |dimension: usize| mean(scored.iter().map(|(_, scored)| scored.costs[dimension]).sum());
     let [business_cost, finance_cost, government_cost, tax_cost, risk_cost] = std::array::from_fn(cost);
     RingProfile {
         persons: compared.nodes(NodeKind::Person),
@@ -65,8 +64,9 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
         overdue_distance,
         judged: count(standings.len()),
         declined: count(standings.iter().filter(|(_, s)| s.declined && s.proof == Proof::Proven).count()),
-        mean_points: points.iter().sum::<u32>().checked_div(count(points.len())).unwrap_or(0),
-        lowest_points: points.iter().copied().min().unwrap_or(0),
+        scored: count(scored.len()),
+        mean_points: mean(points.clone().sum()),
+        lowest_points: points.min().unwrap_or(0),
         business_cost,
         finance_cost,
         government_cost,

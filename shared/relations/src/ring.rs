@@ -94,6 +94,11 @@ impl Ring {
         self.notice().is_suspicious()
     }
 
+    /// Whether a label could fit once the members' journeys were looked at, which they were not.
+    pub(crate) const fn is_suspected(&self) -> bool {
+        self.is_suspected
+    }
+
     /// Whether the journeys of members have to be looked at before this is held against anybody: the ring is suspicious or
     /// what its members scored could make it so, or the card or phone is so busy that the strategy would refuse it.
     pub fn is_doubtful(&self) -> bool {

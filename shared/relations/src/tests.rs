@@ -279,26 +279,67 @@ fn what_the_members_scored_stands_in_the_profile() {
     );
 }
 
-#[test]
-fn what_the_members_scored_decides_whether_five_firms_of_one_person_are_shells() {
-    let graph: Vec<Link> = (1..=5)
+/// The ring of so many firms of one person, a day each, once the journeys of the others said this.
+fn firms_of_one_person(firms: u8, standing: Standing) -> Ring {
+    let graph: Vec<Link> = (1..=firms)
         .map(|n| Link {
             amount_fen: 10_000_000,
             ..link(n, n.into(), &format!("person p, device {n}"), n.into())
         })
         .collect();
-    let before = ring(&graph, &graph[4]);
-    assert!(!before.is_suspicious() && before.is_doubtful(), "a label could fit yet: {before:?}");
-    for (costs, label) in [([0; 5], RingLabel::Ordinary), ([12, 15, 5, 20, 0], RingLabel::ShellFirms)] {
-        let mut around = spread(&graph, &graph[4], &[]);
-        let (proof, points) = (Proof::Proven, Some(600));
-        let standing = Standing { proof, declined: false, points, costs, ring: None };
-        let doubtful = around.doubtful();
-        around.judge(proof, doubtful.into_iter().map(|id| (id, standing)));
-        let seen = Ring::of(&around, labels());
-        assert_eq!(seen.features.verdict.as_ref().unwrap().label, label);
-        assert_eq!(seen.is_doubtful(), seen.is_suspicious(), "their journeys were looked at");
+    let mut around = spread(&graph, &graph[graph.len() - 1], &[]);
+    assert!(Ring::of(&around, labels()).is_doubtful(), "a label could fit yet");
+    let doubtful = around.doubtful();
+    around.judge(Proof::Proven, doubtful.into_iter().map(|id| (id, standing)));
+    let seen = Ring::of(&around, labels());
+    assert_eq!(seen.is_doubtful(), seen.is_suspicious(), "their journeys were looked at");
+    seen
+}
+
+const CLEAN: [u32; 5] = [0; 5];
+const COSTLY: [u32; 5] = [12, 15, 5, 20, 0];
+
+#[test]
+fn what_the_members_scored_decides_whether_five_firms_of_one_person_are_shells() {
+    let scored = |proof, costs| Standing { proof, declined: false, points: Some(600), costs, ring: None };
+    for (standing, label) in [
+        (scored(Proof::Proven, CLEAN), RingLabel::Ordinary),
+        (scored(Proof::Proven, COSTLY), RingLabel::ShellFirms),
+        (Standing { points: None, ..scored(Proof::Pending, CLEAN) }, RingLabel::Ordinary),
+    ] {
+        let seen = firms_of_one_person(5, standing).features.verdict.unwrap();
+        assert_eq!((seen.label, seen.profile.scored > 0), (label, standing.points.is_some()));
     }
+}
+
+#[test]
+fn fault_28_members_that_nobody_has_scored_yet_are_not_taken_for_clean_ones() {
+    let unscored =
+        Standing { proof: Proof::Pending, declined: false, points: None, costs: CLEAN, ring: None };
+    let seen = firms_of_one_person(7, unscored).features.verdict.unwrap();
+    assert_eq!(seen.label, RingLabel::ShellFirms);
+}
+
+#[test]
+fn fault_30_what_the_firms_of_void_claims_scored_speaks_against_nobody() {
+    let graph: Vec<Link> = (1..=4).map(|n| link(n, n.into(), "device d", n.into())).collect();
+    let mut around = spread(&graph, &graph[3], &[]);
+    let standing = |proof, costs| Standing { proof, declined: false, points: Some(500), costs, ring: None };
+    around.judge(
+        Proof::Proven,
+        [
+            (id(1), standing(Proof::Void, [90; 5])),
+            (id(2), standing(Proof::Pending, [8; 5])),
+            (id(3), standing(Proof::Proven, [2; 5])),
+        ],
+    );
+    let tax = |around: &Spread| {
+        let profile = Ring::of(around, labels()).features.verdict.unwrap().profile;
+        (profile.scored, profile.tax_cost)
+    };
+    assert_eq!(tax(&around), (2, 5));
+    around.doubt_pending();
+    assert_eq!(tax(&around), (1, 2), "nor those that are still being checked, where only proofs count");
 }
 
 #[test]

@@ -63,6 +63,13 @@ impl Standing {
     }
 }
 
+/// What a firm scored.
+pub(crate) struct Scored {
+    pub(crate) points: u32,
+    /// What each of the [`DIMENSIONS`] cost it.
+    pub(crate) costs: [u32; DIMENSIONS.len()],
+}
+
 /// What the journeys of members said.
 #[derive(Clone, Debug)]
 pub(super) struct Judgement {
@@ -127,6 +134,18 @@ impl Spread {
     /// The standings that [`Self::judge`] took in.
     pub(crate) fn standings(&self) -> impl Iterator<Item = (&ApplicationId, &Standing)> {
         self.judgement.iter().flat_map(|judgement| &judgement.standings)
+    }
+
+    /// What the others scored, of those whose claims count: somebody else's firm that one only claims to represent speaks
+    /// for nobody and against nobody. The application's own score is not among it, since its check does not wait for it.
+    pub(crate) fn scored(&self) -> impl Iterator<Item = (ApplicationId, Scored)> {
+        let own = self.own().map(|own| own.application);
+        let least = self.judgement.as_ref().map_or(Proof::Proven, |judgement| judgement.least);
+        let others = self.standings().filter(move |(id, _)| Some(**id) != own);
+        others.filter(move |(_, standing)| standing.proof >= least).filter_map(|(id, standing)| {
+            let points = u32::try_from(standing.points?).ok()?;
+            Some((*id, Scored { points, costs: standing.costs }))
+        })
     }
 
     /// Whether an application is taken at its word that it stands at a node of this kind. Device and network were seen by

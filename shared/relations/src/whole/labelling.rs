@@ -72,7 +72,7 @@ impl Whole {
         let look = |members: &Vec<u32>| {
             let may_be = self.may_be_suspicious(members, labels);
             let found = may_be.then(|| self.ring(members, &unproven, standings, labels));
-            found.filter(|found| found.ring.is_doubtful())
+            found.filter(|found| found.ring.is_suspicious() || found.ring.is_suspected())
         };
         let (suspicious, suspected) =
             in_parallel(&groups, look).into_iter().partition(|found| found.ring.is_suspicious());
