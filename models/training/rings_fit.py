@@ -12,8 +12,8 @@ Points only grow with what is suspicious and only fall with what is innocent (MO
 made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from `fits` points on, which
 is set where the training seeds reach the wanted precision on what a check sees at its own time.
 
-Nobody need have been scored yet when a check looks, so each ring is learnt from twice: as it is, and with none of its members
-scored. Being unscored is a sign of its own then, worth about what the scores of the kind are.
+Nobody need have been scored yet when a check looks, so where a label reads scores each ring is learnt from twice: as it is,
+and with none of its members scored, which is a sign of its own then.
 """
 
 import json
@@ -28,7 +28,7 @@ VERSION = "labels-2026.11.3"
 PRECISION = 0.97
 # Points asked for on top. A member hears the worst of many checks, so a whole ring is labelled more readily than a single
 # check labels; these margins hold the look-alikes of the training seeds below half a percent once everybody was told.
-MARGIN = {"device_farm": 6, "shell_firms": 16, "agency": -3}
+MARGIN = {"device_farm": 6, "shell_firms": 17, "agency": -3}
 GATES = {
     "device_farm": {"firms": 3, "persons_on_device": 3},
     "shell_firms": {"firms": 3, "firms_of_person": 3},
@@ -48,11 +48,12 @@ SURE = {
 # shell firms have in common is their address.
 LESS = ("firms_per_address_percent", "shared_address_percent", "span_hours", "hours_per_application")
 SCORES = tuple(f"{dimension}_cost" for dimension in DIMENSIONS)
-UNSCORED = ("scored", None)
+# Who stands behind the firms shows in their figures. Of what makes the other kinds, debts, devices, lenders, no score tells:
+# a client of an accountant's is not overdue because another one scores badly.
+OF_SCORES = ("shell_firms",)
 NO_SIGN = {
     "shell_firms": ("firms_per_address_percent", "shared_address_percent"),
-    # Debts are counted as they are; a client of an accountant's is not overdue because another one scores badly.
-    "overdue_linked": ("span_hours", "hours_per_application", *SCORES),
+    "overdue_linked": ("span_hours", "hours_per_application"),
     "guarantee_circle": ("firms_per_address_percent",),
 }
 PENALTY = 0.004
@@ -87,12 +88,13 @@ CUTS = {
     "overdue_distance": (1, 2, 3),
     "new_accounts_percent": SHARES,
     **dict.fromkeys(SCORES, COSTS),
+    "unscored_percent": (50,),
 }
 
 
 def unscored(row: dict) -> dict:
     """The same ring before any of its members was scored."""
-    return {**row, "features": {**row["features"], **dict.fromkeys((*SCORES, "scored"), 0)}}
+    return {**row, "features": {**row["features"], **dict.fromkeys(SCORES, 0), "unscored_percent": 100}}
 
 
 def sign(feature: str, least: int, most: int | None) -> dict:
@@ -119,14 +121,11 @@ def rule(label: str, rows: list[dict]) -> dict:
     """The scorecard of one label."""
     gate = GATES[label]
     rows = [row for row in rows if all(row["features"][f] >= least for f, least in gate.items())]
-    left_out = NO_SIGN.get(label, ())
+    left_out = (*NO_SIGN.get(label, ()), *(() if label in OF_SCORES else (*SCORES, "unscored_percent")))
     signs = [(f, cut) for f, cuts in CUTS.items() for cut in cuts if cut > gate.get(f, 0) and f not in left_out]
-    seen = [[row["features"][f] >= cut for f, cut in signs] for row in rows]
-    if not set(SCORES) <= set(left_out):
+    if label in OF_SCORES:
         rows = rows + [unscored(row) for row in rows]
-        signs.append(UNSCORED)
-        seen = [[row["features"][f] >= cut for f, cut in signs[:-1]] + [row["features"]["scored"] == 0] for row in rows]
-    seen = np.array(seen, float)
+    seen = np.array([[row["features"][f] >= cut for f, cut in signs] for row in rows], float)
     truth = np.array([row["truth"] == label for row in rows])
     direction = np.array([-1.0 if f in LESS else 1.0 for f, _ in signs])
     weights, intercept = logistic(seen * direction, truth)
@@ -145,7 +144,7 @@ def rule(label: str, rows: list[dict]) -> dict:
         "gate": [{"feature": f, "at_least": least} for f, least in gate.items()],
         "sure": [sign(f, *bounds) for f, bounds in SURE.get(label, {}).items()],
         "base": base,
-        "signs": [{**sign(f, *((0, 0) if (f, c) == UNSCORED else (c, None))), "points": int(p)} for (f, c), p in zip(signs, points) if p],
+        "signs": [{"feature": f, "at_least": c, "points": int(p)} for (f, c), p in zip(signs, points) if p],
         "fits": fits,
     }
 

@@ -24,7 +24,7 @@ OTHER_RATES = {5: 0.001, 6: 0.005, 7: 0.02}
 TRAIN_RATE = 0.02
 NOTHING = -1_000
 # What the members of a ring are by themselves, beside how they hang together.
-AGGREGATES = (*(f"{dimension}_cost" for dimension in DIMENSIONS), "scored", "declined", "new_accounts_percent")
+AGGREGATES = (*(f"{dimension}_cost" for dimension in DIMENSIONS), "unscored_percent", "declined", "new_accounts_percent")
 LABELS = ROOT / "models" / "rings"
 
 

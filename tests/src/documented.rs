@@ -138,10 +138,12 @@ fn faults(request: &HttpRequest, answer: &HttpAnswer) -> Vec<String> {
     let Some(known) = operation.bodies(answer.status) else {
         return vec![format!("{what}: the document knows no such status")];
     };
-    let kind = answer.header("content-type").unwrap_or_default();
+    let kind = answer.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default();
     let mut wrong = match known.get(kind) {
         Some(schema) => misfits(&what, schema, &answer.json()),
-        None if kind.ends_with("json") => vec![format!("{what}: the document has no body of {kind}")],
+        None if kind.ends_with("json") || !known.is_empty() => {
+            vec![format!("{what}: the document has no body of {kind}")]
+        }
         None => Vec::new(),
     };
     // A sealed body is none to look at.
@@ -183,6 +185,37 @@ mod tests {
         for (status, body) in [(200, &more), (200, &of_another_kind), (202, &known), (503, &known)] {
             assert_ne!(faults(&firm, &answered(status, body)), Vec::<String>::new(), "{status} {body}");
         }
+    }
+
+    #[test]
+    fn parts_of_a_whole_and_what_may_be_null_are_closed_as_well() {
+        let application = asked("GET", "/v1/applications/7");
+        let body = |loan: Value| {
+            json!({
+                "application_id": "0d1b4a52-7f0e-4c63-8a50-8d7d3c1f2a11", "status": "paid_out",
+                "firm": { "firm_code": "91350100M000100Y43" }, "product": "river-quick", "amount_fen": 1,
+                "term_months": 12, "reasons": [], "updated_at": "2026-11-23T02:00:00Z", "loan": loan,
+            })
+        };
+        let loan = json!({ "outstanding_principal_fen": 1, "overdue_days": 0, "settled": false });
+        let more =
+            json!({ "outstanding_principal_fen": 1, "overdue_days": 0, "settled": false, "card": "6" });
+        for (loan, is_right) in [(Value::Null, true), (loan, true), (more, false)] {
+            let found = faults(&application, &answered(200, &body(loan)));
+            assert_eq!(found.is_empty(), is_right, "{found:?}");
+        }
+        let rings = asked("GET", "/v1/rings");
+        let ring = |more: &str| {
+            let id = "0d1b4a52-7f0e-4c63-8a50-8d7d3c1f2a11";
+            json!({ "rings": [{
+                "ring": id, "also_known_as": [], "seen_at": "2026-11-23T02:00:00Z", "found_by": id,
+                "applications": 3, "firms": 3, more: "",
+            }] })
+        };
+        assert_ne!(faults(&rings, &answered(200, &ring("phone"))), Vec::<String>::new());
+        let mut right = ring("phone");
+        right["rings"][0].as_object_mut().unwrap().remove("phone");
+        assert_eq!(faults(&rings, &answered(200, &right)), Vec::<String>::new());
     }
 
     #[test]

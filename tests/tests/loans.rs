@@ -300,7 +300,7 @@ async fn a_report_may_fail_at_any_call_and_is_whole_once_it_is_delivered_again()
             assert_eq!(end.1, "OVERDUE_LINKED", "{fault:?} of call {nth}");
             app.stop().await;
             if !failed {
-                assert!(nth > 10, "ledger, loan, transaction, journal and seven outcomes");
+                assert!(nth > 10, "ledger, loan, transaction, journal and six outcomes");
                 break;
             }
         }

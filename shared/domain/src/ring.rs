@@ -135,8 +135,11 @@ pub struct RingProfile {
     pub judged: u32,
     /// Those of them that were declined.
     pub declined: u32,
-    /// Those of them whose firms were scored and whose claims count. What stands below is of these alone.
+    /// Those of them, but for the application itself, that have proven their claims and were scored. What stands below is of
+    /// these alone.
     pub scored: u32,
+    /// Those of them, but for the application itself, whose score is not known yet, or whose claims are not proven yet.
+    pub unscored: u32,
     /// The mean of the points that they scored, and the lowest; 0 when none of them was scored.
     pub mean_points: u32,
     pub lowest_points: u32,

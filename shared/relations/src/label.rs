@@ -3,8 +3,8 @@
 //! A card's rule has a gate, without which the label does not fit at all (a device farm has a device that several persons
 //! use), a base, and signs that add points or take them away. A label fits from the rule's `fits` points on, and where it
 //! is sure. More of what is suspicious never takes points away, so that nobody is cleared by sharing more. What the members
-//! scored is a mean of those who have proven their claims, which clean firms lower; while none of them is scored, being
-//! unscored speaks as their mean would. The numbers are
+//! scored is the mean of those who have proven their claims, which clean firms do lower; that most of them are not scored yet
+//! is a sign of its own. The numbers are
 //! fitted on the training seeds of `models/training/rings.py` and measured on others in `models/reports/rings.md`.
 
 use domain::ring::{Finding, RingLabel, RingProfile};
@@ -32,7 +32,7 @@ macro_rules! features {
                 matches!(
                     self,
                     Feature::Declined
-                        | Feature::Scored
+                        | Feature::Unscored
                         | Feature::BusinessCost
                         | Feature::FinanceCost
                         | Feature::GovernmentCost
@@ -79,7 +79,7 @@ features! {
     OverdueLoans "overdue_loans" = |_s, p| p.overdue_loans;
     OverdueDistance "overdue_distance" = |_s, p| p.overdue_distance;
     Declined "declined" = |_s, p| p.declined;
-    Scored "scored" = |_s, p| p.scored;
+    Unscored "unscored_percent" = |_s, p| (100 * p.unscored).checked_div(p.scored + p.unscored).unwrap_or(0);
     BusinessCost "business_cost" = |_s, p| p.business_cost;
     FinanceCost "finance_cost" = |_s, p| p.finance_cost;
     GovernmentCost "government_cost" = |_s, p| p.government_cost;
@@ -158,7 +158,8 @@ impl Rule {
     }
 
     /// Whether it could fit, for all that is known before any journey was looked at. Neither gate nor what is sure reads
-    /// journeys, and signs that do never speak for anybody ([`Labels::read`]), so this is an upper bound.
+    /// journeys, and signs that do never speak for anybody ([`Labels::read`]), so this
+    /// bounds the points from above. (Claims that came to nothing and leave the ring can still move its shape.)
     fn could_fit(&self, size: Size, profile: &RingProfile) -> bool {
         let unknown = self.signs.iter().filter(|sign| sign.feature.is_of_journeys());
         let unseen = unknown.filter(|sign| !sign.is_seen(size, profile)).map(|sign| sign.points);

@@ -26,10 +26,12 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
     let (device, card, phone) = (NodeKind::Device, NodeKind::Card, NodeKind::Phone);
     let (overdue_loans, overdue_distance) = spread.overdue_around(members);
     let standings: Vec<_> = spread.standings().filter(|(id, _)| members.get(**id).is_some()).collect();
-    let scored: Vec<_> = spread.scored().filter(|(id, _)| members.get(*id).is_some()).collect();
-    let points = scored.iter().map(|(_, scored)| scored.points);
+    let scores = spread.scores().filter(|(id, _)| members.get(*id).is_some());
+    let (scored, unscored): (Vec<_>, Vec<_>) = scores.map(|(_, scored)| scored).partition(Option::is_some);
+    let scored: Vec<_> = scored.into_iter().flatten().collect();
+    let points = scored.iter().map(|scored| scored.points);
     let mean = |sum: u32| sum.checked_div(count(scored.len())).unwrap_or(0);
-    let cost = |dimension: usize| mean(scored.iter().map(|(_, scored)| scored.costs[dimension]).sum());
+    let cost = |dimension: usize| mean(scored.iter().map(|scored| scored.costs[dimension]).sum());
     let [business_cost, finance_cost, government_cost, tax_cost, risk_cost] = std::array::from_fn(cost);
     RingProfile {
         persons: compared.nodes(NodeKind::Person),
@@ -65,6 +67,7 @@ pub fn profile(spread: &Spread, members: &Members<'_>) -> RingProfile {
         judged: count(standings.len()),
         declined: count(standings.iter().filter(|(_, s)| s.declined && s.proof == Proof::Proven).count()),
         scored: count(scored.len()),
+        unscored: count(unscored.len()),
         mean_points: mean(points.clone().sum()),
         lowest_points: points.min().unwrap_or(0),
         business_cost,

@@ -317,7 +317,65 @@ fn fault_28_members_that_nobody_has_scored_yet_are_not_taken_for_clean_ones() {
     let unscored =
         Standing { proof: Proof::Pending, declined: false, points: None, costs: CLEAN, ring: None };
     let seen = firms_of_one_person(7, unscored).features.verdict.unwrap();
-    assert_eq!(seen.label, RingLabel::ShellFirms);
+    assert_eq!((seen.label, seen.profile.unscored), (RingLabel::ShellFirms, 6));
+}
+
+#[test]
+fn whatever_the_journeys_will_say_a_label_that_could_fit_is_known_before() {
+    for (firms, cost, unscored) in each_with_each(&[3, 4, 5, 6, 8, 20], &[0, 2, 7, 20], &[0, 2, 5]) {
+        let before =
+            RingProfile { firms_of_person: 3, persons: 2, span_hours: 100, ..RingProfile::default() };
+        let after = RingProfile {
+            scored: 5 - unscored,
+            unscored,
+            business_cost: cost,
+            finance_cost: cost,
+            government_cost: cost,
+            tax_cost: cost,
+            risk_cost: cost,
+            ..before
+        };
+        let size = Size { applications: firms, firms };
+        let fits = labels().findings(size, &after)[0].label.is_suspicious();
+        assert!(!fits || labels().could_fit(size, &before), "{firms} firms, {cost}, {unscored}");
+    }
+}
+
+/// Each of these with each of those.
+fn each_with_each<'a>(
+    some: &'a [u32],
+    others: &'a [u32],
+    more: &'a [u32],
+) -> impl Iterator<Item = (u32, u32, u32)> + 'a {
+    let pairs = some.iter().flat_map(move |a| others.iter().map(move |b| (*a, *b)));
+    pairs.flat_map(move |(a, b)| more.iter().map(move |c| (a, b, *c)))
+}
+
+#[test]
+fn labels_that_need_journeys_before_these_are_read_are_refused() {
+    let whole = include_str!("../../../models/rings/labels-2026.11.3.json");
+    for broken in [
+        whole.replacen(
+            r#"{"feature": "firms_of_person", "at_least": 6}"#,
+            r#"{"feature": "tax_cost", "at_least": 6}"#,
+            1,
+        ),
+        whole.replacen(
+            r#""feature": "tax_cost", "at_least": 10, "points": "#,
+            r#""feature": "tax_cost", "at_least": 10, "points": -"#,
+            1,
+        ),
+    ] {
+        assert_ne!(broken, whole);
+        assert!(matches!(Labels::read(&broken), Err(LabelsError::Journeys(RingLabel::ShellFirms))));
+    }
+}
+
+#[test]
+fn one_firm_that_asks_three_banks_within_a_day_is_stacking() {
+    let profile = RingProfile { stacked_lenders: 3, span_hours: 24, persons: 1, ..RingProfile::default() };
+    let found = labels().findings(Size { applications: 3, firms: 1 }, &profile);
+    assert_eq!(found[0].label, RingLabel::LoanStacking);
 }
 
 #[test]
@@ -335,11 +393,11 @@ fn fault_30_what_the_firms_of_void_claims_scored_speaks_against_nobody() {
     );
     let tax = |around: &Spread| {
         let profile = Ring::of(around, labels()).features.verdict.unwrap().profile;
-        (profile.scored, profile.tax_cost)
+        (profile.scored, profile.unscored, profile.tax_cost)
     };
-    assert_eq!(tax(&around), (2, 5));
+    assert_eq!(tax(&around), (1, 1, 2), "nor those of claims that are still being checked");
     around.doubt_pending();
-    assert_eq!(tax(&around), (1, 2), "nor those that are still being checked, where only proofs count");
+    assert_eq!(tax(&around), (1, 1, 2));
 }
 
 #[test]

@@ -136,15 +136,16 @@ impl Spread {
         self.judgement.iter().flat_map(|judgement| &judgement.standings)
     }
 
-    /// What the others scored, of those whose claims count: somebody else's firm that one only claims to represent speaks
-    /// for nobody and against nobody. The application's own score is not among it, since its check does not wait for it.
-    pub(crate) fn scored(&self) -> impl Iterator<Item = (ApplicationId, Scored)> {
+    /// What the others scored, `None` where nobody knows yet: a firm that one has not proven to represent speaks for nobody
+    /// and against nobody, and where the claim came to nothing it never will. The application's own score is not among it,
+    /// since its check does not wait for it.
+    pub(crate) fn scores(&self) -> impl Iterator<Item = (ApplicationId, Option<Scored>)> {
         let own = self.own().map(|own| own.application);
-        let least = self.judgement.as_ref().map_or(Proof::Proven, |judgement| judgement.least);
         let others = self.standings().filter(move |(id, _)| Some(**id) != own);
-        others.filter(move |(_, standing)| standing.proof >= least).filter_map(|(id, standing)| {
-            let points = u32::try_from(standing.points?).ok()?;
-            Some((*id, Scored { points, costs: standing.costs }))
+        others.filter(|(_, standing)| standing.proof > Proof::Void).map(|(id, standing)| {
+            let points = standing.points.filter(|_| standing.proof == Proof::Proven);
+            let points = points.and_then(|points| u32::try_from(points).ok());
+            (*id, points.map(|points| Scored { points, costs: standing.costs }))
         })
     }
 
