@@ -8,7 +8,7 @@
 The cities that are learnt from are labelled by the gates alone: a ring of those who only guarantee each other is no ring at
 all where the label does not fit, so labels in force would hide the innocent circles.
 
-Points only grow with what is suspicious and only fall with what is innocent (MORE and LESS), so that no quirk of a
+Points only grow with what is suspicious and only fall with what is innocent (LESS), so that no quirk of a
 made-up city clears a ring for sharing more. Ten points are one unit of log odds; a label fits from `fits` points on, which
 is set where the training seeds reach the wanted precision on what a check sees at its own time.
 

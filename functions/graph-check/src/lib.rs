@@ -14,7 +14,8 @@
 //! held against anybody the journeys of its members are looked at: what somebody claimed and never proved joins nobody.
 //! A ring that hangs on claims that are still being checked waits for the application's own proof (*graph waits*), which
 //! asks for the check again. Only applications with a ring that is suspicious, or that its members' scores could make so, pay
-//! for all this, and only a suspicious one for the writes of a sighting. When the graph cannot be read nothing is recorded, and without a graph check nothing is decided.
+//! for all this, and only a suspicious one for the writes of a sighting. When the graph cannot be read nothing is recorded,
+//! and without a graph check nothing is decided.
 
 mod wire;
 

@@ -92,7 +92,7 @@ impl Intake {
         let unauthorised = || problem(401, "no-session", "A valid session token is needed");
         let token = request.header("authorization").and_then(bearer).ok_or_else(unauthorised)?;
         let claims = self.verifier.verify(token, self.clock.now()).map_err(|_| unauthorised())?;
-        let channel = channel(&claims.session.channel).ok_or_else(unauthorised)?;
+        let channel = Channel::named(&claims.session.channel).ok_or_else(unauthorised)?;
         Ok(Borrower { claims, channel })
     }
 
@@ -127,10 +127,6 @@ impl Borrower {
 fn bearer(header: &str) -> Option<&str> {
     let (scheme, token) = header.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(token)
-}
-
-fn channel(name: &str) -> Option<Channel> {
-    Channel::ALL.into_iter().find(|c| c.as_str() == name)
 }
 
 /// Why a request was not served.

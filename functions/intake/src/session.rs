@@ -1,6 +1,6 @@
 //! `POST /v1/sessions`: a channel's one-time code becomes a token of 15 minutes.
 
-use crate::{Intake, Refusal, channel};
+use crate::{Intake, Refusal};
 use contract::http::{FieldError, SessionAnswer, SessionRequest};
 use domain::Channel;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
@@ -25,7 +25,7 @@ const AT_ONCE: usize = 16;
 impl Intake {
     pub(crate) async fn open_session(&self, request: &Request) -> Result<Response, Refusal> {
         let body: SessionRequest = json::parse(&request.body)?;
-        let channel = channel(&body.channel).ok_or_else(|| {
+        let channel = Channel::named(&body.channel).ok_or_else(|| {
             field("/channel", &format!("must be one of {}", Channel::ALL.map(Channel::as_str).join(", ")))
         })?;
         if !(1..=256).contains(&body.code.len()) || !body.code.bytes().all(|b| b.is_ascii_graphic()) {

@@ -122,10 +122,7 @@ fn read(item: &Item, attempted: &'static str) -> Result<Notice, PortError> {
 }
 
 fn channel(reader: &Reader<'_>) -> Result<Channel, PortError> {
-    let name = reader.text("channel")?;
-    let known = Channel::ALL;
-    let found = known.into_iter().find(|channel| channel.as_str() == name);
-    found.ok_or_else(|| reader.broken(Unreadable::Value("channel")))
+    Channel::named(reader.text("channel")?).ok_or_else(|| reader.broken(Unreadable::Value("channel")))
 }
 
 #[async_trait]

@@ -20,6 +20,11 @@ pub enum Channel {
 impl Channel {
     pub const ALL: [Channel; 3] = [Channel::MiniProgram, Channel::OnlineBank, Channel::MobileBank];
 
+    /// The channel of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|channel| channel.as_str() == name)
+    }
+
     pub const fn as_str(self) -> &'static str {
         match self {
             Channel::MiniProgram => "mini_program",

@@ -158,19 +158,6 @@ fn fold(events: &[Event]) -> Result<Journey, TransitionError> {
     Journey::fold(events.iter().map(|event| (event, time_of(event)))).map(|journey| journey.unwrap())
 }
 
-const STATUSES: [Status; 10] = [
-    Status::Checking,
-    Status::Deciding,
-    Status::Offered,
-    Status::Accepted,
-    Status::PayoutRequested,
-    Status::PaidOut,
-    Status::Declined,
-    Status::Expired,
-    Status::Cancelled,
-    Status::PayoutFailed,
-];
-
 fn every_event() -> Vec<Event> {
     let yes = CheckAnswer::Match;
     vec![
@@ -215,7 +202,7 @@ fn next_status(status: Status, event: &str) -> Option<Status> {
 
 #[test]
 fn every_transition_is_the_one_in_the_table_or_an_error_that_names_both_sides() {
-    for status in STATUSES {
+    for status in Status::ALL {
         let journey = fold(&way_to(status)).unwrap();
         assert_eq!(journey.status, status);
         for event in every_event() {
@@ -244,7 +231,7 @@ fn nothing_but_received_begins_a_journey() {
 
 #[test]
 fn an_end_takes_nothing_more() {
-    for status in STATUSES.into_iter().filter(|s| s.is_end()) {
+    for status in Status::ALL.into_iter().filter(|s| s.is_end()) {
         let journey = fold(&way_to(status)).unwrap();
         assert_eq!(journey.outstanding(), vec![]);
         assert_eq!(journey.due_at(), None);

@@ -191,7 +191,7 @@ pub enum LabelsError {
 }
 
 /// The labels in force, as packaged.
-const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.3.json");
+pub(crate) const IN_FORCE: &str = include_str!("../../../models/rings/labels-2026.11.3.json");
 
 impl Labels {
     /// Reads and checks a document: every suspicious label has one rule, and the ordinary one has none.

@@ -353,7 +353,7 @@ fn each_with_each<'a>(
 
 #[test]
 fn labels_that_need_journeys_before_these_are_read_are_refused() {
-    let whole = include_str!("../../../models/rings/labels-2026.11.3.json");
+    let whole = crate::label::IN_FORCE;
     for broken in [
         whole.replacen(
             r#"{"feature": "firms_of_person", "at_least": 6}"#,
