@@ -60,6 +60,7 @@ use aws_config::{
     timeout::TimeoutConfig,
 };
 use aws_sdk_dynamodb::config::SharedCredentialsProvider;
+use connections::Connections;
 use std::time::Duration;
 
 /// One client per service. They share credentials and one connection pool: clone, do not load again.
@@ -125,7 +126,7 @@ pub async fn load() -> Aws {
         .behavior_version(BehaviorVersion::latest())
         .region(EnvironmentVariableRegionProvider::new().region().await)
         .credentials_provider(credentials)
-        .http_client(connections::client())
+        .http_client(Connections::default())
         .timeout_config(timeouts)
         .retry_config(RetryConfig::standard().with_max_attempts(3));
     #[expect(clippy::disallowed_methods, reason = "the SDK's setting, which is read once, like its others")]
