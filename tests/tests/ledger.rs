@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
-use domain::ledger::{Balances, Movement, PayoutStatus};
+use domain::ledger::{Movement, PayoutStatus};
 use local::{
     borrower::{Borrower, Wish},
     engines::Fault,
@@ -63,8 +63,8 @@ async fn a_bank_that_says_failed_after_it_has_paid_is_asked_and_the_ledger_stays
     let payout = app.ledger().get(id.parse().unwrap()).await.unwrap().unwrap();
     assert_eq!((payout.status(), payout.resolutions.len()), (PayoutStatus::Posted, 1));
     assert_eq!(payout.disputes.len(), 1, "the contradiction is on record");
-    let balances = app.ledger().balances("river-bank", "river-quick").await.unwrap();
-    assert_eq!(balances, Balances { limit: -10_000_000, reserved: 0, paid: 10_000_000 });
+    let drawn = app.ledger().drawn("river-bank", "river-quick").await.unwrap();
+    assert_eq!(drawn, 10_000_000);
     app.stop().await;
 }
 

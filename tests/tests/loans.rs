@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
-use domain::{Fen, PayoutId, ledger::Balances};
+use domain::{Fen, PayoutId};
 use jiff::SignedDuration;
 use local::{borrower::Borrower, engines::Fault, people::Owner};
 use ports::{Clock as _, ledger::Ledger as _, loans::Loans as _};
@@ -71,8 +71,8 @@ async fn loan(borrower: &Borrower, id: &str) -> (u64, u64, bool) {
     (number("outstanding_principal_fen"), number("overdue_days"), loan["settled"].as_bool().unwrap())
 }
 
-async fn balances(app: &TestApp) -> Balances {
-    app.ledger().balances(RIVER, "river-quick").await.unwrap()
+async fn drawn(app: &TestApp) -> i128 {
+    app.ledger().drawn(RIVER, "river-quick").await.unwrap()
 }
 
 #[tokio::test]
@@ -87,7 +87,7 @@ async fn a_loan_is_repaid_in_parts_and_settled_and_then_the_firm_may_have_anothe
     };
     report(Report::Repaid { principal_fen: 4_000_000, interest_fen: 50_000 }).await;
     assert_eq!(loan(&borrower, &id).await, (6_000_000, 0, false));
-    assert_eq!(balances(&app).await, Balances { limit: -6_000_000, reserved: 0, paid: 6_000_000 });
+    assert_eq!(drawn(&app).await, 6_000_000);
     app.clock.advance(SignedDuration::from_hours(24));
     report(Report::Overdue { days: 3, overdue_fen: 1_000_000 }).await;
     let borrower = app.sign_in(app_applicant(0)).await;
@@ -96,7 +96,7 @@ async fn a_loan_is_repaid_in_parts_and_settled_and_then_the_firm_may_have_anothe
     assert_eq!(loan(&borrower, &id).await, (6_000_000, 3, false), "principal is outstanding");
     report(Report::Repaid { principal_fen: 6_000_000, interest_fen: 0 }).await;
     assert_eq!(loan(&borrower, &id).await, (0, 0, false));
-    assert_eq!(balances(&app).await, Balances::default());
+    assert_eq!(drawn(&app).await, 0);
 
     let refused = apply(&borrower, &app, "second").await;
     assert_eq!((refused.0, kind(&refused.1)), (409, "loan-outstanding"), "{}", refused.1);
@@ -194,7 +194,7 @@ async fn each_report_counts_once_and_under_its_reference_for_ever() {
         assert_eq!((status, kind(&problem)), (409, "contradiction"), "{report}");
     }
     assert_eq!(loan(&borrower, &id).await, (0, 0, true));
-    assert_eq!(balances(&app).await, Balances::default());
+    assert_eq!(drawn(&app).await, 0);
     app.stop().await;
 }
 

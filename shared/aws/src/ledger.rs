@@ -1,4 +1,4 @@
-//! The ledger in the table `payouts`. Rows are written once and never changed, but for the balances and the claims.
+//! The ledger in the table `payouts`. Rows are written once and never changed, but for the balance and the claims.
 //!
 //! | `pk` | `sk` | |
 //! |---|---|---|
@@ -6,13 +6,14 @@
 //! | `payout#<id>` | `resolution#0001` … | how it was resolved; the first decides, the rest correct |
 //! | `payout#<id>` | `announced` | somebody other than whoever reserved it was about to instruct the bank |
 //! | `payout#<id>` | `dispute#<message id>` | a word of the bank that contradicts the ledger |
-//! | `accounts#<bank>#<product>` | `balances` | what the transfers add up to |
+//! | `accounts#<bank>#<product>` | `balances` | what has been drawn on the bank's limit, which the transfers add up to |
 //! | `firm#<code>` | `loan` | the payout for which the firm is claimed, and those that were paid late while it was (`late`) |
 //!
 //! What becomes of a loan after that stands in rows of its own, see [`crate::DynamoLoans`].
 //!
-//! A transfer, the balances and the claim change in one transaction or not at all. Every transaction hangs on its
-//! transfer's condition (*not there yet*), so making it twice has the effect of making it once, for ever. The
+//! A transfer, the balance and the claim change in one transaction or not at all; one that changes neither, as most do that
+//! resolve, is a single write. All hang on their transfer's condition (*not there yet*), so making one twice has the effect of
+//! making it once, for ever. The
 //! `ClientRequestToken` that the SDK adds covers only its own repetitions of one call. A caller that never got its
 //! answer and calls again finds its own row.
 
@@ -33,7 +34,7 @@ use aws_sdk_dynamodb::{
 use contract::names::RESOLVED_INDEX;
 use domain::{
     Fen, PayoutId, Reason,
-    ledger::{Account, Balances, Dispute, MAX_DISPUTES, Movement, Payout, Resolution},
+    ledger::{Account, Dispute, MAX_DISPUTES, Movement, Payout, Resolution},
 };
 use jiff::{Timestamp, civil::Date};
 use ports::{
@@ -47,7 +48,7 @@ const READING: &str = "reading a payout";
 const RESOLVING: &str = "resolving a payout";
 const ANNOUNCING: &str = "announcing an instruction";
 const DISPUTING: &str = "recording a contradicting word";
-const COUNTING: &str = "reading the balances";
+const COUNTING: &str = "reading what has been drawn";
 const LISTING: &str = "reading what was resolved on a day";
 
 /// The table `payouts`.
@@ -61,7 +62,7 @@ pub struct DynamoLedger {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
     Transfer,
-    Balances,
+    Balance,
     /// The firm's claim.
     Claim,
     /// The loan of which, in a reversal, the bank must not have reported anything.
@@ -80,8 +81,8 @@ struct ClaimContended;
 /// Transfers and balances do not fit together.
 #[derive(Debug, thiserror::Error)]
 enum Inconsistent {
-    #[error("the accounts of {bank}/{product} hold less than the payout {id}")]
-    Balances { id: PayoutId, bank: String, product: String },
+    #[error("less has been drawn on the limit of {bank}/{product} than the payout {id}")]
+    Balance { id: PayoutId, bank: String, product: String },
     #[error("the payout is there and has no pending row")]
     NoPending,
 }
@@ -92,7 +93,7 @@ impl DynamoLedger {
     }
 
     /// Makes a transaction. `Ok(Some(_))` says which part's condition failed: whatever stands in the way of everything
-    /// else first, the balances last.
+    /// else first, the balance last.
     async fn transact(
         &self,
         attempted: &'static str,
@@ -110,7 +111,7 @@ impl DynamoLedger {
             .map(|(_, (part, _))| *part)
             .collect();
         let order = [Part::Transfer, Part::Announcement, Part::Loan, Part::Claim];
-        Ok(Some(order.into_iter().find(|part| failed.contains(part)).unwrap_or(Part::Balances)))
+        Ok(Some(order.into_iter().find(|part| failed.contains(part)).unwrap_or(Part::Balance)))
     }
 
     fn claim_firm(&self, payout: &Payout) -> Result<TransactWriteItem, BuildError> {
@@ -144,16 +145,15 @@ impl DynamoLedger {
         ])
     }
 
-    fn reservation(&self, payout: &Payout, floor: i128) -> Result<Parts, BuildError> {
-        let moved = move_money(&self.table, payout, Movement::Reserve, payout.amount_fen, Some(floor))?;
-        Ok(vec![
-            (Part::Transfer, write_once(&self.table, pending_row(payout))?),
-            (Part::Balances, moved),
-            (Part::Claim, self.claim_firm(payout)?),
-        ])
+    fn reservation(&self, payout: &Payout, ceiling: Fen) -> Result<Parts, BuildError> {
+        let moved = move_money(&self.table, payout, Movement::Reserve, payout.amount_fen, Some(ceiling))?;
+        let mut parts = vec![(Part::Transfer, write_once(&self.table, pending_row(payout))?)];
+        parts.extend(moved.map(|moved| (Part::Balance, moved)));
+        parts.push((Part::Claim, self.claim_firm(payout)?));
+        Ok(parts)
     }
 
-    /// Transfer, balances and the firm's claim: given up where the firm is free again, and taken anew by a loan that was
+    /// Transfer, balance and the firm's claim: given up where the firm is free again, and taken anew by a loan that was
     /// paid late, which gave it up before. A reversal needs a loan without reports.
     fn resolution(
         &self,
@@ -161,13 +161,10 @@ impl DynamoLedger {
         resolution: &Resolution,
         movement: Movement,
     ) -> Result<Parts, BuildError> {
-        let (from, to) = movement.accounts();
-        let floor = (from != Account::Limit).then_some(i128::from(payout.amount_fen.0));
-        let mut parts = vec![
-            (Part::Transfer, write_once(&self.table, resolution_row(payout, resolution))?),
-            (Part::Balances, move_money(&self.table, payout, movement, payout.amount_fen, floor)?),
-        ];
-        if to == Account::Limit {
+        let mut parts = vec![(Part::Transfer, write_once(&self.table, resolution_row(payout, resolution))?)];
+        let moved = move_money(&self.table, payout, movement, payout.amount_fen, None)?;
+        parts.extend(moved.map(|moved| (Part::Balance, moved)));
+        if movement.accounts().1 == Account::Limit {
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
         }
         if movement == Movement::PostLate {
@@ -180,6 +177,16 @@ impl DynamoLedger {
             parts.push((Part::Announcement, self.absent(rows::payout_key(payout.id), rows::ANNOUNCED)?));
         }
         Ok(parts)
+    }
+
+    /// Writes a row by itself; `false` when it was there.
+    async fn put_once(&self, attempted: &'static str, row: Item) -> Result<bool, PortError> {
+        let put = self.client.put_item().table_name(&self.table).set_item(Some(row));
+        let Err(error) = put.condition_expression(NOT_THERE_YET).send().await else { return Ok(true) };
+        match error.as_service_error() {
+            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
+            _ => Err(port_error(attempted, &error)),
+        }
     }
 
     /// What was there when a row could not be written.
@@ -201,12 +208,11 @@ impl Ledger for DynamoLedger {
     /// Calls `TransactWriteItems` (which needs `PutItem` and `UpdateItem`), again only when it met another transaction;
     /// and `Query` when the payout was there.
     async fn reserve(&self, payout: &Payout, ceiling: Fen) -> Result<Reservation, PortError> {
-        let floor = i128::from(payout.amount_fen.0) - i128::from(ceiling.0);
-        let parts = self.reservation(payout, floor).map_err(|error| PortError::broken(RESERVING, error))?;
+        let parts = self.reservation(payout, ceiling).map_err(|error| PortError::broken(RESERVING, error))?;
         match self.transact(RESERVING, payout.id, &parts).await? {
             None => Ok(Reservation::New),
             Some(Part::Transfer) => self.met(RESERVING, payout).await,
-            Some(Part::Balances) => Ok(Reservation::LimitReached),
+            Some(Part::Balance) => Ok(Reservation::LimitReached),
             Some(Part::Claim | Part::Loan | Part::Announcement) => Ok(Reservation::LoanOutstanding),
         }
     }
@@ -214,14 +220,8 @@ impl Ledger for DynamoLedger {
     /// Calls `PutItem`, and `Query` when the payout was there.
     async fn close(&self, payout: &Payout, reason: Reason) -> Result<Reservation, PortError> {
         let closed = Payout { closed: Some(reason), ..payout.clone() };
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(pending_row(&closed)));
-        let Err(error) = put.condition_expression(NOT_THERE_YET).send().await else {
-            return Ok(Reservation::New);
-        };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => self.met(CLOSING, payout).await,
-            _ => Err(port_error(CLOSING, &error)),
-        }
+        let written = self.put_once(CLOSING, pending_row(&closed)).await?;
+        if written { Ok(Reservation::New) } else { self.met(CLOSING, payout).await }
     }
 
     /// Calls `Query`, once for all that fits into a page.
@@ -244,14 +244,19 @@ impl Ledger for DynamoLedger {
         Ok(if failed.is_none() { Announced::Done } else { Announced::Resolved })
     }
 
-    /// Calls `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again
-    /// when it met another transaction, and with `GetItem` before it when the firm is claimed for another loan by now.
+    /// To post calls `PutItem`; *unavailable* when it met a transaction. Else calls `TransactWriteItems` (which needs
+    /// `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again when it met another transaction, and with
+    /// `GetItem` before it when the firm is claimed for another loan by now.
     async fn resolve(
         &self,
         payout: &Payout,
         resolution: &Resolution,
         movement: Movement,
     ) -> Result<Resolved, PortError> {
+        if movement == Movement::Post {
+            let written = self.put_once(RESOLVING, resolution_row(payout, resolution)).await?;
+            return Ok(if written { Resolved::Done } else { Resolved::Taken });
+        }
         let mut parts = self
             .resolution(payout, resolution, movement)
             .map_err(|error| PortError::broken(RESOLVING, error))?;
@@ -273,9 +278,9 @@ impl Ledger for DynamoLedger {
             Some(Part::Loan) => Ok(Resolved::LoanReported),
             Some(Part::Announcement) => Ok(Resolved::Announced),
             Some(Part::Claim) => Err(PortError::unavailable(RESOLVING, ClaimContended)),
-            Some(Part::Balances) => {
+            Some(Part::Balance) => {
                 let Payout { id, bank, product, .. } = payout.clone();
-                Err(PortError::broken(RESOLVING, Inconsistent::Balances { id, bank, product }))
+                Err(PortError::broken(RESOLVING, Inconsistent::Balance { id, bank, product }))
             }
         }
     }
@@ -286,16 +291,12 @@ impl Ledger for DynamoLedger {
         if known >= MAX_DISPUTES {
             return Ok(());
         }
-        let put = self.client.put_item().table_name(&self.table).set_item(Some(dispute_row(id, dispute)));
-        let Err(error) = put.condition_expression(NOT_THERE_YET).send().await else { return Ok(()) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(()),
-            _ => Err(port_error(DISPUTING, &error)),
-        }
+        self.put_once(DISPUTING, dispute_row(id, dispute)).await?;
+        Ok(())
     }
 
     /// Calls `GetItem`, once.
-    async fn balances(&self, bank: &str, product: &str) -> Result<Balances, PortError> {
+    async fn drawn(&self, bank: &str, product: &str) -> Result<i128, PortError> {
         let get = self
             .client
             .get_item()
@@ -304,9 +305,9 @@ impl Ledger for DynamoLedger {
             .key("sk", text(rows::BALANCES))
             .consistent_read(true);
         let answer = get.send().await.map_err(|error| port_error(COUNTING, &error))?;
-        match &answer.item {
-            Some(item) => rows::balances(Reader { item, attempted: COUNTING }),
-            None => Ok(Balances::default()),
+        match answer.item.as_ref().filter(|item| item.contains_key(rows::LIMIT)) {
+            Some(item) => Ok(-Reader { item, attempted: COUNTING }.integer::<i128>(rows::LIMIT)?),
+            None => Ok(0),
         }
     }
 

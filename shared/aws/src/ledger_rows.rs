@@ -4,7 +4,7 @@ use crate::item::{Item, Reader, Unreadable, number, text};
 use domain::{
     BasisPoints, Fen, FirmCode, PayoutId,
     calendar::day_in_china,
-    ledger::{Account, Balances, Dispute, Outcome, Payout, Resolution},
+    ledger::{Dispute, Outcome, Payout, Resolution},
 };
 use jiff::{Timestamp, civil::Date};
 use ports::{PortError, ledger::ResolvedPayout};
@@ -37,14 +37,8 @@ pub(crate) fn bank_day(bank: &str, day: Date) -> String {
     format!("{bank}#{day}")
 }
 
-/// The attribute that holds an account's balance.
-pub(crate) fn balance(account: Account) -> &'static str {
-    match account {
-        Account::Limit => "limit_fen",
-        Account::Reserved => "reserved_fen",
-        Account::Paid => "paid_fen",
-    }
-}
+/// The attribute that holds the balance of the account `limit`: zero, or less by what has been drawn.
+pub(crate) const LIMIT: &str = "limit_fen";
 
 pub(crate) fn keyed(pk: String, sk: String) -> Item {
     Item::from([("pk".to_owned(), text(pk)), ("sk".to_owned(), text(sk))])
@@ -179,12 +173,4 @@ pub(crate) fn resolved_payout(reader: Reader<'_>) -> Result<ResolvedPayout, Port
         amount_fen: Fen(reader.integer("amount_fen")?),
         resolution: resolution(reader)?,
     })
-}
-
-pub(crate) fn balances(reader: Reader<'_>) -> Result<Balances, PortError> {
-    let of = |account| -> Result<i128, PortError> {
-        let name = balance(account);
-        if reader.item.contains_key(name) { reader.integer(name) } else { Ok(0) }
-    };
-    Ok(Balances { limit: of(Account::Limit)?, reserved: of(Account::Reserved)?, paid: of(Account::Paid)? })
 }

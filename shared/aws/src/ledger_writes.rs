@@ -12,7 +12,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Fen,
-    ledger::{Movement, Payout},
+    ledger::{Account, Movement, Payout},
 };
 use ports::PortError;
 
@@ -22,38 +22,42 @@ pub(crate) const OURS_OR_FREE: &str =
 /// How often a claim that was met by another one is looked at again.
 pub(crate) const CLAIM_TRIES: usize = 4;
 
-/// Moves an amount between two accounts of the payout's product. `floor` is the least that the paying account may hold
-/// before.
+/// Moves an amount to or from the account `limit` of the payout's product; `None` for a movement between the other two.
+/// `ceiling` is the bank's limit, where what is drawn has to respect it. What goes back must have been drawn.
 pub(crate) fn move_money(
     table: &str,
     payout: &Payout,
     movement: Movement,
     amount: Fen,
-    floor: Option<i128>,
-) -> Result<TransactWriteItem, BuildError> {
-    let (from, to) = movement.accounts();
+    ceiling: Option<Fen>,
+) -> Result<Option<TransactWriteItem>, BuildError> {
     let amount = i128::from(amount.0);
+    let (change, condition) = match movement.accounts() {
+        (Account::Limit, _) => {
+            (-amount, ceiling.map(|ceiling| ("#limit >= :bound", amount - i128::from(ceiling.0))))
+        }
+        (_, Account::Limit) => (amount, Some(("#limit <= :bound", -amount))),
+        _ => return Ok(None),
+    };
     let update = Update::builder()
         .table_name(table)
         .key("pk", text(rows::accounts_key(&payout.bank, &payout.product)))
         .key("sk", text(rows::BALANCES))
-        .update_expression("ADD #from :minus, #to :plus")
-        .expression_attribute_names("#from", rows::balance(from))
-        .expression_attribute_names("#to", rows::balance(to))
-        .expression_attribute_values(":minus", number(-amount))
-        .expression_attribute_values(":plus", number(amount));
-    let update = match floor {
+        .update_expression("ADD #limit :change")
+        .expression_attribute_names("#limit", rows::LIMIT)
+        .expression_attribute_values(":change", number(change));
+    let update = match condition {
         None => update,
-        // Accounts that nobody has moved yet hold nothing, which is above every floor but a positive one.
-        Some(floor) => update
-            .condition_expression(if floor <= 0 {
-                "attribute_not_exists(#from) OR #from >= :floor"
-            } else {
-                "#from >= :floor"
-            })
-            .expression_attribute_values(":floor", number(floor)),
+        // An account that nobody has drawn on yet holds nothing.
+        Some((condition, bound)) => {
+            let at_first = change < 0 && bound <= 0;
+            let free = if at_first { "attribute_not_exists(#limit) OR " } else { "" };
+            update
+                .condition_expression(format!("{free}{condition}"))
+                .expression_attribute_values(":bound", number(bound))
+        }
     };
-    Ok(TransactWriteItem::builder().update(update.build()?).build())
+    Ok(Some(TransactWriteItem::builder().update(update.build()?).build()))
 }
 
 /// What a loan wants of its firm's claim.

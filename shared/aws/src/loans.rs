@@ -7,7 +7,7 @@
 //! | `loan#<payout id>` | `report#settlement#<bank reference>` | the settlement, written once |
 //! | `loan#<payout id>` | `loan` | what the reports add up to, with the number of reports as its version |
 //!
-//! A report, the loan, the balances (`accounts#…`) and the firm's claim (`firm#…`, see [`crate::DynamoLedger`]) change in
+//! A report, the loan, the balance of the limit (`accounts#…`) and the firm's claim (`firm#…`, see [`crate::DynamoLedger`]) change in
 //! one transaction or not at all. It hangs on the report's condition (*not there yet*) and on the loan's version.
 //!
 //! The first report of a loan also needs that the payout has not been resolved anew since it was read, and a reversal
@@ -56,13 +56,13 @@ enum Part {
     Loan,
     /// Nothing has been written of the payout since it was read.
     Payout,
-    Balances,
+    Balance,
     Claim,
 }
 
-/// The accounts hold less than what is repaid. Principal that is outstanding is in them, so somebody else wrote them.
+/// Less has been drawn than what is repaid. Principal that is outstanding has been drawn, so somebody else wrote that.
 #[derive(Debug, thiserror::Error)]
-#[error("the accounts of {bank}/{product} hold less than what is repaid on {id}")]
+#[error("less has been drawn on the limit of {bank}/{product} than what is repaid on {id}")]
 struct Inconsistent {
     id: PayoutId,
     bank: String,
@@ -91,8 +91,8 @@ impl DynamoLoans {
         }
         let principal = report.principal_fen();
         if principal > Fen::ZERO {
-            let floor = Some(i128::from(principal.0));
-            parts.push((Part::Balances, move_money(&self.table, payout, Movement::Repay, principal, floor)?));
+            let moved = move_money(&self.table, payout, Movement::Repay, principal, None)?;
+            parts.extend(moved.map(|moved| (Part::Balance, moved)));
         }
         if after.settled_at.is_some() {
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
@@ -199,7 +199,7 @@ impl LoanReports for DynamoLoans {
         }
         match failed.as_deref() {
             None => Ok(ReportRecorded::Done),
-            Some([Part::Balances]) => {
+            Some([Part::Balance]) => {
                 let Payout { id, bank, product, .. } = payout.clone();
                 Err(PortError::broken(RECORDING, Inconsistent { id, bank, product }))
             }

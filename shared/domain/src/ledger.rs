@@ -9,6 +9,9 @@
 //! | `reserved` | zero or above | set aside; the bank's word is awaited |
 //! | `paid` | zero or above | paid out by the bank and not yet repaid |
 //!
+//! Reservations are held against the first, so its balance is kept as a figure. The other two are what the payouts add up
+//! to. To post is to move money between these, so it is one write that meets no other one.
+//!
 //! ```text
 //!              reserve              post
 //!   limit ───────────────▶ reserved ─────▶ paid
@@ -81,7 +84,7 @@ impl Movement {
     }
 }
 
-/// The balances of one product's accounts, in fen.
+/// The balances of one product's accounts, in fen, as its payouts add up to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Balances {
     pub limit: i128,
@@ -115,9 +118,9 @@ impl Balances {
         Ok(self)
     }
 
-    /// What has been reserved or paid. Never above the limit by a reservation.
-    pub fn committed(&self) -> i128 {
-        self.reserved + self.paid
+    /// What has been drawn on the limit: reserved, or paid and not yet repaid. Never above the limit by a reservation.
+    pub fn drawn(&self) -> i128 {
+        -self.limit
     }
 
     /// Double entry: whatever left one account has entered another.

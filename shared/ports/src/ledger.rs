@@ -4,7 +4,7 @@ use crate::PortError;
 use async_trait::async_trait;
 use domain::{
     Fen, PayoutId, Reason,
-    ledger::{Balances, Dispute, Movement, Payout, Resolution},
+    ledger::{Dispute, Movement, Payout, Resolution},
 };
 use jiff::{Timestamp, civil::Date};
 
@@ -55,10 +55,10 @@ pub struct ResolvedPayout {
     pub resolution: Resolution,
 }
 
-/// The payout ledger. Transfer, balances and the firm's claim change in one transaction or not at all.
+/// The payout ledger. Transfer, the balance of the limit and the firm's claim change together or not at all.
 ///
-/// Everything in it is written once and never changed, but for the balances, which are the sum of the transfers. All
-/// reads are strongly consistent but [`Ledger::resolved_on`].
+/// Everything in it is written once and never changed, but for the balance, which is the sum of the transfers, and the
+/// claim. All reads are strongly consistent but [`Ledger::resolved_on`].
 #[async_trait]
 pub trait Ledger: Send + Sync {
     /// Reserves `payout.amount_fen` against `ceiling`, the bank's limit for the product, and claims the firm for this
@@ -92,8 +92,8 @@ pub trait Ledger: Send + Sync {
     /// Puts a contradicting word of the bank on record. The same message twice is one record.
     async fn dispute(&self, id: PayoutId, dispute: &Dispute) -> Result<(), PortError>;
 
-    /// The balances of a product's accounts.
-    async fn balances(&self, bank: &str, product: &str) -> Result<Balances, PortError>;
+    /// What has been drawn on the bank's limit for a product, in fen: reserved, or paid and not yet repaid.
+    async fn drawn(&self, bank: &str, product: &str) -> Result<i128, PortError>;
 
     /// What was resolved with a bank on one day in China. Eventually consistent: meant for days that are over.
     async fn resolved_on(&self, bank: &str, day: Date) -> Result<Vec<ResolvedPayout>, PortError>;

@@ -44,7 +44,7 @@ pub trait Loans: Send + Sync {
     async fn outstanding(&self, firm: &FirmCode) -> Result<Option<PayoutId>, PortError>;
 }
 
-/// The reports on loans. Report, loan, balances and the firm's claim change in one transaction or not at all.
+/// The reports on loans. Report, loan, the balance of the limit and the firm's claim change in one transaction or not at all.
 #[async_trait]
 pub trait LoanReports: Send + Sync {
     /// A recorded report, strongly consistent.

@@ -160,7 +160,7 @@ impl World<'_> {
         }
     }
 
-    /// Balances are what the transfers add up to, within the limit, and a firm has one loan; but for what the bank paid
+    /// What has been drawn is what the transfers add up to, within the limit, and a firm has one loan; but for what the bank paid
     /// late while the firm had got another one, which nothing of ours can undo.
     fn check_ledger(&mut self, payouts: &BTreeMap<ApplicationId, Payout>) {
         let mut expected: BTreeMap<(String, String), Balances> = BTreeMap::new();
@@ -188,17 +188,16 @@ impl World<'_> {
         let ledger = DynamoLedger::new(self.machine.aws.dynamodb.clone(), "payouts");
         for product in &self.machine.products {
             let key = (product.bank.clone(), product.id.clone());
-            let stored = self.machine.ask(&self.tables, ledger.balances(&key.0, &key.1));
-            let Some(Ok(stored)) = stored else {
-                self.violation(format!("the balances of {} cannot be read", product.id));
+            let Some(Ok(drawn)) = self.machine.ask(&self.tables, ledger.drawn(&key.0, &key.1)) else {
+                self.violation(format!("what has been drawn on {} cannot be read", product.id));
                 continue;
             };
             let wanted = expected.get(&key).copied().unwrap_or_default();
-            if stored != wanted {
-                self.violation(format!("the accounts of {} hold {stored:?} and not {wanted:?}", product.id));
+            if drawn != wanted.drawn() || wanted.sum() != 0 {
+                self.violation(format!("{drawn} fen are drawn on {} where {wanted:?} are due", product.id));
             }
-            if stored.sum() != 0 || stored.committed() > i128::from(product.limit_fen.0) {
-                self.violation(format!("the accounts of {} break a rule: {stored:?}", product.id));
+            if drawn > i128::from(product.limit_fen.0) {
+                self.violation(format!("{drawn} fen are drawn on {}, more than its limit", product.id));
             }
         }
     }

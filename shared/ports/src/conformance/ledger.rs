@@ -5,9 +5,7 @@ use crate::ledger::{Announced, Ledger, Reservation, Resolved};
 use domain::{
     BasisPoints, Fen, Reason,
     calendar::day_in_china,
-    ledger::{
-        Balances, Dispute, Evidence, MAX_DISPUTES, Movement, Next, Outcome, Payout, PayoutStatus, Resolution,
-    },
+    ledger::{Dispute, Evidence, MAX_DISPUTES, Movement, Next, Outcome, Payout, PayoutStatus, Resolution},
 };
 use futures::future::{join, join_all};
 
@@ -39,10 +37,8 @@ pub(super) fn voided() -> Outcome {
     Outcome::Voided { reason: Reason::BankFailed }
 }
 
-pub(super) async fn balances(ledger: &dyn Ledger) -> Balances {
-    let balances = ledger.balances(BANK, PRODUCT).await.unwrap();
-    assert_eq!(balances.sum(), 0, "the accounts add up to zero");
-    balances
+pub(super) async fn drawn(ledger: &dyn Ledger) -> i128 {
+    ledger.drawn(BANK, PRODUCT).await.unwrap()
 }
 
 pub(super) async fn reserve(ledger: &dyn Ledger, payout: &Payout, ceiling: u64) -> Reservation {
@@ -77,21 +73,21 @@ pub(super) fn word(n: u8) -> Evidence {
 }
 
 pub async fn a_ledger_is_empty_at_first(ledger: &dyn Ledger) {
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
     assert_eq!(ledger.get(payout(1, 1).id).await.unwrap(), None);
 }
 
 pub async fn a_reserved_payout_reads_back_and_is_set_aside(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 1, 300).await;
     assert_eq!(read(ledger, &payout).await, payout);
-    assert_eq!(balances(ledger).await, Balances { limit: -300, reserved: 300, paid: 0 });
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn reserving_twice_is_one_reservation(ledger: &dyn Ledger) {
     let first = reserved(ledger, 1, 300).await;
     let later = Payout { reserved_at: at(99), ..first.clone() };
     assert_eq!(reserve(ledger, &later, 1_000).await, Reservation::Exists(Box::new(first)));
-    assert_eq!(balances(ledger).await.reserved, 300);
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn racing_reservations_of_one_payout_are_one_reservation(ledger: &dyn Ledger) {
@@ -99,7 +95,7 @@ pub async fn racing_reservations_of_one_payout_are_one_reservation(ledger: &dyn 
     let outcomes = join_all((0..8).map(|_| reserve(ledger, &payout, 1_000))).await;
     let new = outcomes.iter().filter(|outcome| **outcome == Reservation::New);
     assert_eq!(new.count(), 1);
-    assert_eq!(balances(ledger).await.reserved, 300);
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn fault_14_the_same_key_with_other_terms_is_refused_and_changes_nothing(ledger: &dyn Ledger) {
@@ -113,23 +109,23 @@ pub async fn fault_14_the_same_key_with_other_terms_is_refused_and_changes_nothi
     for other in others {
         assert_eq!(reserve(ledger, &other, 1_000).await, Reservation::Different(Box::new(first.clone())));
     }
-    assert_eq!(balances(ledger).await.reserved, 300);
-    assert_eq!(ledger.balances("lake-bank", PRODUCT).await.unwrap(), Balances::default());
+    assert_eq!(drawn(ledger).await, 300);
+    assert_eq!(ledger.drawn("lake-bank", PRODUCT).await.unwrap(), 0);
 }
 
 pub async fn a_reached_limit_leaves_nothing_behind(ledger: &dyn Ledger) {
     reserved(ledger, 1, 800).await;
     assert_eq!(reserve(ledger, &payout(2, 201), 1_000).await, Reservation::LimitReached);
     assert_eq!(ledger.get(payout(2, 201).id).await.unwrap(), None);
-    assert_eq!(balances(ledger).await.reserved, 800);
+    assert_eq!(drawn(ledger).await, 800);
     assert_eq!(reserve(ledger, &payout(2, 200), 1_000).await, Reservation::New);
-    assert_eq!(balances(ledger).await.reserved, 1_000);
+    assert_eq!(drawn(ledger).await, 1_000);
 }
 
 pub async fn an_amount_above_the_whole_limit_leaves_nothing_behind(ledger: &dyn Ledger) {
     assert_eq!(reserve(ledger, &payout(1, 1_001), 1_000).await, Reservation::LimitReached);
     assert_eq!(ledger.get(payout(1, 1_001).id).await.unwrap(), None);
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
 }
 
 pub async fn a_firm_has_one_loan_at_a_time(ledger: &dyn Ledger) {
@@ -141,7 +137,7 @@ pub async fn a_firm_has_one_loan_at_a_time(ledger: &dyn Ledger) {
     assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::LoanOutstanding);
     let elsewhere = Payout { bank: "lake-bank".to_owned(), ..second };
     assert_eq!(reserve(ledger, &elsewhere, 1_000).await, Reservation::LoanOutstanding);
-    assert_eq!(balances(ledger).await, Balances { limit: -100, reserved: 0, paid: 100 });
+    assert_eq!(drawn(ledger).await, 100);
 }
 
 pub async fn of_racing_loans_to_one_firm_exactly_one_is_reserved(ledger: &dyn Ledger) {
@@ -151,7 +147,7 @@ pub async fn of_racing_loans_to_one_firm_exactly_one_is_reserved(ledger: &dyn Le
     let outcomes = join_all(payouts.iter().map(|payout| reserve(ledger, payout, 1_000))).await;
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Reservation::New).count(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Reservation::LoanOutstanding).count(), 7);
-    assert_eq!(balances(ledger).await.reserved, 100);
+    assert_eq!(drawn(ledger).await, 100);
 }
 
 pub async fn a_firm_whose_payout_failed_may_have_another(ledger: &dyn Ledger) {
@@ -171,7 +167,7 @@ pub async fn a_closed_payout_can_never_be_reserved_and_moves_nothing(ledger: &dy
     let again = ledger.close(&wanted, Reason::LoanOutstanding).await.unwrap();
     assert_eq!(again, Reservation::Exists(Box::new(closed.clone())));
     assert_eq!(reserve(ledger, &wanted, 10_000).await, Reservation::Exists(Box::new(closed)));
-    assert_eq!(balances(ledger).await.reserved, 1_000);
+    assert_eq!(drawn(ledger).await, 1_000);
 }
 
 pub async fn what_is_reserved_cannot_be_closed(ledger: &dyn Ledger) {
@@ -185,7 +181,7 @@ pub async fn what_is_reserved_stays_reserved_when_the_limit_is_full_or_lowered(l
     for ceiling in [1_000, 1_500, 10, 0] {
         assert_eq!(reserve(ledger, &first, ceiling).await, Reservation::Exists(Box::new(first.clone())));
     }
-    assert_eq!(balances(ledger).await.reserved, 1_000);
+    assert_eq!(drawn(ledger).await, 1_000);
 }
 
 pub async fn fault_18_concurrent_reservations_never_exceed_the_limit(ledger: &dyn Ledger) {
@@ -194,15 +190,15 @@ pub async fn fault_18_concurrent_reservations_never_exceed_the_limit(ledger: &dy
     let new = outcomes.iter().filter(|outcome| **outcome == Reservation::New).count();
     let refused = outcomes.iter().filter(|outcome| **outcome == Reservation::LimitReached).count();
     assert_eq!((new, refused), (6, 14));
-    assert_eq!(balances(ledger).await, Balances { limit: -900, reserved: 900, paid: 0 });
+    assert_eq!(drawn(ledger).await, 900);
 }
 
 pub async fn each_product_has_accounts_of_its_own(ledger: &dyn Ledger) {
     reserved(ledger, 1, 1_000).await;
     let other = Payout { product: "quick".to_owned(), ..payout(2, 1_000) };
     assert_eq!(reserve(ledger, &other, 1_000).await, Reservation::New);
-    assert_eq!(ledger.balances(BANK, "quick").await.unwrap().reserved, 1_000);
-    assert_eq!(balances(ledger).await.reserved, 1_000);
+    assert_eq!(ledger.drawn(BANK, "quick").await.unwrap(), 1_000);
+    assert_eq!(drawn(ledger).await, 1_000);
 }
 
 pub async fn the_largest_amount_is_kept_to_the_fen(ledger: &dyn Ledger) {
@@ -210,9 +206,9 @@ pub async fn the_largest_amount_is_kept_to_the_fen(ledger: &dyn Ledger) {
     assert_eq!(reserve(ledger, &largest, u64::MAX).await, Reservation::New);
     assert_eq!(reserve(ledger, &payout(2, 1), u64::MAX).await, Reservation::LimitReached);
     assert_eq!(read(ledger, &largest).await.amount_fen, Fen(u64::MAX));
-    assert_eq!(balances(ledger).await.reserved, i128::from(u64::MAX));
+    assert_eq!(drawn(ledger).await, i128::from(u64::MAX));
     resolve(ledger, &largest, voided(), word(1)).await;
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
 }
 
 pub async fn posting_moves_the_money_to_paid_and_twice_is_once(ledger: &dyn Ledger) {
@@ -222,7 +218,7 @@ pub async fn posting_moves_the_money_to_paid_and_twice_is_once(ledger: &dyn Ledg
     let now = read(ledger, &payout).await;
     let first = Resolution { outcome: posted("R1"), evidence: word(1), at: at(50) };
     assert_eq!((now.status(), now.resolutions), (PayoutStatus::Posted, vec![first]));
-    assert_eq!(balances(ledger).await, Balances { limit: -300, reserved: 0, paid: 300 });
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn voiding_gives_the_amount_back_and_twice_is_once(ledger: &dyn Ledger) {
@@ -231,7 +227,7 @@ pub async fn voiding_gives_the_amount_back_and_twice_is_once(ledger: &dyn Ledger
     assert_eq!(resolve(ledger, &payout, voided(), word(1)).await, Next::Move(Movement::Void));
     assert_eq!(resolve(ledger, &payout, voided(), word(2)).await, Next::Agrees);
     assert_eq!(read(ledger, &payout).await.outcome(), Some(&voided()));
-    assert_eq!(balances(ledger).await, Balances { limit: -500, reserved: 500, paid: 0 });
+    assert_eq!(drawn(ledger).await, 500);
 }
 
 pub async fn racing_resolutions_move_the_money_once(ledger: &dyn Ledger) {
@@ -239,7 +235,7 @@ pub async fn racing_resolutions_move_the_money_once(ledger: &dyn Ledger) {
     let payout = reserved(ledger, 2, 300).await;
     join_all((0..8).map(|n| resolve(ledger, &payout, voided(), word(n)))).await;
     assert_eq!(read(ledger, &payout).await.resolutions.len(), 1);
-    assert_eq!(balances(ledger).await, Balances { limit: -500, reserved: 500, paid: 0 });
+    assert_eq!(drawn(ledger).await, 500);
 }
 
 pub async fn fault_16_a_post_and_a_void_that_race_agree_on_one_outcome(ledger: &dyn Ledger) {
@@ -251,7 +247,7 @@ pub async fn fault_16_a_post_and_a_void_that_race_agree_on_one_outcome(ledger: &
         (Next::Contradicts, Next::Move(Movement::Void)) => 0,
         other => panic!("{other:?}"),
     };
-    assert_eq!(balances(ledger).await, Balances { limit: -paid, reserved: 0, paid });
+    assert_eq!(drawn(ledger).await, paid);
     assert_eq!(read(ledger, &payout).await.resolutions.len(), 1);
 }
 
@@ -260,7 +256,7 @@ pub async fn a_resolution_under_a_number_that_is_taken_changes_nothing(ledger: &
     resolve(ledger, &payout, posted("R1"), word(1)).await;
     let late = Resolution { outcome: voided(), evidence: word(2), at: at(60) };
     assert_eq!(ledger.resolve(&payout, &late, Movement::Void).await.unwrap(), Resolved::Taken);
-    assert_eq!(balances(ledger).await, Balances { limit: -300, reserved: 0, paid: 300 });
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own(ledger: &dyn Ledger) {
@@ -269,10 +265,10 @@ pub async fn the_banks_own_answer_corrects_the_ledger_with_a_transfer_of_its_own
     assert_eq!(resolve(ledger, &payout, posted("R1"), word(2)).await, Next::Contradicts);
     let late = resolve(ledger, &payout, posted("R1"), Evidence::Answer).await;
     assert_eq!(late, Next::Move(Movement::PostLate));
-    assert_eq!(balances(ledger).await, Balances { limit: -300, reserved: 0, paid: 300 });
+    assert_eq!(drawn(ledger).await, 300);
     let back = resolve(ledger, &payout, voided(), Evidence::Answer).await;
     assert_eq!(back, Next::Move(Movement::Reverse));
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
     let now = read(ledger, &payout).await;
     assert_eq!((now.status(), now.resolutions.len()), (PayoutStatus::Voided, 3));
     let movements = [Movement::Reserve, Movement::Void, Movement::PostLate, Movement::Reverse];
@@ -288,7 +284,7 @@ pub async fn a_correction_never_takes_a_firm_away_from_another_loan(ledger: &dyn
     resolve(ledger, &first, voided(), Evidence::Answer).await;
     let third = Payout { firm_code: first.firm_code.clone(), ..payout(3, 100) };
     assert_eq!(reserve(ledger, &third, 1_000).await, Reservation::LoanOutstanding);
-    assert_eq!(balances(ledger).await, Balances { limit: -100, reserved: 100, paid: 0 });
+    assert_eq!(drawn(ledger).await, 100);
 }
 
 pub async fn a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed(ledger: &dyn Ledger) {
@@ -297,7 +293,7 @@ pub async fn a_loan_that_was_paid_late_has_its_firm_again_until_it_is_reversed(l
     resolve(ledger, &first, posted("R1"), Evidence::Answer).await;
     let second = Payout { firm_code: first.firm_code.clone(), ..payout(2, 100) };
     assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::LoanOutstanding);
-    assert_eq!(balances(ledger).await, Balances { limit: -100, reserved: 0, paid: 100 });
+    assert_eq!(drawn(ledger).await, 100);
     resolve(ledger, &first, voided(), Evidence::Answer).await;
     assert_eq!(reserve(ledger, &second, 1_000).await, Reservation::New);
 }
@@ -361,7 +357,7 @@ pub async fn what_is_voided_is_never_reserved_again(ledger: &dyn Ledger) {
     resolve(ledger, &payout, voided(), word(1)).await;
     let Reservation::Exists(met) = reserve(ledger, &payout, 1_000).await else { panic!("must be there") };
     assert_eq!(met.status(), PayoutStatus::Voided);
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
 }
 
 pub async fn a_payout_that_another_worker_took_over_is_not_void_on_our_own_word(ledger: &dyn Ledger) {
@@ -373,7 +369,7 @@ pub async fn a_payout_that_another_worker_took_over_is_not_void_on_our_own_word(
     let refused = ledger.resolve(&payout, &void, Movement::Void).await.unwrap();
     assert_eq!(refused, Resolved::Announced);
     assert_eq!(read(ledger, &payout).await.status(), PayoutStatus::Reserved);
-    assert_eq!(balances(ledger).await.reserved, 300);
+    assert_eq!(drawn(ledger).await, 300);
     resolve(ledger, &payout, voided(), word(1)).await;
     assert_eq!(
         read(ledger, &payout).await.status(),
@@ -404,7 +400,7 @@ pub async fn a_contradicting_word_is_kept_once_and_not_without_end(ledger: &dyn 
         ledger.dispute(payout.id, &another).await.unwrap();
     }
     assert_eq!(read(ledger, &payout).await.disputes.len(), MAX_DISPUTES);
-    assert_eq!(balances(ledger).await.paid, 300);
+    assert_eq!(drawn(ledger).await, 300);
 }
 
 pub async fn the_resolutions_of_a_day_in_china_are_found_by_bank(ledger: &dyn Ledger) {
@@ -424,5 +420,5 @@ pub async fn the_resolutions_of_a_day_in_china_are_found_by_bank(ledger: &dyn Le
 
 pub async fn a_payout_that_was_never_reserved_is_not_there(ledger: &dyn Ledger) {
     assert_eq!(ledger.get(payout(1, 300).id).await.unwrap(), None);
-    assert_eq!(balances(ledger).await, Balances::default());
+    assert_eq!(drawn(ledger).await, 0);
 }
