@@ -3,6 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | a schedule |
+//! | keeps in memory | which entries its last run has seen the end of, because each run begins a minute before the end of the last |
 //! | reads | the due index of `journeys`, the journal of each journey that is due, and whether its notice is in `notices` |
 //! | writes | `journeys`: *expired* entries, new due times, the cursor |
 //! | tells | how many payouts have had no known outcome for over five minutes, as the metric `UnknownPayouts`; how far behind it is, as `SweeperLagSeconds` |
@@ -38,7 +39,11 @@ use ports::{
 };
 use serde::Serialize;
 use serde_json::Value;
-use std::{collections::HashSet, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, PoisonError},
+};
 use steps::{AdvanceError, Journeys, Loaded};
 use watch::Watched;
 
@@ -58,10 +63,15 @@ const AFTER_LASTING_FAULT: SignedDuration = SignedDuration::from_hours(1);
 /// The function with everything that it reaches.
 #[derive(Clone)]
 pub struct Sweeper {
-    pub journeys: Journeys,
-    pub due: Arc<dyn DueJourneys>,
-    pub notices: Arc<dyn Notices>,
+    journeys: Journeys,
+    due: Arc<dyn DueJourneys>,
+    notices: Arc<dyn Notices>,
+    finished: Arc<Mutex<Finished>>,
 }
+
+/// Entries of which nothing is left to be done, and when they were due. Whoever forgets them looks at them again, which
+/// costs two reads for each and changes nothing.
+type Finished = HashMap<(ApplicationId, u32), Timestamp>;
 
 /// What a run did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -116,6 +126,10 @@ impl Function for Sweeper {
 }
 
 impl Sweeper {
+    pub fn new(journeys: Journeys, due: Arc<dyn DueJourneys>, notices: Arc<dyn Notices>) -> Self {
+        Self { journeys, due, notices, finished: Arc::default() }
+    }
+
     /// One run: from a little before the cursor until now, or until its time is used.
     async fn sweep(&self) -> Result<Summary, Failure> {
         let until = self.journeys.clock.now();
@@ -123,7 +137,8 @@ impl Sweeper {
         // Without a cursor nothing has been looked at, however long ago it was due.
         let swept = cursor.unwrap_or(Swept { until: Timestamp::UNIX_EPOCH, payouts_in_doubt: Vec::new() });
         let watched = self.still_open(swept.payouts_in_doubt).await;
-        let mut run = Run::begin(swept.until, watched);
+        let finished = std::mem::take(&mut *self.finished.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut run = Run::begin(swept.until, watched, finished);
         while let Some((from, limit)) = run.next_page()
             && self.journeys.clock.now().duration_since(until) < TIME_BUDGET
         {
@@ -142,9 +157,11 @@ impl Sweeper {
         self.journeys.observer.unknown_payouts(run.watched.unknown(until), until);
         // From the beginning of the run: what became due since is the next run's, and no lag.
         self.journeys.observer.swept(until.duration_since(run.swept_until()), until);
-        tracing::info!(summary = ?run.summary, "swept");
-        match run.held {
-            None => Ok(run.summary),
+        let (summary, held) = (run.summary, run.held);
+        tracing::info!(?summary, "swept");
+        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = run.finished();
+        match held {
+            None => Ok(summary),
             Some(_) => Err(Failure::new(
                 "giving an entry a new due time",
                 "at least one entry could not be given one; the cursor waits before it",
@@ -160,6 +177,9 @@ impl Sweeper {
                 Tended::failed(later(now, AFTER_LASTING_FAULT))
             });
             run.count(tended.deed);
+            if tended.deed == Deed::Nothing && tended.again_at.is_none() {
+                run.finished.insert((entry.id, entry.number), entry.due_at);
+            }
             if let Some(journey) = &tended.stands {
                 run.watched.see(journey, now);
             }
@@ -239,18 +259,20 @@ struct Run {
     held: Option<Timestamp>,
     /// Pages overlap where entries are due at the same instant, and the index shows a new due time a little late.
     seen: HashSet<(ApplicationId, u32)>,
+    finished: Finished,
     watched: Watched,
     summary: Summary,
 }
 
 impl Run {
-    fn begin(cursor: Timestamp, watched: Watched) -> Self {
+    fn begin(cursor: Timestamp, watched: Watched, finished: Finished) -> Self {
         Self {
             cursor,
             next: Some((earlier(cursor, OVERLAP), PAGE)),
             reached: cursor,
             held: None,
-            seen: HashSet::new(),
+            seen: finished.keys().copied().collect(),
+            finished,
             watched,
             summary: Summary::default(),
         }
@@ -283,6 +305,13 @@ impl Run {
             Deed::Expired => self.summary.expired += 1,
             Deed::Failed => self.summary.failed += 1,
         }
+    }
+
+    /// What the next run, which begins a little before this one's end, would meet again.
+    fn finished(mut self) -> Finished {
+        let from = earlier(self.swept_until(), OVERLAP);
+        self.finished.retain(|_, due_at| *due_at >= from);
+        self.finished
     }
 
     fn hold(&mut self, due_at: Timestamp) {

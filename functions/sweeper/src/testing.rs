@@ -105,7 +105,7 @@ impl Memory {
             observer: self.clone(),
             by: "sweeper/test",
         };
-        Sweeper { journeys, due: self.clone(), notices: self.clone() }
+        Sweeper::new(journeys, self.clone(), self.clone())
     }
 
     pub(crate) fn swept_until(&self) -> Option<Timestamp> {

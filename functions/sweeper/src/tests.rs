@@ -169,6 +169,28 @@ async fn a_notice_that_has_been_seen_to_is_not_sent_again() {
     assert_eq!(summary, Summary { looked_at: 1, sent: 0, expired: 0, failed: 0 });
 }
 
+#[tokio::test]
+async fn what_a_run_has_seen_the_end_of_the_next_one_passes_over() {
+    let memory = memory();
+    memory.received(1, secs(15));
+    memory.write(1, vec![Event::Cancelled]);
+    let sweeper = memory.sweeper(secs(20));
+    let looked_at = [sweeper.sweep().await.unwrap(), sweeper.sweep().await.unwrap()].map(|run| run.looked_at);
+    assert_eq!(looked_at, [1, 0]);
+    let another = memory.sweeper(secs(30)).sweep().await.unwrap();
+    assert_eq!(another.looked_at, 1, "it is in the memory of one instance only");
+}
+
+#[tokio::test]
+async fn a_notice_that_was_sent_again_is_looked_for_once_more() {
+    let memory = memory();
+    cancelled(&memory).await;
+    let sweeper = memory.sweeper(secs(20));
+    for _ in 0..2 {
+        assert_eq!(sweeper.sweep().await.unwrap(), Summary { looked_at: 1, sent: 1, expired: 0, failed: 0 });
+    }
+}
+
 /// A journey whose payout was requested at the start, and of which the bank says nothing.
 fn requested(memory: &Arc<Memory>, n: u16) {
     memory.received(n, secs(15));

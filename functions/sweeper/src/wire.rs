@@ -14,9 +14,6 @@ pub fn wire(env: &Environment, aws: &Aws) -> Result<Sweeper, WireError> {
 
 /// Builds the function on a given clock and network.
 pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Sweeper, WireError> {
-    Ok(Sweeper {
-        journeys: wiring::journeys(env, aws, outside, BY)?,
-        due: wiring::journal(env, aws)?,
-        notices: wiring::notices(env, aws)?,
-    })
+    let journeys = wiring::journeys(env, aws, outside, BY)?;
+    Ok(Sweeper::new(journeys, wiring::journal(env, aws)?, wiring::notices(env, aws)?))
 }
