@@ -1,18 +1,29 @@
-//! The SDK's HTTP client on Lambda: one connector for all services, which trusts Mozilla's roots, part of the binary. The
-//! SDK's own client reads the roots of the machine from some hundred files, and makes a connector for every service only to
-//! see that one can be made; either took longer than everything else at a cold start.
+//! The SDK's HTTP client on Lambda: HTTP/1.1, one pool of connections for all services, and Mozilla's roots, which are part of
+//! the binary as they are used. The SDK's own client makes a connector for each service only to see that one can be made, and
+//! for each reads all roots, out of files or out of PEM, the only forms that it takes; that took longer than everything else
+//! at a cold start.
 
-use aws_smithy_http_client::{
-    Connector,
-    tls::{Provider, TlsContext, TrustStore, rustls_provider::CryptoMode},
-};
 use aws_smithy_runtime_api::client::{
-    http::{HttpClient, HttpConnectorSettings, SharedHttpConnector},
+    connection::{CaptureSmithyConnection, ConnectionMetadata},
+    http::{HttpClient, HttpConnector, HttpConnectorFuture, HttpConnectorSettings, SharedHttpConnector},
+    orchestrator::{HttpRequest, HttpResponse},
+    result::ConnectorError,
     runtime_components::RuntimeComponents,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use std::sync::{Arc, OnceLock};
-use webpki_root_certs::TLS_SERVER_ROOT_CERTS;
+use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
+use hyper_util::{
+    client::legacy::{
+        Client,
+        connect::{CaptureConnection, HttpConnector as TcpConnector, capture_connection},
+    },
+    rt::{TokioExecutor, TokioTimer},
+};
+use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
+use std::{
+    error::Error,
+    sync::{Arc, OnceLock},
+};
 
 /// Makes its connector for the first request of all, with the settings of whichever service sends it. They are the same
 /// for all services: [`crate::load`] gives them once.
@@ -25,76 +36,98 @@ impl HttpClient for Connections {
     fn http_connector(
         &self,
         settings: &HttpConnectorSettings,
-        components: &RuntimeComponents,
+        _components: &RuntimeComponents,
     ) -> SharedHttpConnector {
-        self.connector.get_or_init(|| connector(settings, components)).clone()
+        self.connector.get_or_init(|| SharedHttpConnector::new(Connector::new(settings))).clone()
     }
 }
 
-fn connector(settings: &HttpConnectorSettings, components: &RuntimeComponents) -> SharedHttpConnector {
-    let mut builder = Connector::builder().connector_settings(settings.clone());
-    builder.set_sleep_impl(components.sleep_impl());
-    let builder = builder.tls_provider(Provider::Rustls(CryptoMode::AwsLc));
-    let roots = TrustStore::empty().with_pem_certificate(roots());
-    SharedHttpConnector::new(match TlsContext::builder().with_trust_store(roots).build() {
-        Ok(tls) => builder.tls_context(tls).build(),
-        // Without a context of ours, it takes the machine's roots.
-        Err(error) => {
-            tracing::warn!(%error, "the packaged roots cannot be used");
-            builder.build()
+/// Sends requests. How long an answer may take is the SDK's own affair: an attempt that it gives up is dropped.
+#[derive(Debug)]
+struct Connector {
+    client: Result<Client<HttpsConnector<TcpConnector>, SdkBody>, rustls::Error>,
+}
+
+impl Connector {
+    fn new(settings: &HttpConnectorSettings) -> Self {
+        let mut tcp = TcpConnector::new();
+        tcp.enforce_http(false);
+        tcp.set_nodelay(true);
+        tcp.set_connect_timeout(settings.connect_timeout());
+        let client = tls().map(|tls| {
+            let https = HttpsConnectorBuilder::new()
+                .with_tls_config(tls)
+                .https_or_http()
+                .enable_http1()
+                .wrap_connector(tcp);
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https)
+        });
+        Self { client }
+    }
+}
+
+/// The roots' names and keys, which the compiler has put where they are read.
+fn tls() -> Result<ClientConfig, rustls::Error> {
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()?;
+    Ok(config.with_root_certificates(roots).with_no_client_auth())
+}
+
+impl HttpConnector for Connector {
+    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let client = match &self.client {
+            Ok(client) => client,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.clone().into()))),
+        };
+        let mut request = match request.try_into_http1x() {
+            Ok(request) => request,
+            Err(error) => return HttpConnectorFuture::ready(Err(ConnectorError::user(error.into()))),
+        };
+        let connection = capture_connection(&mut request);
+        if let Some(capture) = request.extensions().get::<CaptureSmithyConnection>() {
+            capture.set_connection_retriever(move || used(&connection));
         }
-    })
+        let answer = client.request(request);
+        HttpConnectorFuture::new(async move {
+            let response = answer.await.map_err(failed)?;
+            HttpResponse::try_from(response.map(SdkBody::from_body_1_x))
+                .map_err(|error| ConnectorError::other(error.into(), None))
+        })
+    }
 }
 
-/// In the only form that the SDK takes.
-fn roots() -> String {
-    let mut pem = String::with_capacity(256 * 1_024);
-    for root in TLS_SERVER_ROOT_CERTS {
-        pem.push_str("-----BEGIN CERTIFICATE-----\n");
-        STANDARD.encode_string(root, &mut pem);
-        pem.push_str("\n-----END CERTIFICATE-----\n");
+/// The connection that a request was sent on, which the SDK keeps from being used again when something is wrong with it.
+fn used(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
+    let connection = connection.clone();
+    connection.connection_metadata().as_ref()?;
+    let poison = move || {
+        if let Some(connected) = connection.connection_metadata().as_ref() {
+            connected.poison();
+        }
+    };
+    Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
+}
+
+/// What the SDK may do about it: it sends again after a time-out, a broken connection, or an answer that broke off.
+fn failed(error: hyper_util::client::legacy::Error) -> ConnectorError {
+    let is_io = error.is_connect() || source::<std::io::Error>(&error).is_some();
+    match source::<hyper::Error>(&error) {
+        Some(http) if http.is_timeout() => ConnectorError::timeout(error.into()),
+        Some(http) if http.is_user() => ConnectorError::user(error.into()),
+        Some(http) if http.is_incomplete_message() => {
+            ConnectorError::other(error.into(), Some(ErrorKind::TransientError))
+        }
+        Some(http) if http.is_closed() || http.is_canceled() => ConnectorError::io(error.into()),
+        _ if is_io => ConnectorError::io(error.into()),
+        _ => ConnectorError::other(error.into(), None),
     }
-    pem
+}
+
+/// The first error of a type among an error and what it came from.
+fn source<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    std::iter::successors(Some(error), |&error| error.source()).find_map(|error| error.downcast_ref())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Aws;
-    use aws_config::{BehaviorVersion, Region, SdkConfig, retry::RetryConfig};
-    use aws_sdk_dynamodb::config::{Credentials, SharedCredentialsProvider};
-    use rustls::{
-        RootCertStore,
-        pki_types::{CertificateDer, pem::PemObject as _},
-    };
-
-    #[test]
-    fn every_packaged_root_is_read_as_the_sdk_reads_it() {
-        let mut store = RootCertStore::empty();
-        for root in CertificateDer::pem_slice_iter(roots().as_bytes()) {
-            store.add(root.unwrap()).unwrap();
-        }
-        assert_eq!(store.len(), TLS_SERVER_ROOT_CERTS.len());
-        assert!(store.len() > 100, "{}", store.len());
-    }
-
-    #[tokio::test]
-    async fn the_roots_are_read_for_the_first_request_and_not_for_every_client() {
-        let connections = Connections::default();
-        let nowhere = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = SdkConfig::builder()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("eu-west-1"))
-            .credentials_provider(SharedCredentialsProvider::new(Credentials::for_tests()))
-            .http_client(connections.clone())
-            .retry_config(RetryConfig::disabled())
-            .endpoint_url(format!("http://{nowhere}"))
-            .build();
-        let aws = Aws::from_sdk_config(&config);
-        let (kms, secrets) = (aws.kms(), aws.secrets_manager());
-        assert!(connections.connector.get().is_none(), "clients alone need no connector");
-        aws.warm().await;
-        assert!(connections.connector.get().is_some());
-        drop((kms, secrets));
-    }
-}
+mod tests;
