@@ -102,7 +102,7 @@ impl Decider {
         let strategy = strategy.version().to_owned();
         let mut events = vec![Event::Decided { revision: journey.revision, strategy, decision }];
         if accepted {
-            events.push(Event::Accepted { by: AcceptedBy::InAdvance, revision: journey.revision });
+            events.extend(Event::acceptance(application.id, AcceptedBy::InAdvance, journey.revision));
         }
         Ok(events)
     }
