@@ -45,7 +45,6 @@ pub fn wire_in(env: &Environment, aws: &Aws, outside: &Outside) -> Result<Intake
         hasher,
         issuer,
         verifier,
-        openapi: contract::openapi::document(),
     })
 }
 

@@ -19,6 +19,9 @@ use utoipa::{
     },
 };
 
+/// The committed copy, which the API serves: making the document takes longer than the rest of a cold start.
+pub const COMMITTED: &str = include_str!("../../../infra/openapi.json");
+
 /// The document as indented JSON, with a line end.
 pub fn document() -> String {
     let mut text = Api::openapi().to_pretty_json().unwrap_or_default();
