@@ -156,13 +156,13 @@ async fn erased_sign_ins_say_nothing_but_that_their_codes_were_used() {
     let stranger = Applicant { subject: "somebody-else".into(), ..applied.applicant.clone() };
     applied.app.sign_in(stranger).await;
     let traces = traces_of_sign_ins(&applied.app).await;
-    assert_eq!(traces.len(), 6, "each account at the device and the network, one of them with two kinds");
+    assert_eq!(traces.len(), 3, "each account at the device, one of them with two kinds");
     let forgotten = (tests::beginning() + ACTS_KEPT_FOR).as_second();
     assert!(traces.values().all(|at| *at == forgotten), "{traces:?}");
     assert_eq!(applied.withdraw().await.0, 200);
     let left = traces_of_sign_ins(&applied.app).await;
     assert!(
-        left.len() == 2 && left.keys().all(|key| traces.contains_key(key)),
+        left.len() == 1 && left.keys().all(|key| traces.contains_key(key)),
         "those of the other: {left:?}"
     );
     let rows = applied.app.lending.aws.dynamodb.scan().table_name("sign-ins").send().await.unwrap();

@@ -86,11 +86,10 @@ const LINKS_IN_READ_UNIT: u32 = 4;
 #[test]
 fn everybody_on_one_network_writes_and_reads_no_faster_than_its_node_takes() {
     let written = written();
-    let (applications, sign_ins) =
-        (rate(&written, "POST /v1/applications"), rate(&written, "POST /v1/sessions"));
+    let applications = rate(&written, "POST /v1/applications");
     // An application is linked, once more where it waited for its proof, once more without its claims when these came to
-    // nothing; a failed check leaves a trace. How a loan does is written at strong nodes alone, which quotas of a day guard.
-    let writes = 4 * applications + sign_ins;
+    // nothing. How a loan does is written at strong nodes alone, which quotas of a day guard.
+    let writes = 3 * applications;
     assert!(writes <= PARTITION_WRITES, "{writes} writes a second: nodes of the relation graph need shards");
     // One check each: on a network alone no ring hangs, so that few of its applications are checked twice.
     let reads = applications * (relations::FAN_OUT + 1).div_ceil(LINKS_IN_READ_UNIT);

@@ -67,7 +67,9 @@ impl Function for Intake {
 impl Intake {
     async fn answer(&self, request: &Request) -> Result<Response, Refusal> {
         match request.route.as_str() {
-            "GET /openapi.json" => return Ok(Response::raw_json(200, contract::openapi::COMMITTED.to_owned())),
+            "GET /openapi.json" => {
+                return Ok(Response::raw_json(200, contract::openapi::COMMITTED.to_owned()));
+            }
             "POST /v1/sessions" => return self.open_session(request).await,
             _ => {}
         }

@@ -63,10 +63,10 @@ impl Intake {
         let kind =
             if signed_in.account_opened_at.is_some_and(is_new) { ActKind::SignUp } else { ActKind::SignIn };
         let act = Act { kind, who: account, at: now };
-        let nodes = where_it_was(sign_in.device.clone(), sign_in.network.clone());
+        let device = device(sign_in.device.clone());
         // A code that is used again is an act on that device all the same.
         let (recorded, _) =
-            futures::try_join!(self.sign_ins.record(&sign_in), self.acts.record(&nodes, &act))?;
+            futures::try_join!(self.sign_ins.record(&sign_in), self.acts.record(&device, &act))?;
         if recorded == Recorded::CodeUsed {
             return Err(refused().into());
         }
@@ -89,11 +89,11 @@ impl Intake {
     pub(crate) async fn erase_sign_ins(&self, account: &str) -> Result<(), PortError> {
         let visits = self.sign_ins.visits(account).await?;
         let forgotten = visits.into_iter().map(|visit| async move {
-            let nodes = where_it_was(visit.device, visit.network);
+            let device = device(visit.device);
             let forget = |kind| {
                 let act = Act { kind, who: account.to_owned(), at: visit.at };
-                let nodes = &nodes;
-                async move { self.acts.forget(nodes, &act).await }
+                let device = &device;
+                async move { self.acts.forget(device, &act).await }
             };
             // The visit does not tell whether the account was new.
             futures::try_join!(forget(ActKind::SignIn), forget(ActKind::SignUp))
@@ -104,9 +104,9 @@ impl Intake {
     }
 }
 
-/// The nodes under which a sign-in is an act.
-fn where_it_was(device: String, network: String) -> [Node; 2] {
-    [(NodeKind::Device, device), (NodeKind::Network, network)].map(|(kind, hash)| Node { kind, hash })
+/// The node under which a sign-in is an act.
+fn device(hash: String) -> Node {
+    Node { kind: NodeKind::Device, hash }
 }
 
 fn field(pointer: &str, detail: &str) -> contract::http::Problem {

@@ -18,6 +18,7 @@ use crate::{
     prices,
 };
 use comfy_table::{Table, presets::UTF8_HORIZONTAL_ONLY};
+use domain::FirmCode;
 use hdrhistogram::Histogram;
 use jiff::{Timestamp, civil::Date};
 use ports::Clock as _;
@@ -270,6 +271,12 @@ impl Played {
             self.paid_out_of(),
         ])
     }
+}
+
+/// The code of the nth made-up firm.
+fn firm_code(n: u32) -> Option<FirmCode> {
+    let stem = format!("914201{:02}MA{:07}", n / 10_000_000, n % 10_000_000);
+    "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().find_map(|check| format!("{stem}{check}").parse().ok())
 }
 
 /// Time per row of the packaged ensemble: all sub-models and the fuser, features already extracted.

@@ -1,4 +1,4 @@
-//! What was done at a device or network without applying, in the table of the relation graph: `sk` =
+//! What was done at a device without applying, in the table of the relation graph: `sk` =
 //! `seen#<hour>#<kind>#<who>`, so that any window is one range of keys. `expires_at`, in seconds since 1970, is the TTL
 //! attribute of the table; nothing else that stands in it has one.
 
@@ -8,7 +8,6 @@ use crate::{
     relations::{DynamoRelations, partition},
 };
 use async_trait::async_trait;
-use futures::future::try_join_all;
 use jiff::Timestamp;
 use ports::{
     PortError,
@@ -34,43 +33,38 @@ fn expires_at(act: &Act) -> i64 {
 
 #[async_trait]
 impl ActRecorder for DynamoRelations {
-    /// Calls `UpdateItem`, once per node.
-    async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError> {
+    /// Calls `UpdateItem`, once.
+    async fn record(&self, node: &Node, act: &Act) -> Result<(), PortError> {
         const ATTEMPTED: &str = "recording an act";
-        let sort_key = sort_key(act);
-        let updates = nodes.iter().map(|node| {
-            self.client
-                .update_item()
-                .table_name(&self.table)
-                .key("pk", text(partition(node)))
-                .key("sk", text(&sort_key))
-                .update_expression(
-                    "SET kind = :kind, who = :who, last_seen = :at, expires_at = :expires, \
-                     first_seen = if_not_exists(first_seen, :at) ADD times :one",
-                )
-                .expression_attribute_values(":kind", text(act.kind.as_str()))
-                .expression_attribute_values(":who", text(&act.who))
-                .expression_attribute_values(":at", text(act.at.to_string()))
-                .expression_attribute_values(":expires", number(expires_at(act)))
-                .expression_attribute_values(":one", number(1))
-                .send()
-        });
-        try_join_all(updates).await.map_err(|error| port_error(ATTEMPTED, &error))?;
+        let update = self
+            .client
+            .update_item()
+            .table_name(&self.table)
+            .key("pk", text(partition(node)))
+            .key("sk", text(sort_key(act)))
+            .update_expression(
+                "SET kind = :kind, who = :who, last_seen = :at, expires_at = :expires, \
+                 first_seen = if_not_exists(first_seen, :at) ADD times :one",
+            )
+            .expression_attribute_values(":kind", text(act.kind.as_str()))
+            .expression_attribute_values(":who", text(&act.who))
+            .expression_attribute_values(":at", text(act.at.to_string()))
+            .expression_attribute_values(":expires", number(expires_at(act)))
+            .expression_attribute_values(":one", number(1));
+        update.send().await.map_err(|error| port_error(ATTEMPTED, &error))?;
         Ok(())
     }
 
-    /// Calls `DeleteItem`, once per node.
-    async fn forget(&self, nodes: &[Node], act: &Act) -> Result<(), PortError> {
+    /// Calls `DeleteItem`, once.
+    async fn forget(&self, node: &Node, act: &Act) -> Result<(), PortError> {
         const ATTEMPTED: &str = "forgetting an act";
-        let deletions = nodes.iter().map(|node| {
-            self.client
-                .delete_item()
-                .table_name(&self.table)
-                .key("pk", text(partition(node)))
-                .key("sk", text(sort_key(act)))
-                .send()
-        });
-        try_join_all(deletions).await.map_err(|error| port_error(ATTEMPTED, &error))?;
+        let delete = self
+            .client
+            .delete_item()
+            .table_name(&self.table)
+            .key("pk", text(partition(node)))
+            .key("sk", text(sort_key(act)));
+        delete.send().await.map_err(|error| port_error(ATTEMPTED, &error))?;
         Ok(())
     }
 }

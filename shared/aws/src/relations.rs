@@ -32,7 +32,7 @@ const WRITES_AT_ONCE: usize = 8;
 /// What else comes to stand at a node has to sort behind outcomes.
 ///
 /// A node is one partition, and because its newest links come last in it, DynamoDB cannot split a busy one for heat: it takes
-/// a thousand writes and three thousand read units a second. The API lets in fewer applications and sign-ins than that from
+/// a thousand writes and three thousand read units a second. The API lets in fewer applications than that from
 /// the whole country (`tests/tests/operations.rs` holds the template to it), so a crowd needs no shards, each of which would
 /// cost every check of everybody there another query. What a crowd needs is that nobody reads it whole, and nobody does.
 #[derive(Clone, Debug)]

@@ -68,10 +68,9 @@ impl Checks {
             CheckKind::Face => ActKind::FaceMismatch,
             CheckKind::Phone => ActKind::PhoneMismatch,
         };
-        let nodes = [(NodeKind::Device, traces.device), (NodeKind::Network, traces.network)];
-        let nodes = nodes.map(|(kind, hash)| Node { kind, hash });
+        let device = Node { kind: NodeKind::Device, hash: traces.device };
         let act = Act { kind, who: traces.person, at: self.journeys.clock.now() };
-        self.acts.record(&nodes, &act).await
+        self.acts.record(&device, &act).await
     }
 }
 

@@ -179,7 +179,7 @@ pub struct Ties {
     pub cut_off: bool,
 }
 
-/// Something done at a device or network without applying.
+/// Something done at a device without applying.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ActKind {
     /// An account signed in.
@@ -331,7 +331,7 @@ pub trait TieLoader: Send + Sync {
     async fn tie(&self, ties: &[Tie]) -> Result<(), PortError>;
 }
 
-/// What was done at devices and networks, in the relation graph.
+/// What was done at devices, in the relation graph.
 #[async_trait]
 pub trait RecentActs: Send + Sync {
     /// At most `limit` acts of the window at a node, the newest first; the window to the hour. Strongly consistent.
@@ -344,11 +344,11 @@ pub const ACTS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Where acts are recorded.
 #[async_trait]
 pub trait ActRecorder: Send + Sync {
-    /// Counts the act under each of the nodes, for [`ACTS_KEPT_FOR`]. Recording it again counts it again.
-    async fn record(&self, nodes: &[Node], act: &Act) -> Result<(), PortError>;
+    /// Counts the act under the node, for [`ACTS_KEPT_FOR`]. Recording it again counts it again.
+    async fn record(&self, node: &Node, act: &Act) -> Result<(), PortError>;
 
-    /// Forgets under each of the nodes what was recorded of that kind, by that one, within that hour.
-    async fn forget(&self, nodes: &[Node], act: &Act) -> Result<(), PortError>;
+    /// Forgets under the node what was recorded of that kind, by that one, within that hour.
+    async fn forget(&self, node: &Node, act: &Act) -> Result<(), PortError>;
 }
 
 /// Where outcomes of loans are put into the graph.

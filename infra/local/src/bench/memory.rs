@@ -3,9 +3,12 @@
 //!
 //! Lambda gives a function processor in proportion to its memory, one whole at 1,769 MB. So what an invocation computes in a
 //! millisecond here takes more than 13 at 128 MB, while what it waits for takes as long at any size. Every function runs in
-//! the process that would be deployed ([`crate::processes`]); borrowers come one after the other and are all paid out.
+//! the process that would be deployed ([`crate::processes`]); borrowers come one after the other and are all paid out. Those
+//! that run once a day work on a day that is made for them ([`daily`]).
 //!
 //! Left out: TLS to AWS, and that Lambda's processors are not this one.
+
+mod daily;
 
 use super::{AnyError, QUICK, play, sound_owners};
 use crate::{
@@ -40,6 +43,9 @@ pub struct MemoryArgs {
     logs: Option<PathBuf>,
     #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u32).range(10..=390))]
     applications: u32,
+    /// Loans of the day on which those functions work that run once a day; they are left out without it.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
+    daily: u32,
 }
 
 /// Plays the applications and prints the table.
@@ -63,6 +69,9 @@ pub async fn run(args: &MemoryArgs, out: &mut impl Write) -> Result<(), AnyError
         played.paid_out_of(),
         table(&before, &after, &lending.stack.memory_mb(), args.applications)
     )?;
+    if args.daily > 0 {
+        writeln!(out, "\n{}", daily::run(&lending, &processes, args.daily).await?)?;
+    }
     if let Ok(lending) = Arc::try_unwrap(lending) {
         lending.stop().await;
     }

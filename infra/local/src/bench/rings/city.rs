@@ -5,7 +5,8 @@
 //! carriers, accountants' phones of up to 400, offices. Rings are planted at half a percent: device farms, agencies and
 //! families.
 
-use domain::{ApplicationId, FirmCode};
+use crate::bench::firm_code;
+use domain::ApplicationId;
 use fastrand::Rng;
 use jiff::{SignedDuration, Timestamp};
 use ports::relation::{Link, Node, NodeKind};
@@ -83,11 +84,6 @@ impl City {
         format!("{:032x}", rng(self.seed, what, number).u128(..))
     }
 
-    pub(super) fn firm(&self, actor: u32) -> Option<FirmCode> {
-        let stem = format!("914201{:02}MA{:07}", actor / 10_000_000, actor % 10_000_000);
-        "0123456789ABCDEFGHJKLMNPQRTUWXY".chars().find_map(|check| format!("{stem}{check}").parse().ok())
-    }
-
     /// The nodes of an actor beside its firm.
     fn nodes(&self, actor: u32) -> Vec<Node> {
         let mut draw = rng(self.seed, 2, actor.into());
@@ -143,7 +139,7 @@ impl City {
     /// The link of an application; `None` for an actor past those that have a code.
     pub(super) fn link(&self, of: Application) -> Option<Link> {
         const BANKS: [&str; 4] = ["river-bank", "lake-bank", "hill-bank", "bay-bank"];
-        let firm = self.firm(of.actor)?;
+        let firm = firm_code(of.actor)?;
         let mut nodes = self.nodes(of.actor);
         nodes.push(Node { kind: NodeKind::Firm, hash: firm.as_str().to_owned() });
         nodes.sort_unstable();
