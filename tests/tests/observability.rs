@@ -20,7 +20,7 @@ fn counted(lines: &[Value]) -> BTreeMap<String, usize> {
     let mut counted = BTreeMap::new();
     for line in lines {
         for directive in line["_aws"]["CloudWatchMetrics"].as_array().into_iter().flatten() {
-            assert_eq!(directive["Namespace"], "Lending", "{line}");
+            assert_eq!(directive["Namespace"], "Lending/local", "{line}");
             let name = directive["Metrics"][0]["Name"].as_str().unwrap();
             assert!(line[name].is_number(), "{line}");
             let dimension = directive["Dimensions"][0][0].as_str().map(|name| line[name].as_str().unwrap());

@@ -109,6 +109,33 @@ fn every_table_can_be_restored_and_not_be_deleted_by_mistake() {
 }
 
 #[test]
+fn alarms_and_dashboard_look_where_the_functions_of_their_own_deployment_tell() {
+    const OWN: &str = "Lending/${AWS::StackName}";
+    let written = written();
+    for function in template().functions {
+        if let Some(namespace) = function.environment.get(contract::names::setting::METRICS_NAMESPACE) {
+            assert_eq!(namespace.to_string(), OWN, "{}", function.name);
+        }
+    }
+    for rest in written.split("      Namespace: ").skip(1) {
+        let (namespace, rest) = rest.split_once("\n      MetricName: ").unwrap();
+        let (metric, rest) = rest.split_once('\n').unwrap();
+        match metric {
+            "Reached" | "StageMs" | "UnknownPayouts" | "SweeperLagSeconds" => {
+                assert_eq!(namespace, format!("!Sub {OWN}"))
+            }
+            // A function's name is that of its deployment with something behind it.
+            _ if namespace.starts_with("Lending") => {
+                assert!(rest.trim_start().starts_with("Dimensions: [{Name: FunctionName"))
+            }
+            _ => assert!(namespace.starts_with("AWS/"), "{namespace} {metric}"),
+        }
+    }
+    assert!(!written.contains("[\"Lending\""), "the dashboard");
+    assert!(written.contains(&format!("[\"{OWN}\",\"Reached\"")));
+}
+
+#[test]
 fn every_queue_has_an_alarm_on_the_age_of_its_oldest_message() {
     let written = written();
     for queue in template().queues.iter().filter(|queue| queue.spec.dlq.is_some()) {

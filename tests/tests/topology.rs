@@ -290,7 +290,8 @@ fn a_function_is_told_of_the_tables_queues_and_buckets_that_it_may_call_and_of_n
     let template = template();
     for function in &template.functions {
         let resources = function.environment.values().flat_map(Expression::names);
-        let resources = resources.filter(|name| !template.parameters.contains_key(*name));
+        let resources =
+            resources.filter(|name| !template.parameters.contains_key(*name) && !name.starts_with("AWS::"));
         // By its name or its ARN.
         let told: BTreeSet<&str> = resources.map(|name| name.split('.').next().unwrap()).collect();
         // A queue that is only read comes with Lambda's event and not by a setting.

@@ -17,6 +17,8 @@ use std::{
     time::Duration,
 };
 
+/// The name of the deployment, in a template.
+const STACK_NAME: &str = "AWS::StackName";
 /// Lambda's time-out when a template names none.
 const DEFAULT_TIMEOUT_S: u64 = 3;
 /// A larger batch needs a batching window, which would cost every application its length.
@@ -209,9 +211,10 @@ impl Template {
         Ok(template)
     }
 
-    /// What `Ref` gives of secrets and keys, by logical id: their local names.
+    /// What `Ref` gives of secrets and keys, by logical id: their local names; and the name of the deployment.
     pub fn local_names(&self) -> impl Iterator<Item = (String, String)> {
-        self.named.iter().map(|id| (id.clone(), local_name(id)))
+        let stack = (STACK_NAME.to_owned(), "local".to_owned());
+        self.named.iter().map(|id| (id.clone(), local_name(id))).chain([stack])
     }
 
     /// The function of that local name.
@@ -230,7 +233,7 @@ impl Template {
             let granted = function.grants.iter().flat_map(|grant| &grant.resources);
             for name in function.environment.values().chain(granted).flat_map(Expression::names) {
                 let id = name.split('.').next().unwrap_or(name);
-                if !self.parameters.contains_key(name) && !resources.contains_key(id) {
+                if name != STACK_NAME && !self.parameters.contains_key(name) && !resources.contains_key(id) {
                     let problem = format!("names {name}, which is not in the template");
                     return Err(TemplateError::resource(&function.logical_id, problem));
                 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-/// Where the metrics of applications are found.
+/// Where metrics are found whose dimension is a function, whose name tells the deployment.
 pub const NAMESPACE: &str = "Lending";
 
 /// One line: what is only told, and what becomes metrics.
@@ -30,12 +30,19 @@ impl Line {
         self
     }
 
-    /// A metric of [`NAMESPACE`] with at most one dimension; without a name it has none. The dimension's value is a field.
+    /// A metric with at most one dimension; without a name it has none. The dimension's value is a field.
     #[must_use]
-    pub fn metric(self, dimension: &str, name: &str, unit: &str, value: impl Into<Value>) -> Self {
+    pub fn metric(
+        self,
+        namespace: &str,
+        dimension: &str,
+        name: &str,
+        unit: &str,
+        value: impl Into<Value>,
+    ) -> Self {
         let dimensions: Vec<&str> = Some(dimension).into_iter().filter(|name| !name.is_empty()).collect();
         self.with(name, value).directive(
-            NAMESPACE,
+            namespace,
             json!([dimensions]),
             json!([{ "Name": name, "Unit": unit }]),
         )

@@ -23,6 +23,8 @@ use std::sync::Arc;
 pub struct Telemetry {
     pub lines: Arc<dyn MetricLog>,
     pub tracer: Option<Tracer>,
+    /// Of the metrics.
+    pub namespace: String,
     /// Function and version.
     pub by: &'static str,
 }
@@ -35,18 +37,19 @@ impl Telemetry {
             .with("by", self.by)
     }
 
+    fn stage(&self, line: Line, time: &StageTime) -> Line {
+        let rounded = (time.milliseconds() * 1_000.0).round() / 1_000.0;
+        let line = line.with("Stage", time.stage.as_str());
+        line.metric(&self.namespace, "Stage", "StageMs", "Milliseconds", rounded)
+    }
+
+    fn step(&self, line: Line, reached: Milestone) -> Line {
+        line.with("Step", reached.as_str()).metric(&self.namespace, "Step", "Reached", "Count", 1)
+    }
+
     fn write(&self, line: Line) {
         self.lines.line(&line.text());
     }
-}
-
-fn stage(line: Line, time: &StageTime) -> Line {
-    let rounded = (time.milliseconds() * 1_000.0).round() / 1_000.0;
-    line.with("Stage", time.stage.as_str()).metric("Stage", "StageMs", "Milliseconds", rounded)
-}
-
-fn step(line: Line, reached: Milestone) -> Line {
-    line.with("Step", reached.as_str()).metric("Step", "Reached", "Count", 1)
 }
 
 impl Observer for Telemetry {
@@ -60,8 +63,8 @@ impl Observer for Telemetry {
         let (mut stages_left, mut steps_left) = (stages.iter(), reached.iter());
         loop {
             let (time, reached) = (stages_left.next(), steps_left.next());
-            line = time.into_iter().fold(line, stage);
-            line = reached.into_iter().fold(line, |line, reached| step(line, *reached));
+            line = time.into_iter().fold(line, |line, time| self.stage(line, time));
+            line = reached.into_iter().fold(line, |line, reached| self.step(line, *reached));
             self.write(line);
             if stages_left.len() == 0 && steps_left.len() == 0 {
                 break;
@@ -74,18 +77,24 @@ impl Observer for Telemetry {
     }
 
     fn instructed(&self, application: ApplicationId, time: StageTime) {
-        self.write(stage(self.line(application, time.to), &time));
+        self.write(self.stage(self.line(application, time.to), &time));
         if let Some(tracer) = &self.tracer {
             tracer.instructed(self.by, application, &time);
         }
     }
 
     fn unknown_payouts(&self, count: usize, at: Timestamp) {
-        self.write(Line::at(at).metric("", "UnknownPayouts", "Count", count));
+        self.write(Line::at(at).metric(&self.namespace, "", "UnknownPayouts", "Count", count));
     }
 
     fn swept(&self, lag: SignedDuration, at: Timestamp) {
-        self.write(Line::at(at).metric("", "SweeperLagSeconds", "Seconds", lag.as_secs().max(0)));
+        self.write(Line::at(at).metric(
+            &self.namespace,
+            "",
+            "SweeperLagSeconds",
+            "Seconds",
+            lag.as_secs().max(0),
+        ));
     }
 }
 

@@ -51,7 +51,8 @@ fn decided_in_250_ms() -> StageTime {
 
 fn told(recorded: &Recorded<'_>, tracer: Option<Tracer>) -> Vec<Value> {
     let lines = Arc::new(Lines::default());
-    Telemetry { lines: lines.clone(), tracer, by: "decide/0.1.0" }.recorded(recorded);
+    Telemetry { lines: lines.clone(), tracer, namespace: "Lending/prod".into(), by: "decide/0.1.0" }
+        .recorded(recorded);
     std::mem::take(&mut *lines.0.lock().unwrap())
 }
 
@@ -67,9 +68,9 @@ fn an_entry_is_one_line_with_its_stage_and_its_step_as_metrics() {
         lines,
         [json!({
             "_aws": { "Timestamp": 1795399200250_i64, "CloudWatchMetrics": [
-                { "Namespace": "Lending", "Dimensions": [["Stage"]],
+                { "Namespace": "Lending/prod", "Dimensions": [["Stage"]],
                   "Metrics": [{ "Name": "StageMs", "Unit": "Milliseconds" }] },
-                { "Namespace": "Lending", "Dimensions": [["Step"]],
+                { "Namespace": "Lending/prod", "Dimensions": [["Step"]],
                   "Metrics": [{ "Name": "Reached", "Unit": "Count" }] },
             ]},
             "Stage": "decide", "StageMs": 250.0, "Step": "approved", "Reached": 1,
@@ -104,7 +105,8 @@ fn an_entry_that_reaches_nothing_is_a_line_all_the_same() {
 #[test]
 fn no_payout_in_doubt_is_told_as_zero() {
     let lines = Arc::new(Lines::default());
-    Telemetry { lines: lines.clone(), tracer: None, by: "sweeper/0.1.0" }.unknown_payouts(0, at());
+    Telemetry { lines: lines.clone(), tracer: None, namespace: "Lending/prod".into(), by: "sweeper/0.1.0" }
+        .unknown_payouts(0, at());
     let lines = lines.0.lock().unwrap();
     assert_eq!(lines[0]["UnknownPayouts"], 0);
     assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
@@ -113,7 +115,12 @@ fn no_payout_in_doubt_is_told_as_zero() {
 #[test]
 fn how_far_behind_the_sweeper_is_is_told_in_whole_seconds() {
     let lines = Arc::new(Lines::default());
-    let telemetry = Telemetry { lines: lines.clone(), tracer: None, by: "sweeper/0.1.0" };
+    let telemetry = Telemetry {
+        lines: lines.clone(),
+        tracer: None,
+        namespace: "Lending/prod".into(),
+        by: "sweeper/0.1.0",
+    };
     for lag in [SignedDuration::from_millis(90_700), SignedDuration::ZERO] {
         telemetry.swept(lag, at());
     }

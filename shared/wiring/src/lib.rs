@@ -205,7 +205,8 @@ pub fn journeys(
     by: &'static str,
 ) -> Result<Journeys, WireError> {
     let clock = outside.clock.clone();
-    let observer = Arc::new(Telemetry { lines: outside.metrics.clone(), tracer: tracer(env), by });
+    let namespace = env.get(setting::METRICS_NAMESPACE)?.to_owned();
+    let observer = Arc::new(Telemetry { lines: outside.metrics.clone(), tracer: tracer(env), namespace, by });
     Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, observer, by })
 }
 

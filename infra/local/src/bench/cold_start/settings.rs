@@ -40,7 +40,7 @@ impl Settings {
         }
         let queues = template.queues.iter().map(|queue| &queue.logical_id);
         names.extend(queues.map(|id| (id.clone(), format!("https://sqs.example/000000000000/{id}"))));
-        names.extend(template.named.iter().map(|id| (id.clone(), crate::template::local_name(id))));
+        names.extend(template.local_names());
         names.extend(template.tables.iter().map(|table| (table.logical_id.clone(), table.spec.name.clone())));
         let settings = [
             (setting::STATEMENTS_URL, "s3://statements".to_owned()),
