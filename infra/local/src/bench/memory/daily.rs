@@ -105,7 +105,7 @@ impl Day {
     }
 
     fn id(n: u32) -> ApplicationId {
-        ApplicationId::from_bytes((u128::from(n) << 64 | 0xda11).to_be_bytes())
+        ApplicationId::from_bytes((0xda11 << 64 | u128::from(n)).to_be_bytes())
     }
 
     async fn write(&self, lending: &Lending) -> Result<(), AnyError> {
