@@ -102,7 +102,7 @@ impl Decider {
         let strategy = strategy.version().to_owned();
         let mut events = vec![Event::Decided { revision: journey.revision, strategy, decision }];
         if accepted {
-            events.extend(Event::acceptance(application.id, AcceptedBy::InAdvance, journey.revision));
+            events.push(Event::Accepted { by: AcceptedBy::InAdvance, revision: journey.revision });
         }
         Ok(events)
     }

@@ -86,8 +86,8 @@ impl Intake {
             self.journeys.advance(id, &Event::Expired).await?;
             return Err(problem(409, "offer-expired", "The offer has expired").into());
         }
-        let accepted = Event::acceptance(id, AcceptedBy::Borrower, loaded.journey.revision);
-        let journey = self.journeys.advance_from(loaded, &accepted).await?;
+        let accepted = Event::Accepted { by: AcceptedBy::Borrower, revision: loaded.journey.revision };
+        let journey = self.journeys.advance_from(loaded, &[accepted]).await?;
         Ok(Response::json(200, &self.summary(journey.journey(), None)))
     }
 

@@ -11,9 +11,8 @@
 //! | has closed its endpoint and says nothing when asked | void if nobody else can have sent before; else wait |
 //! | is silent | wait: the sweeper asks again |
 //!
-//! A payout that was requested longer than [`INSTRUCT_FOR`] ago is never sent: a bank may have forgotten the key of an earlier
-//! instruction by then, and would pay twice. If the bank has still never seen it at [`GIVE_UP_AFTER`], or if nothing can have
-//! been sent, it is void.
+//! A payout that was requested longer than [`INSTRUCT_FOR`] ago is never sent again: a bank may have forgotten the key by
+//! then, and would pay twice. If the bank has still never seen it at [`GIVE_UP_AFTER`], it is void.
 
 use domain::{Reason, ledger::Outcome};
 use jiff::SignedDuration;
@@ -39,8 +38,8 @@ pub enum Heard {
 /// What this invocation knows of the bank's side.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dealings {
-    /// This invocation wrote the ledger's row, so nobody has instructed before it; and whoever does so at the same time has
-    /// announced it, which the ledger checks when the payout is given up.
+    /// This invocation recorded the request and wrote the ledger's row, so nobody has instructed before it; and whoever
+    /// does so at the same time has announced it, which the ledger checks when the payout is given up.
     pub alone: bool,
     /// Since the payout was requested.
     pub age: SignedDuration,
@@ -119,9 +118,7 @@ pub fn next_step(d: &Dealings) -> Step {
 
 fn before_instructing(d: &Dealings) -> Step {
     match &d.heard {
-        None if d.alone && d.age < INSTRUCT_FOR => Step::Instruct,
-        // Nothing has ever been sent, and nobody counts on a loan that was accepted a day ago.
-        None if d.alone => Step::GiveUp(Outcome::Expired),
+        None if d.alone => Step::Instruct,
         None => Step::Ask,
         Some(Heard::Word(word)) => take(word),
         Some(Heard::NeverSeen) if d.age < INSTRUCT_FOR => Step::Instruct,
@@ -272,18 +269,6 @@ mod tests {
         assert_eq!(run(true, NOW, &[HeldBack], &[]), [Instruct, Wait]);
         assert_eq!(run(false, LATER, &[HeldBack], &[NeverSeen]), [Ask, Instruct, Wait]);
         assert_eq!(run(true, NOW, &[Unknown, HeldBack], &[NeverSeen]), [Instruct, Ask, Instruct, Wait]);
-    }
-
-    #[test]
-    fn fault_13_what_nobody_has_sent_for_a_day_is_given_up_without_a_word_to_the_bank() {
-        let late = [INSTRUCT_FOR, GIVE_UP_AFTER, SignedDuration::from_hours(14 * 24)];
-        for age in late {
-            assert_eq!(run(true, age, &[], &[]), [Step::GiveUp(Outcome::Expired)], "{age}");
-        }
-        assert_eq!(
-            run(true, SignedDuration::from_hours(23), &[Instructed::Taken], &[]),
-            [Step::Instruct, Step::Wait]
-        );
     }
 
     #[test]

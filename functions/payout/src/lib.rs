@@ -64,14 +64,13 @@ struct Requested {
     journey: Box<Journey>,
     /// With this entry, at this time, the offer was accepted.
     accepted: Option<(u32, Timestamp)>,
+    /// By this very invocation.
+    just_now: bool,
 }
 
 /// What the ledger holds for the payout.
 enum Row {
-    /// By this very invocation, or before it.
-    Reserved {
-        just_now: bool,
-    },
+    Reserved { just_now: bool },
     Resolved(Box<Payout>),
 }
 
@@ -100,20 +99,21 @@ impl PayOut {
         let payout = self.payout(&requested.journey)?;
         match self.reserve(&payout, &requested.journey).await? {
             Row::Resolved(row) => self.conclude(&row).await,
-            Row::Reserved { just_now } => self.deal(&requested, &payout, just_now).await,
+            Row::Reserved { just_now } => {
+                self.deal(&requested, &payout, requested.just_now && just_now).await
+            }
         }
     }
 
-    /// The journey as its payout was requested, which the acceptance did in its own entry; of one that an older version
-    /// accepted it is recorded here. From then on nobody can cancel it. `None` when there is nothing to pay: the journey
-    /// has ended, or a ring has taken the offer back.
+    /// Records that the payout is requested. From here on nobody can cancel it. `None` when there is nothing to pay: the
+    /// journey has ended, or a ring has taken the offer back.
     async fn request(&self, id: ApplicationId) -> Result<Option<Requested>, RecordError> {
         let loaded = self.journeys.load(id).await?.ok_or(AdvanceError::NotFound)?;
         let accepted = accepted(&loaded.entries);
         match loaded.journey.status {
             Status::PayoutRequested => {
                 let journey = Box::new(loaded.journey);
-                return Ok(Some(Requested { journey, accepted }));
+                return Ok(Some(Requested { journey, accepted, just_now: false }));
             }
             Status::Accepted => {}
             Status::PaidOut | Status::PayoutFailed => {
@@ -129,9 +129,9 @@ impl PayOut {
         }
         let event = Event::PayoutRequested { payout_id: id.payout_id() };
         match self.journeys.advance_from(loaded, &[event]).await {
-            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, accepted })),
+            Ok(Advanced::Recorded(journey)) => Ok(Some(Requested { journey, accepted, just_now: true })),
             Ok(Advanced::Repeated(journey)) if journey.status == Status::PayoutRequested => {
-                Ok(Some(Requested { journey, accepted }))
+                Ok(Some(Requested { journey, accepted, just_now: false }))
             }
             Ok(Advanced::Repeated(_)) => Ok(None),
             Err(AdvanceError::Transition(TransitionError::Forbidden { status, .. })) => {

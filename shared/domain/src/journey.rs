@@ -8,7 +8,7 @@
 //!  received ─▶ checking ──all facts──▶ deciding ─▶ offered ─▶ accepted ─▶ payout requested ─▶ paid out
 //!                 │  hard failure          │ ▲        │  ▲ ring found │          └─▶ payout failed
 //!                 ▼                        ▼ └────────┴──┴────────────┘
-//!              declined                 declined    expired, cancelled (until the payout is requested, with the acceptance)
+//!              declined                 declined    expired, cancelled (until the payout is requested)
 //! ```
 
 mod event;

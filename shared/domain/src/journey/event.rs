@@ -54,7 +54,6 @@ pub enum Event {
         by: AcceptedBy,
         revision: u32,
     },
-    /// From here on the borrower cannot cancel and no ring takes the offer back. It comes with the acceptance, in one entry.
     PayoutRequested {
         payout_id: PayoutId,
     },
@@ -82,11 +81,6 @@ pub enum AcceptedBy {
 }
 
 impl Event {
-    /// What an acceptance records: the acceptance, and that the payout is requested.
-    pub fn acceptance(id: ApplicationId, by: AcceptedBy, revision: u32) -> [Event; 2] {
-        [Event::Accepted { by, revision }, Event::PayoutRequested { payout_id: id.payout_id() }]
-    }
-
     /// The event's name as the journal spells it.
     pub const fn name(&self) -> &'static str {
         match self {
