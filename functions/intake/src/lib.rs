@@ -4,7 +4,7 @@
 //! |---|---|
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
 //! | reads | `firms`, `journeys`, `sign-ins`; `payouts`: whether the firm has a loan, and how a loan does |
-//! | writes | `journeys`; `quotas`; `relations`: the sign-in under its device and network; `applicants` and `sign-ins`. Erases the last three when the borrower asks for it |
+//! | writes | `journeys`; `quotas`; `relations`: the sign-in under its device; `applicants` and `sign-ins`. Erases the last three when the borrower asks for it |
 //! | emits | the four checks when an application is received, the payout when an offer is accepted |
 //! | retries | never by itself; every route may be called again with the same effect |
 

@@ -11,6 +11,8 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::{body::SdkBody, retry::ErrorKind};
+use futures::future::BoxFuture;
+use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{
@@ -23,7 +25,12 @@ use rustls::{ClientConfig, RootCertStore, crypto::aws_lc_rs};
 use std::{
     error::Error,
     sync::{Arc, OnceLock},
+    task::{Context, Poll},
+    time::Duration,
 };
+use tower_service::Service;
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 /// Makes its connector for the first request of all, with the settings of whichever service sends it. They are the same
 /// for all services: [`crate::load`] gives them once.
@@ -42,10 +49,11 @@ impl HttpClient for Connections {
     }
 }
 
-/// Sends requests. How long an answer may take is the SDK's own affair: an attempt that it gives up is dropped.
+/// Sends requests. How long an answer may take is the SDK's own affair ([`crate::load`] gives it a limit for an attempt): what
+/// it gives up is dropped.
 #[derive(Debug)]
 struct Connector {
-    client: Result<Client<HttpsConnector<TcpConnector>, SdkBody>, rustls::Error>,
+    client: Result<Client<Within<HttpsConnector<TcpConnector>>, SdkBody>, rustls::Error>,
 }
 
 impl Connector {
@@ -53,16 +61,51 @@ impl Connector {
         let mut tcp = TcpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
-        tcp.set_connect_timeout(settings.connect_timeout());
+        let limit = settings.connect_timeout();
         let client = tls().map(|tls| {
-            let https = HttpsConnectorBuilder::new()
-                .with_tls_config(tls)
-                .https_or_http()
-                .enable_http1()
-                .wrap_connector(tcp);
-            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(https)
+            let https = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http1();
+            let connecting = Within { inner: https.wrap_connector(tcp), limit };
+            Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connecting)
         });
         Self { client }
+    }
+}
+
+/// Looks the name up, connects and shakes hands, all within a limit.
+#[derive(Clone, Debug)]
+struct Within<C> {
+    inner: C,
+    limit: Option<Duration>,
+}
+
+/// A connection took longer than it may.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("no connection within {0:?}")]
+struct NoConnection(Duration);
+
+impl<C> Service<Uri> for Within<C>
+where
+    C: Service<Uri, Error: Into<BoxError>, Future: Send + 'static>,
+{
+    type Response = C::Response;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<C::Response, BoxError>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(context).map_err(Into::into)
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let (connecting, limit) = (self.inner.call(uri), self.limit);
+        Box::pin(async move {
+            match limit {
+                None => connecting.await.map_err(Into::into),
+                Some(limit) => match tokio::time::timeout(limit, connecting).await {
+                    Ok(connected) => connected.map_err(Into::into),
+                    Err(_) => Err(NoConnection(limit).into()),
+                },
+            }
+        })
     }
 }
 
@@ -109,11 +152,13 @@ fn used(connection: &CaptureConnection) -> Option<ConnectionMetadata> {
     Some(ConnectionMetadata::builder().proxied(false).poison_fn(poison).build())
 }
 
-/// What the SDK may do about it: it sends again after a time-out, a broken connection, or an answer that broke off.
+/// What the SDK may do about it: it sends again after a connection that took too long or broke, or an answer that broke off.
 fn failed(error: hyper_util::client::legacy::Error) -> ConnectorError {
+    if source::<NoConnection>(&error).is_some() {
+        return ConnectorError::timeout(error.into());
+    }
     let is_io = error.is_connect() || source::<std::io::Error>(&error).is_some();
     match source::<hyper::Error>(&error) {
-        Some(http) if http.is_timeout() => ConnectorError::timeout(error.into()),
         Some(http) if http.is_user() => ConnectorError::user(error.into()),
         Some(http) if http.is_incomplete_message() => {
             ConnectorError::other(error.into(), Some(ErrorKind::TransientError))

@@ -21,7 +21,7 @@ use crate::{
     failure::port_error,
     item::{Item, Reader, text},
     ledger_rows::{self as rows, dispute_row, payout, pending_row, resolution_row, resolved_payout},
-    ledger_writes::{CLAIM_TRIES, OURS_OR_FREE, Wish, contested, give_up_claim, move_money},
+    ledger_writes::{CLAIM_TRIES, OURS_OR_FREE, Wish, contested, draw, give_back, give_up_claim},
     transaction::{self, NOT_THERE_YET, write_once},
 };
 use async_trait::async_trait;
@@ -146,11 +146,11 @@ impl DynamoLedger {
     }
 
     fn reservation(&self, payout: &Payout, ceiling: Fen) -> Result<Parts, BuildError> {
-        let moved = move_money(&self.table, payout, Movement::Reserve, payout.amount_fen, Some(ceiling))?;
-        let mut parts = vec![(Part::Transfer, write_once(&self.table, pending_row(payout))?)];
-        parts.extend(moved.map(|moved| (Part::Balance, moved)));
-        parts.push((Part::Claim, self.claim_firm(payout)?));
-        Ok(parts)
+        Ok(vec![
+            (Part::Transfer, write_once(&self.table, pending_row(payout))?),
+            (Part::Balance, draw(&self.table, payout, Some(ceiling))?),
+            (Part::Claim, self.claim_firm(payout)?),
+        ])
     }
 
     /// Transfer, balance and the firm's claim: given up where the firm is free again, and taken anew by a loan that was
@@ -162,12 +162,13 @@ impl DynamoLedger {
         movement: Movement,
     ) -> Result<Parts, BuildError> {
         let mut parts = vec![(Part::Transfer, write_once(&self.table, resolution_row(payout, resolution))?)];
-        let moved = move_money(&self.table, payout, movement, payout.amount_fen, None)?;
-        parts.extend(moved.map(|moved| (Part::Balance, moved)));
         if movement.accounts().1 == Account::Limit {
+            parts.push((Part::Balance, give_back(&self.table, payout, payout.amount_fen)?));
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));
         }
         if movement == Movement::PostLate {
+            // What has been paid late has been paid, whatever the limit is.
+            parts.push((Part::Balance, draw(&self.table, payout, None)?));
             parts.push((Part::Claim, self.claim_firm(payout)?));
         }
         if movement == Movement::Reverse {
@@ -179,13 +180,20 @@ impl DynamoLedger {
         Ok(parts)
     }
 
-    /// Writes a row by itself; `false` when it was there.
-    async fn put_once(&self, attempted: &'static str, row: Item) -> Result<bool, PortError> {
+    /// Writes a row by itself, again when it met a transaction; `false` when it was there.
+    async fn put_once(&self, attempted: &'static str, id: PayoutId, row: Item) -> Result<bool, PortError> {
         let put = self.client.put_item().table_name(&self.table).set_item(Some(row));
-        let Err(error) = put.condition_expression(NOT_THERE_YET).send().await else { return Ok(true) };
-        match error.as_service_error() {
-            Some(PutItemError::ConditionalCheckFailedException(_)) => Ok(false),
-            _ => Err(port_error(attempted, &error)),
+        let put = put.condition_expression(NOT_THERE_YET);
+        let mut waits = transaction::waits(id);
+        loop {
+            let Err(error) = put.clone().send().await else { return Ok(true) };
+            match (error.as_service_error(), waits.next()) {
+                (Some(PutItemError::ConditionalCheckFailedException(_)), _) => return Ok(false),
+                (Some(PutItemError::TransactionConflictException(_)), Some(wait)) => {
+                    tokio::time::sleep(wait).await;
+                }
+                _ => return Err(port_error(attempted, &error)),
+            }
         }
     }
 
@@ -220,7 +228,7 @@ impl Ledger for DynamoLedger {
     /// Calls `PutItem`, and `Query` when the payout was there.
     async fn close(&self, payout: &Payout, reason: Reason) -> Result<Reservation, PortError> {
         let closed = Payout { closed: Some(reason), ..payout.clone() };
-        let written = self.put_once(CLOSING, pending_row(&closed)).await?;
+        let written = self.put_once(CLOSING, payout.id, pending_row(&closed)).await?;
         if written { Ok(Reservation::New) } else { self.met(CLOSING, payout).await }
     }
 
@@ -244,9 +252,9 @@ impl Ledger for DynamoLedger {
         Ok(if failed.is_none() { Announced::Done } else { Announced::Resolved })
     }
 
-    /// To post calls `PutItem`; *unavailable* when it met a transaction. Else calls `TransactWriteItems` (which needs
-    /// `PutItem`, `UpdateItem`, `DeleteItem` and `ConditionCheckItem`), again when it met another transaction, and with
-    /// `GetItem` before it when the firm is claimed for another loan by now.
+    /// To post calls `PutItem`, else `TransactWriteItems` (which needs `PutItem`, `UpdateItem`, `DeleteItem` and
+    /// `ConditionCheckItem`); either again when it met another transaction, and with `GetItem` before it when the firm is
+    /// claimed for another loan by now.
     async fn resolve(
         &self,
         payout: &Payout,
@@ -254,7 +262,7 @@ impl Ledger for DynamoLedger {
         movement: Movement,
     ) -> Result<Resolved, PortError> {
         if movement == Movement::Post {
-            let written = self.put_once(RESOLVING, resolution_row(payout, resolution)).await?;
+            let written = self.put_once(RESOLVING, payout.id, resolution_row(payout, resolution)).await?;
             return Ok(if written { Resolved::Done } else { Resolved::Taken });
         }
         let mut parts = self
@@ -291,7 +299,7 @@ impl Ledger for DynamoLedger {
         if known >= MAX_DISPUTES {
             return Ok(());
         }
-        self.put_once(DISPUTING, dispute_row(id, dispute)).await?;
+        self.put_once(DISPUTING, id, dispute_row(id, dispute)).await?;
         Ok(())
     }
 

@@ -10,10 +10,7 @@ use aws_sdk_dynamodb::{
     error::BuildError,
     types::{AttributeValue, Delete, TransactWriteItem, Update, builders::UpdateBuilder},
 };
-use domain::{
-    Fen,
-    ledger::{Account, Movement, Payout},
-};
+use domain::{Fen, ledger::Payout};
 use ports::PortError;
 
 /// The firm is claimed for nobody, or for this payout and no other loan waits behind it.
@@ -22,42 +19,47 @@ pub(crate) const OURS_OR_FREE: &str =
 /// How often a claim that was met by another one is looked at again.
 pub(crate) const CLAIM_TRIES: usize = 4;
 
-/// Moves an amount to or from the account `limit` of the payout's product; `None` for a movement between the other two.
-/// `ceiling` is the bank's limit, where what is drawn has to respect it. What goes back must have been drawn.
-pub(crate) fn move_money(
+/// Draws the amount on the limit of the payout's product. `ceiling` is the bank's limit, where the drawing has to respect it.
+pub(crate) fn draw(
     table: &str,
     payout: &Payout,
-    movement: Movement,
-    amount: Fen,
     ceiling: Option<Fen>,
-) -> Result<Option<TransactWriteItem>, BuildError> {
+) -> Result<TransactWriteItem, BuildError> {
+    let amount = i128::from(payout.amount_fen.0);
+    let update = move_limit(table, payout, -amount);
+    let Some(ceiling) = ceiling else { return built(update) };
+    let least = amount - i128::from(ceiling.0);
+    // A limit on which nobody has drawn yet stands at zero.
+    let untouched = if least <= 0 { "attribute_not_exists(#limit) OR " } else { "" };
+    built(
+        update
+            .condition_expression(format!("{untouched}#limit >= :least"))
+            .expression_attribute_values(":least", number(least)),
+    )
+}
+
+/// Gives an amount back to the limit of the payout's product. It must have been drawn.
+pub(crate) fn give_back(table: &str, payout: &Payout, amount: Fen) -> Result<TransactWriteItem, BuildError> {
     let amount = i128::from(amount.0);
-    let (change, condition) = match movement.accounts() {
-        (Account::Limit, _) => {
-            (-amount, ceiling.map(|ceiling| ("#limit >= :bound", amount - i128::from(ceiling.0))))
-        }
-        (_, Account::Limit) => (amount, Some(("#limit <= :bound", -amount))),
-        _ => return Ok(None),
-    };
-    let update = Update::builder()
+    built(
+        move_limit(table, payout, amount)
+            .condition_expression("#limit <= :most")
+            .expression_attribute_values(":most", number(-amount)),
+    )
+}
+
+fn move_limit(table: &str, payout: &Payout, change: i128) -> UpdateBuilder {
+    Update::builder()
         .table_name(table)
         .key("pk", text(rows::accounts_key(&payout.bank, &payout.product)))
         .key("sk", text(rows::BALANCES))
         .update_expression("ADD #limit :change")
         .expression_attribute_names("#limit", rows::LIMIT)
-        .expression_attribute_values(":change", number(change));
-    let update = match condition {
-        None => update,
-        // An account that nobody has drawn on yet holds nothing.
-        Some((condition, bound)) => {
-            let at_first = change < 0 && bound <= 0;
-            let free = if at_first { "attribute_not_exists(#limit) OR " } else { "" };
-            update
-                .condition_expression(format!("{free}{condition}"))
-                .expression_attribute_values(":bound", number(bound))
-        }
-    };
-    Ok(Some(TransactWriteItem::builder().update(update.build()?).build()))
+        .expression_attribute_values(":change", number(change))
+}
+
+fn built(update: UpdateBuilder) -> Result<TransactWriteItem, BuildError> {
+    Ok(TransactWriteItem::builder().update(update.build()?).build())
 }
 
 /// What a loan wants of its firm's claim.

@@ -18,7 +18,7 @@ use crate::{
     failure::port_error,
     item::{Item, Reader, Unreadable, number, text},
     ledger_rows::{LOAN, firm_key, keyed, loan_key, payout_key, resolution_key},
-    ledger_writes::{CLAIM_TRIES, Wish, contested, give_up_claim, move_money},
+    ledger_writes::{CLAIM_TRIES, Wish, contested, give_back, give_up_claim},
     transaction::{self, NOT_THERE_YET, write_once},
 };
 use async_trait::async_trait;
@@ -29,7 +29,7 @@ use aws_sdk_dynamodb::{
 };
 use domain::{
     Fen, FirmCode, Label, PayoutId,
-    ledger::{Movement, Payout},
+    ledger::Payout,
     loan::{Loan, Overdue, Report, ReportKey},
 };
 use ports::{
@@ -91,8 +91,7 @@ impl DynamoLoans {
         }
         let principal = report.principal_fen();
         if principal > Fen::ZERO {
-            let moved = move_money(&self.table, payout, Movement::Repay, principal, None)?;
-            parts.extend(moved.map(|moved| (Part::Balance, moved)));
+            parts.push((Part::Balance, give_back(&self.table, payout, principal)?));
         }
         if after.settled_at.is_some() {
             parts.push((Part::Claim, give_up_claim(&self.table, payout)?));

@@ -48,8 +48,7 @@ pub(crate) async fn transact(
     id: PayoutId,
     items: Vec<TransactWriteItem>,
 ) -> Result<Option<Failed>, PortError> {
-    let mut wait = FIRST_WAIT;
-    let mut attempt = 1;
+    let mut waits = waits(id);
     loop {
         let transaction = client.transact_write_items().set_transact_items(Some(items.clone()));
         let Err(error) = transaction.send().await else { return Ok(None) };
@@ -60,13 +59,16 @@ pub(crate) async fn transact(
         if !reasons.iter().any(is_passing) {
             return Err(cancelled_otherwise(attempted, &error, reasons));
         }
-        if attempt == TRIES {
+        let Some(wait) = waits.next() else {
             return Err(PortError::unavailable(attempted, describe(&error)));
-        }
-        tokio::time::sleep(wait + share_of(id)).await;
-        wait *= 2;
-        attempt += 1;
+        };
+        tokio::time::sleep(wait).await;
     }
+}
+
+/// How long whoever met a transaction waits before each further try.
+pub(crate) fn waits(id: PayoutId) -> impl Iterator<Item = Duration> {
+    (1..TRIES).map(move |attempt| FIRST_WAIT * 2_u32.pow(attempt - 1) + share_of(id))
 }
 
 /// Writes a row unless it is there.

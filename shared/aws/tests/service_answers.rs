@@ -12,11 +12,14 @@ use aws_smithy_runtime_api::client::{
     runtime_components::RuntimeComponents,
 };
 use aws_smithy_types::body::SdkBody;
-use domain::{ApplicationId, BasisPoints, Fen, ledger::Payout};
+use domain::{
+    ApplicationId, BasisPoints, Fen,
+    ledger::{Evidence, Movement, Outcome, Payout, Resolution},
+};
 use jiff::Timestamp;
 use ports::{
     journal::Journal,
-    ledger::{Ledger, Reservation},
+    ledger::{Ledger, Reservation, Resolved},
     relation::{Link, Node, NodeKind, RelationGraph},
 };
 use serde_json::{Value, json};
@@ -173,6 +176,24 @@ async fn a_full_limit_is_not_believed_while_the_row_itself_is_in_conflict() {
     let ledger = DynamoLedger::new(script.client(), "payouts");
     let reservation = ledger.reserve(&payout(), Fen(1_000)).await.unwrap();
     assert_eq!(reservation, Reservation::Exists(Box::new(payout())));
+}
+
+#[tokio::test]
+async fn a_post_that_met_a_transaction_is_made_again_and_six_times_at_most() {
+    let met = || (400, json!({ "__type": "com.amazonaws.dynamodb.v20120810#TransactionConflictException" }));
+    let posted = Resolution {
+        outcome: Outcome::Posted { bank_reference: "R1".to_owned() },
+        evidence: Evidence::Answer,
+        at: Timestamp::UNIX_EPOCH,
+    };
+    let script = Script::new([met(), met(), (200, json!({}))]);
+    let ledger = DynamoLedger::new(script.client(), "payouts");
+    assert_eq!(ledger.resolve(&payout(), &posted, Movement::Post).await.unwrap(), Resolved::Done);
+    assert_eq!(script.asked().len(), 3);
+    let script = Script::new((0..6).map(|_| met()));
+    let ledger = DynamoLedger::new(script.client(), "payouts");
+    assert!(ledger.resolve(&payout(), &posted, Movement::Post).await.unwrap_err().is_retryable());
+    assert_eq!(script.asked().len(), 6);
 }
 
 #[tokio::test]

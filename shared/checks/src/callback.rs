@@ -62,7 +62,7 @@ impl Checks {
 }
 
 impl Checks {
-    /// Device and network were seen by the channel; what else the application names may be somebody else's.
+    /// The device was seen by the channel; what else the application names may be somebody else's.
     async fn remember_mismatch(&self, traces: Traces) -> Result<(), PortError> {
         let kind = match self.kind {
             CheckKind::Face => ActKind::FaceMismatch,

@@ -9,7 +9,7 @@ use ports::PortError;
 use serde_json::{Value, json};
 use std::{future::Future, panic::AssertUnwindSafe};
 use steps::AdvanceError;
-use telemetry::{Line, NAMESPACE};
+use telemetry::{FUNCTIONS_NAMESPACE, Line};
 use tracing::Instrument;
 
 /// What Lambda's own metrics call the dimension.
@@ -82,7 +82,7 @@ where
 pub(crate) fn failed_records(answer: &Value, function: &str, at: Timestamp) -> Option<Line> {
     let failed = answer["batchItemFailures"].as_array().map_or(0, Vec::len);
     let line = Line::at(at).with(FUNCTION_NAME, function);
-    (failed > 0).then(|| line.metric(NAMESPACE, FUNCTION_NAME, "FailedRecords", "Count", failed))
+    (failed > 0).then(|| line.metric(FUNCTIONS_NAMESPACE, FUNCTION_NAME, "FailedRecords", "Count", failed))
 }
 
 /// Whether the record failed.

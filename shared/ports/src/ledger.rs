@@ -28,7 +28,8 @@ pub enum Reservation {
 pub enum Resolved {
     /// Written now.
     Done,
-    /// Somebody else has resolved the payout in the meantime: read again, think again.
+    /// The payout has been resolved in the meantime, by somebody else or by a call of our own whose answer was lost: read
+    /// again, think again.
     Taken,
     /// The bank has reported on the loan, so its payout cannot be reversed; nothing changed.
     LoanReported,

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 /// Where metrics are found whose dimension is a function, whose name tells the deployment.
-pub const NAMESPACE: &str = "Lending";
+pub const FUNCTIONS_NAMESPACE: &str = "Lending";
 
 /// One line: what is only told, and what becomes metrics.
 #[derive(Clone, Debug)]

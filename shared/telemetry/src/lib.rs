@@ -9,7 +9,7 @@ mod invocation;
 mod metric_log;
 mod tracer;
 
-pub use emf::{Line, NAMESPACE};
+pub use emf::{FUNCTIONS_NAMESPACE, Line};
 pub use invocation::Invocation;
 pub use metric_log::{MetricLog, StandardOutput, Traced};
 pub use tracer::{TRACED_PERCENT, Tracer};

@@ -114,6 +114,20 @@ async fn a_reservation_that_the_sdk_repeated_is_made_once() {
 }
 
 #[tokio::test]
+async fn a_post_that_the_sdk_repeated_stands_once() {
+    let (engines, aws) = engines().await;
+    let ledger = DynamoLedger::new(aws.dynamodb, "payouts");
+    assert_eq!(ledger.reserve(&payout(), Fen(1_000)).await.expect("reserved"), Reservation::New);
+    let outcome = Outcome::Posted { bank_reference: "R1".to_owned() };
+    let posted = Resolution { outcome, evidence: Evidence::Answer, at: Timestamp::UNIX_EPOCH };
+    engines.faults().fail("dynamodb:PutItem", 1, Fault::After);
+    let resolved = ledger.resolve(&payout(), &posted, Movement::Post).await.expect("resolved");
+    assert_eq!((resolved, engines.faults().waiting()), (Resolved::Taken, 0), "by itself");
+    let found = ledger.get(payout().id).await.expect("read").expect("it is there");
+    assert_eq!(found.resolutions, [posted]);
+}
+
+#[tokio::test]
 async fn an_append_whose_request_is_lost_leaves_nothing_and_one_whose_answer_is_lost_leaves_the_entry() {
     let (engines, aws) = without_retries().await;
     let journal = DynamoJournal::new(aws.dynamodb, "journeys");
