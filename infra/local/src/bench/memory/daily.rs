@@ -4,8 +4,8 @@
 //! out before, under other names), payouts and their resolutions, links of the relation graph, and the bank's file.
 
 use super::{AnyError, ONE_PROCESSOR_MB};
-use crate::{bench::firm_code, lending::Lending, processes::Processes};
-use aws::{DynamoJournal, DynamoLedger, DynamoRelations};
+use crate::{bench::firm_code, engines::table_arn, lending::Lending, processes::Processes};
+use aws::{DynamoExports, DynamoJournal, DynamoLedger, DynamoRelations};
 use comfy_table::{CellAlignment, Table, presets::UTF8_HORIZONTAL_ONLY};
 use domain::{
     ApplicationId, Fen,
@@ -17,6 +17,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use ports::{
     Clock as _, SystemClock,
+    exports::TableExports as _,
     journal::{Entry, Journal as _},
     ledger::Ledger as _,
     relation::RelationGraph as _,
@@ -37,6 +38,10 @@ pub(super) async fn run(lending: &Lending, processes: &Processes, loans: u32) ->
     day.write(lending).await?;
     let key = format!("statements/{BANK}/{}.csv", day.date);
     lending.files.put(&key, day.statement()?.as_bytes())?;
+    let dynamodb = lending.aws.dynamodb.clone();
+    // It is DynamoDB that writes an export; the function only asks for it.
+    let exports = DynamoExports::new(dynamodb, table_arn("relations"), &lending.files.exports_url());
+    exports.ask("a made-up day").await?;
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
         "function",
@@ -50,14 +55,14 @@ pub(super) async fn run(lending: &Lending, processes: &Processes, loans: u32) ->
     let work = [
         ("reconcile", format!("compare {loans} payouts with the bank's file"), json!({ "statement": key })),
         ("monitor", "watch the models over the last 30 days".to_owned(), json!({ "day": day.date })),
-        ("label-rings", "ask for an export of the graph".to_owned(), json!({ "step": "export" })),
         ("label-rings", format!("label the graph of {loans} applications"), json!({ "step": "label" })),
     ];
     let sizes = lending.stack.memory_mb();
     for (function, does, event) in work {
         let before = processes.used()?.get(function).copied().unwrap_or_default();
         let (seconds, answer) = timed(lending.stack.invoke(function, event)).await;
-        tracing::info!(function, answer = %answer?, "did its work of the day");
+        let answer = answer?;
+        tracing::info!(function, %answer, "did its work of the day");
         let after = processes.used()?.get(function).copied().unwrap_or_default();
         let processor = (after.processor_ms - before.processor_ms) / 1_000.0;
         let size = sizes.get(function).copied().unwrap_or_default();
