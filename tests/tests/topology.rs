@@ -7,6 +7,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -69,16 +70,44 @@ fn every_function_that_needs_secrets_has_a_secret_of_its_own_and_no_secret_is_a_
     assert!(secrets.all(|secret| !settings().contains(*secret)));
 }
 
-#[test]
-fn every_crate_under_functions_is_in_the_template_and_the_other_way_round() {
-    let crates: BTreeSet<String> = fs::read_dir(repository().join("functions"))
+/// The crates under `functions`.
+fn functions() -> BTreeSet<String> {
+    fs::read_dir(repository().join("functions"))
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.join("Cargo.toml").is_file())
         .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
-        .collect();
+        .collect()
+}
+
+#[test]
+fn every_crate_under_functions_is_in_the_template_and_the_other_way_round() {
     let wired: BTreeSet<String> = template().functions.into_iter().map(|function| function.name).collect();
-    assert_eq!(wired, crates);
+    assert_eq!(wired, functions());
+}
+
+/// The functions that have `dependency` in their binary, however far down.
+fn functions_that_link(dependency: &str) -> BTreeSet<String> {
+    let tree = Command::new(env!("CARGO"))
+        .args(["tree", "--workspace", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
+        .args(["--format", "{p}", "--invert", dependency])
+        .current_dir(repository())
+        .output()
+        .unwrap();
+    assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
+    let dependents = String::from_utf8(tree.stdout).unwrap();
+    assert!(dependents.lines().count() > 1, "nothing at all links {dependency}");
+    let (names, functions) = (dependents.lines().filter_map(|line| line.split(' ').next()), functions());
+    names.filter(|name| functions.contains(*name)).map(str::to_owned).collect()
+}
+
+#[test]
+fn what_is_for_the_laptop_and_for_tests_is_in_no_function_and_the_decision_engine_in_one() {
+    for dependency in ["dynoxide-rs", "winterbaume-core", "sim", "tract-onnx"] {
+        assert_eq!(functions_that_link(dependency), BTreeSet::new(), "{dependency}");
+    }
+    assert_eq!(functions_that_link("zen-engine"), ["decide".to_owned()].into());
+    assert_eq!(functions_that_link("forest"), ["score".to_owned()].into());
 }
 
 #[test]

@@ -8,11 +8,11 @@ use std::{
 
 use aws_lc_rs::digest;
 use model::{Manifest, ManifestError};
-use tract_onnx::{pb, prelude::Framework as _};
 
 use crate::{
     explain::Explainer,
     graph::{self, Output},
+    onnx,
     packed::{self, PackedError},
     program::{Program, State},
     trees::TreeError,
@@ -116,8 +116,7 @@ impl Ensemble {
         if manifest.sha256.get(&manifest.model) != Some(&hexadecimal(&sha256(onnx))) {
             return Err(LoadError::Hash { file: manifest.model });
         }
-        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(graph::refusal)?;
-        Self::from_proto(manifest, &proto)
+        Self::from_model(manifest, &onnx::Model::parse(onnx)?)
     }
 
     /// The same from the packed form of the graph ([`Ensemble::pack`]), in a tenth of the time.
@@ -140,8 +139,8 @@ impl Ensemble {
         packed::write(&self.manifest, &self.program)
     }
 
-    fn from_proto(manifest: Manifest, proto: &pb::ModelProto) -> Result<Self, LoadError> {
-        let graph = graph::check(&manifest, proto)?;
+    fn from_model(manifest: Manifest, model: &onnx::Model) -> Result<Self, LoadError> {
+        let graph = graph::check(&manifest, model)?;
         let program = graph::program(&manifest, graph)?;
         Self::from_program(manifest, program)
     }

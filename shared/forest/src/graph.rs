@@ -3,12 +3,11 @@
 use std::collections::HashMap;
 
 use model::Manifest;
-use tract_onnx::{pb, prelude::TractError};
 
 use crate::{
     ensemble::LoadError,
     explain::check_hit_rates,
-    operator,
+    onnx,
     program::{Program, Step, Unsound},
     trees::{TreeError, Trees},
 };
@@ -60,7 +59,7 @@ impl Output {
 }
 
 /// The graph as a program. `check` has been through it.
-pub(crate) fn program(manifest: &Manifest, graph: &pb::GraphProto) -> Result<Program, LoadError> {
+pub(crate) fn program(manifest: &Manifest, graph: &onnx::Graph) -> Result<Program, LoadError> {
     let reader = Reader { graph };
     let mut steps = Vec::with_capacity(graph.node.len());
     let mut values = HashMap::new();
@@ -83,11 +82,11 @@ pub(crate) fn program(manifest: &Manifest, graph: &pb::GraphProto) -> Result<Pro
 }
 
 struct Reader<'a> {
-    graph: &'a pb::GraphProto,
+    graph: &'a onnx::Graph,
 }
 
 impl Reader<'_> {
-    fn step(&self, node: &pb::NodeProto, values: &HashMap<&str, usize>) -> Result<Step, LoadError> {
+    fn step(&self, node: &onnx::Node, values: &HashMap<&str, usize>) -> Result<Step, LoadError> {
         let value = |name: &String| {
             let made = values.get(name.as_str()).copied();
             made.ok_or_else(|| {
@@ -110,13 +109,12 @@ impl Reader<'_> {
         }
     }
 
-    fn trees(&self, node: &pb::NodeProto) -> Result<Step, LoadError> {
-        let transform = node.attribute.iter().find(|a| a.name == "post_transform");
-        if let Some(transform) = transform.filter(|a| a.s != b"NONE") {
-            let value = String::from_utf8_lossy(&transform.s).into_owned();
-            return Err(TreeError::Unsupported { name: "post_transform", value }.into());
+    fn trees(&self, node: &onnx::Node) -> Result<Step, LoadError> {
+        let name = "post_transform";
+        if let Some(value) = node.optional(name, onnx::Node::text)?.filter(|value| *value != "NONE") {
+            return Err(TreeError::Unsupported { name, value: value.to_owned() }.into());
         }
-        let mut attributes = operator::regressor_attributes(node).map_err(refusal)?;
+        let mut attributes = node.regressor_trees()?;
         if node.output.first().is_some_and(|name| name == Output::Margins.name()) {
             check_hit_rates(&attributes)?;
         } else {
@@ -151,16 +149,13 @@ impl Reader<'_> {
 
 /// Refuses what nothing else would notice: unknown operators, tensors in other files, outputs that nothing produces, and a
 /// graph that was trained on other features or in another order than the manifest lists.
-pub(crate) fn check<'a>(
-    manifest: &Manifest,
-    proto: &'a pb::ModelProto,
-) -> Result<&'a pb::GraphProto, LoadError> {
+pub(crate) fn check<'a>(manifest: &Manifest, proto: &'a onnx::Model) -> Result<&'a onnx::Graph, LoadError> {
     let refuse = |why: String| Err(LoadError::Graph(why));
     let Some(graph) = &proto.graph else { return refuse("there is no graph".to_owned()) };
     if let Some(node) = graph.node.iter().find(|n| !OPERATORS.contains(&n.op_type.as_str())) {
         return refuse(format!("operator {:?} is not allowed", node.op_type));
     }
-    let external = |t: &&pb::TensorProto| !t.external_data.is_empty() || t.data_location.unwrap_or(0) != 0;
+    let external = |t: &&onnx::Tensor| !t.external_data.is_empty() || t.data_location != 0;
     if let Some(tensor) = graph.initializer.iter().find(external) {
         return refuse(format!("tensor {:?} lies outside the model file", tensor.name));
     }
@@ -194,19 +189,11 @@ pub(crate) fn check<'a>(
 }
 
 /// A sum with an infinity in it fits some rows only, so it is caught at the door.
-fn is_finite(tensor: &pb::TensorProto) -> bool {
-    let float = tensor.data_type == pb::tensor_proto::DataType::Float as i32;
+fn is_finite(tensor: &onnx::Tensor) -> bool {
+    let float = tensor.data_type == onnx::Tensor::FLOAT;
     let (raw, rest) = tensor.raw_data.as_chunks::<4>();
     let values = raw.iter().map(|bytes| f32::from_le_bytes(*bytes)).chain(tensor.float_data.iter().copied());
     float && rest.is_empty() && values.into_iter().all(f32::is_finite)
-}
-
-/// tract wraps whatever went wrong; a tree that we refused ourselves is found again by its type.
-pub(crate) fn refusal(error: TractError) -> LoadError {
-    match error.chain().find_map(|cause| cause.downcast_ref::<TreeError>()) {
-        Some(tree) => LoadError::Tree(tree.clone()),
-        None => LoadError::Graph(format!("{error:#}")),
-    }
 }
 
 impl From<Unsound> for LoadError {

@@ -8,18 +8,16 @@
 //! - [`Ensemble::score`] gives the chance to default, the points and what each dimension adds; [`Ensemble::explain`] also
 //!   where it comes from, feature by feature, and [`Explanation::reasons`] what to tell a borrower.
 //! - [`Ensemble::pack`] is the graph in the form that is loaded fastest.
-//! - [`trees`] holds flat trees; [`operator`] puts them into tract, whose own tree operators refuse
-//!   `TreeEnsembleRegressor`, read a `BRANCH_GTE` node as a leaf, and are a thousand times slower (0.23.9);
-//!   [`Explainer`] takes them apart into exact Shapley values.
+//! - [`trees`] holds flat trees; [`Explainer`] takes them apart into exact Shapley values. [`onnx`] reads the file.
 //!
-//! tract reads the ONNX file, and runs it in the tests, which hold our steps to it. It does not score: its optimizer takes
-//! longer to load a graph than a thousand rows take, each run costs a third of a row, and its kernels differ between
-//! processors in the last bit, where a decision must be the same when it is replayed.
+//! No runtime runs the graph. tract's optimizer takes longer to load it than a thousand rows take, each of its runs costs a
+//! third of a row, and its kernels differ between processors in the last bit, where a decision must be the same when it is
+//! replayed; and it made two thirds of the binary. It is the second opinion of the tests instead (`shared/tract-trees`).
 
 mod ensemble;
 mod explain;
 mod graph;
-pub mod operator;
+pub mod onnx;
 mod packed;
 mod program;
 mod reasons;

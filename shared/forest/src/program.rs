@@ -1,5 +1,5 @@
 //! An ensemble's graph as a list of steps on rows of numbers: read from the ONNX file by [`crate::graph`], or from its
-//! packed form, and run without tract.
+//! packed form, and run.
 //!
 //! Numbers are f32, as in the graph; sums are kept in f64, in one order, and rounded once. So a row gives the same bits
 //! on every processor (tract and onnxruntime choose kernels by it), alone and in a batch.

@@ -39,7 +39,7 @@ struct Row {
 /// The outputs of the graph over all rows, by tract: chance to default, its log odds, margins, known, weights, parts.
 fn by_tract(model: &Path, rows: &[Row]) -> Vec<Vec<Vec<f32>>> {
     let mut onnx = tract_onnx::onnx();
-    forest::operator::register(&mut onnx);
+    tract_trees::register(&mut onnx);
     let shape = [rows.len(), rows[0].features.len()];
     let graph = onnx.model_for_path(model.join("ensemble.onnx")).unwrap();
     let graph = graph.with_input_fact(0, f32::fact(shape).into()).unwrap().into_optimized().unwrap();

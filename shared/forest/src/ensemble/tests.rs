@@ -1,5 +1,5 @@
 use super::*;
-use tract_onnx::pb::{AttributeProto, ModelProto, NodeProto};
+use onnx::{Attribute, Model, Node};
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.3");
 
@@ -11,22 +11,22 @@ fn manifest() -> Manifest {
     Manifest::parse(&file("manifest.json")).unwrap()
 }
 
-fn committed() -> ModelProto {
-    tract_onnx::onnx().proto_model_for_read(&mut &*file("ensemble.onnx")).unwrap()
+fn committed() -> Model {
+    Model::parse(&file("ensemble.onnx")).unwrap()
 }
 
 /// The committed graph with one thing changed, past the hash that would have caught it.
-fn refused(change: impl FnOnce(&mut ModelProto)) -> LoadError {
+fn refused(change: impl FnOnce(&mut Model)) -> LoadError {
     let mut proto = committed();
     change(&mut proto);
-    Ensemble::from_proto(manifest(), &proto).unwrap_err()
+    Ensemble::from_model(manifest(), &proto).unwrap_err()
 }
 
-fn node<'a>(proto: &'a mut ModelProto, operator: &str) -> &'a mut NodeProto {
+fn node<'a>(proto: &'a mut Model, operator: &str) -> &'a mut Node {
     proto.graph.as_mut().unwrap().node.iter_mut().find(|n| n.op_type == operator).unwrap()
 }
 
-fn attribute<'a>(proto: &'a mut ModelProto, name: &str) -> &'a mut AttributeProto {
+fn attribute<'a>(proto: &'a mut Model, name: &str) -> &'a mut Attribute {
     let attributes = &mut node(proto, "TreeEnsembleRegressor").attribute;
     attributes.iter_mut().find(|a| a.name == name).unwrap()
 }
@@ -86,11 +86,11 @@ fn bytes_that_are_no_graph_are_refused_even_with_a_matching_hash() {
 fn fault_27_features_in_another_order_are_refused() {
     let mut swapped = manifest();
     swapped.features.swap(0, 1);
-    let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
+    let error = Ensemble::from_model(swapped, &committed()).unwrap_err();
     assert!(graph_error(error).contains("another order"));
     let mut swapped = manifest();
     swapped.learners.swap(0, 1);
-    let error = Ensemble::from_proto(swapped, &committed()).unwrap_err();
+    let error = Ensemble::from_model(swapped, &committed()).unwrap_err();
     assert!(graph_error(error).contains("another order"));
     assert!(graph_error(refused(|proto| proto.metadata_props.clear())).contains("another order"));
 }
@@ -137,6 +137,16 @@ fn a_missing_attribute_is_refused() {
 }
 
 #[test]
+fn an_attribute_of_another_type_is_refused_and_not_taken_for_an_empty_one() {
+    for name in ["nodes_missing_value_tracks_true", "nodes_values", "n_targets", "post_transform"] {
+        let refused = graph_error(refused(|p| attribute(p, name).r#type = 9));
+        assert!(refused.contains(name) && refused.contains("type"), "{refused}");
+    }
+    let text = graph_error(refused(|p| attribute(p, "nodes_modes").strings[0] = vec![0xff]));
+    assert!(text.contains("nodes_modes is not UTF-8"), "{text}");
+}
+
+#[test]
 fn a_graph_of_another_make_is_refused() {
     let operator = graph_error(refused(|p| node(p, "Sigmoid").op_type = "Loop".to_owned()));
     assert!(operator.contains("Loop"));
@@ -146,7 +156,7 @@ fn a_graph_of_another_make_is_refused() {
     assert!(nowhere.contains("pd"));
     let input = graph_error(refused(|p| p.graph.as_mut().unwrap().input[0].name = "x".to_owned()));
     assert!(input.contains("features"));
-    let external = graph_error(refused(|p| p.graph.as_mut().unwrap().initializer[0].data_location = Some(1)));
+    let external = graph_error(refused(|p| p.graph.as_mut().unwrap().initializer[0].data_location = 1));
     assert!(external.contains("outside"));
     assert!(graph_error(refused(|p| p.graph = None)).contains("no graph"));
 }
@@ -166,7 +176,7 @@ fn a_fuser_that_is_not_made_of_numbers_is_refused() {
             weights.raw_data = broken.to_le_bytes().repeat(100);
         }));
         assert!(as_bytes.contains("finite"));
-        let factor = AttributeProto { name: "alpha".to_owned(), r#type: 1, f: broken, ..Default::default() };
+        let factor = Attribute { name: "alpha".to_owned(), r#type: 1, f: broken, ..Default::default() };
         assert!(graph_error(refused(|p| node(p, "Gemm").attribute.push(factor))).contains("finite"));
     }
 }
@@ -221,7 +231,7 @@ fn hit_rates_of_trees_that_are_not_explained_are_not_looked_at() {
     let nodes = &mut proto.graph.as_mut().unwrap().node;
     let known = nodes.iter_mut().find(|n| n.output[0] == "known").unwrap();
     known.attribute.iter_mut().find(|a| a.name == "nodes_hitrates").unwrap().floats[0] = f32::NAN;
-    let ensemble = Ensemble::from_proto(manifest(), &proto).unwrap();
+    let ensemble = Ensemble::from_model(manifest(), &proto).unwrap();
     let again = Ensemble::from_packed(&file("manifest.json"), &ensemble.pack()).unwrap();
     let row = vec![1.0; ensemble.manifest().features.len()];
     assert_eq!(ensemble.explain(&row), again.explain(&row));
@@ -238,7 +248,7 @@ fn a_graph_whose_margins_cannot_be_explained_is_refused() {
             .filter(|i| *i == "margins")
             .for_each(|i| *i = "said".to_owned());
         let gemm = nodes.iter_mut().find(|n| n.output[0] == "offsets").unwrap().clone();
-        nodes.push(NodeProto { output: vec!["margins".to_owned()], name: "second".to_owned(), ..gemm });
+        nodes.push(Node { output: vec!["margins".to_owned()], ..gemm });
     }));
     assert!(elsewhere.contains("do not come from trees"), "{elsewhere}");
     let rate = tree_error(refused(|p| attribute(p, "nodes_hitrates").floats[1] = 0.0));

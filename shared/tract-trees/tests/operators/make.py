@@ -1,6 +1,6 @@
 """Small models from every exporter that writes tree ensembles, with the answers of onnxruntime and of the library.
 
-    ~/.cache/lending-training/venv/bin/python shared/forest/tests/operators/make.py
+    ~/.cache/lending-training/venv/bin/python shared/tract-trees/tests/operators/make.py
 
 Needs models/training/requirements.txt. Writes `<name>.onnx` and `<name>.csv` beside itself: columns `f0…` are the
 features (empty is missing), `label` and `s0…` what onnxruntime says, `n0…` what the library itself says. Rows at a

@@ -10,7 +10,6 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use forest::operator;
 use tract_onnx::prelude::*;
 
 const TOLERANCE: f64 = 1e-5;
@@ -51,7 +50,7 @@ fn columns(model: &Path) -> (BTreeMap<char, Vec<Vec<f32>>>, Vec<String>) {
 /// What a model says about a batch: labels as texts (none for a regressor), and rows of scores.
 fn run(model: &Path, rows: &[Vec<f32>]) -> TractResult<(Vec<String>, Vec<f32>)> {
     let mut onnx = tract_onnx::onnx();
-    operator::register(&mut onnx);
+    tract_trees::register(&mut onnx);
     // Exporters declare the shapes of their outputs by guess.
     let mut proto = onnx.proto_model_for_path(model)?;
     let graph = proto.graph.as_mut().unwrap();
@@ -125,7 +124,7 @@ fn a_row_alone_gives_the_same_bits_as_in_a_batch() {
 #[test]
 fn two_base_values_with_weights_for_one_class_are_refused() {
     let mut onnx = tract_onnx::onnx();
-    operator::register(&mut onnx);
+    tract_trees::register(&mut onnx);
     let mut proto = onnx.proto_model_for_path(folder().join("made_binary_mixed_none_1.onnx")).unwrap();
     let attributes = &mut proto.graph.as_mut().unwrap().node[0].attribute;
     attributes.iter_mut().find(|a| a.name == "base_values").unwrap().floats.push(1.0);

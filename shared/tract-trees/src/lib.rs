@@ -1,12 +1,14 @@
-//! [`Trees`] as operators in tract: `TreeEnsembleRegressor` and `TreeEnsembleClassifier` of `ai.onnx.ml`, opset 1 and 3.
+//! The trees of [`forest`] as operators in tract: `TreeEnsembleRegressor` and `TreeEnsembleClassifier` of `ai.onnx.ml`,
+//! opset 1 and 3.
 //!
 //! [`register`] puts both in the place of tract's own (0.23.9), which refuse regressors, invert the labels of binary
-//! exports and read a `BRANCH_GTE` node as a leaf. Input is a table of f32, a row for each example; output are the
+//! exports and read a `BRANCH_GTE` node as a leaf. No function links it: scores are made by [`forest`] itself, and the
+//! tests hold it to what tract makes of the same files. Input is a table of f32, a row for each example; output are the
 //! scores, and before them the labels of a classifier. Any number of rows goes through in one call.
 //!
 //! # Semantics
 //!
-//! What a tree says is told in [`crate::trees`]. Then, row by row: a classifier whose leaves all speak for one of two
+//! What a tree says is told in [`forest::trees`]. Then, row by row: a classifier whose leaves all speak for one of two
 //! classes gives the second class the sum `s` and the first `1 - s` when no weight is negative, else `s` and `-s`, and
 //! chooses the second when `s` is above 0.5 or 0; otherwise there is a score for each class, and the first of the highest
 //! is chosen. `LOGISTIC`, `SOFTMAX` and `SOFTMAX_ZERO` are applied after that. Where the standard is silent this follows
@@ -23,41 +25,17 @@
 
 use std::{iter::repeat_n, sync::Arc};
 
+use forest::{
+    LoadError, onnx,
+    trees::{Keys, TreeError, Trees},
+};
+use prost::Message;
 use tract_onnx::{
     Onnx,
     model::ParsingContext,
     pb::NodeProto,
     tract_hir::{internal::*, tract_core::internal::TypedOp},
 };
-
-use crate::trees::{Aggregate, Attributes, Keys, TreeError, Trees};
-
-/// Attributes that are read here or cannot change a result.
-const KNOWN: [&str; 23] = [
-    "aggregate_function",
-    "base_values",
-    "class_ids",
-    "class_nodeids",
-    "class_treeids",
-    "class_weights",
-    "classlabels_int64s",
-    "classlabels_strings",
-    "n_targets",
-    "nodes_falsenodeids",
-    "nodes_featureids",
-    "nodes_hitrates",
-    "nodes_missing_value_tracks_true",
-    "nodes_modes",
-    "nodes_nodeids",
-    "nodes_treeids",
-    "nodes_truenodeids",
-    "nodes_values",
-    "post_transform",
-    "target_ids",
-    "target_nodeids",
-    "target_treeids",
-    "target_weights",
-];
 
 /// Teaches `onnx` both operators, in the place of tract's own.
 pub fn register(onnx: &mut Onnx) {
@@ -66,14 +44,16 @@ pub fn register(onnx: &mut Onnx) {
 }
 
 fn regressor(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let trees = Trees::build(&regressor_attributes(node)?)?;
-    let transform = Transform::read(node)?;
+    let node = ours(node)?;
+    let trees = Trees::build(&node.regressor_trees()?)?;
+    let transform = Transform::read(&node)?;
     Ok((expand(TreeEnsemble { inner: Arc::new(Inner { trees, transform, classes: None }) }), vec![]))
 }
 
 fn classifier(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn InferenceOp>, Vec<String>)> {
-    let labels = Labels::read(node)?;
-    let mut attributes = attributes(node, "class")?;
+    let node = ours(node)?;
+    let labels = Labels::read(&node)?;
+    let mut attributes = node.classifier_trees()?;
     attributes.targets = labels.len() as i64;
     let ids = attributes.target_ids;
     // With two classes and weights for one of them, the weights speak for the second, whatever its number.
@@ -96,47 +76,13 @@ fn classifier(_: &ParsingContext, node: &NodeProto) -> TractResult<(Box<dyn Infe
         Classes { labels, sides: Sides::All }
     };
     let trees = Trees::build(&attributes)?;
-    let transform = Transform::read(node)?;
+    let transform = Transform::read(&node)?;
     Ok((expand(TreeEnsemble { inner: Arc::new(Inner { trees, transform, classes: Some(classes) }) }), vec![]))
 }
 
-/// What a `TreeEnsembleRegressor` node says, for its operator and for [`crate::Explainer`].
-pub(crate) fn regressor_attributes(node: &NodeProto) -> TractResult<Attributes<'_>> {
-    let mut attributes = attributes(node, "target")?;
-    attributes.targets = node.get_attr("n_targets")?;
-    let name = "aggregate_function";
-    attributes.aggregate = match node.get_attr_opt::<&str>(name)?.unwrap_or("SUM") {
-        "SUM" => Aggregate::Sum,
-        "AVERAGE" => Aggregate::Average,
-        "MIN" => Aggregate::Min,
-        "MAX" => Aggregate::Max,
-        value => return Err(TreeError::Unsupported { name, value: value.to_owned() }.into()),
-    };
-    Ok(attributes)
-}
-
-fn attributes<'a>(node: &'a NodeProto, leaves: &str) -> TractResult<Attributes<'a>> {
-    if let Some(other) = node.attribute.iter().find(|a| !KNOWN.contains(&a.name.as_str())) {
-        return Err(TreeError::Unsupported { name: "attribute", value: other.name.clone() }.into());
-    }
-    Ok(Attributes {
-        tree_ids: node.get_attr_slice("nodes_treeids")?,
-        node_ids: node.get_attr_slice("nodes_nodeids")?,
-        feature_ids: node.get_attr_slice("nodes_featureids")?,
-        values: node.get_attr_slice("nodes_values")?,
-        hit_rates: node.get_attr_opt_slice("nodes_hitrates")?.unwrap_or_default(),
-        modes: node.get_attr_vec("nodes_modes")?,
-        true_ids: node.get_attr_slice("nodes_truenodeids")?,
-        false_ids: node.get_attr_slice("nodes_falsenodeids")?,
-        missing_tracks_true: node.get_attr_opt_slice("nodes_missing_value_tracks_true")?.unwrap_or_default(),
-        target_tree_ids: node.get_attr_slice(&format!("{leaves}_treeids"))?,
-        target_node_ids: node.get_attr_slice(&format!("{leaves}_nodeids"))?,
-        target_ids: node.get_attr_slice(&format!("{leaves}_ids"))?,
-        target_weights: node.get_attr_slice(&format!("{leaves}_weights"))?,
-        targets: 0,
-        base_values: node.get_attr_opt_slice("base_values")?.unwrap_or_default(),
-        aggregate: Aggregate::Sum,
-    })
+/// tract's node as [`forest`] reads it.
+fn ours(node: &NodeProto) -> TractResult<onnx::Node> {
+    Ok(onnx::Node::decode(node.encode_to_vec().as_slice())?)
 }
 
 /// What happens to a row's numbers after they were aggregated.
@@ -150,9 +96,9 @@ enum Transform {
 }
 
 impl Transform {
-    fn read(node: &NodeProto) -> TractResult<Self> {
+    fn read(node: &onnx::Node) -> Result<Self, LoadError> {
         let name = "post_transform";
-        match node.get_attr_opt::<&str>(name)?.unwrap_or("NONE") {
+        match node.optional(name, onnx::Node::text)?.unwrap_or("NONE") {
             "NONE" => Ok(Self::None),
             "LOGISTIC" => Ok(Self::Logistic),
             "SOFTMAX" => Ok(Self::Softmax),
@@ -204,9 +150,9 @@ enum Labels {
 }
 
 impl Labels {
-    fn read(node: &NodeProto) -> TractResult<Self> {
-        let numbers = node.get_attr_opt_slice::<i64>("classlabels_int64s")?.unwrap_or_default();
-        let texts = node.get_attr_opt_vec::<&str>("classlabels_strings")?.unwrap_or_default();
+    fn read(node: &onnx::Node) -> TractResult<Self> {
+        let numbers = node.optional("classlabels_int64s", onnx::Node::ints)?.unwrap_or_default();
+        let texts = node.optional("classlabels_strings", onnx::Node::texts)?.unwrap_or_default();
         match (numbers, texts.as_slice()) {
             ([_, _, ..], []) => Ok(Self::Numbers(numbers.to_vec())),
             ([], [_, _, ..]) => Ok(Self::Texts(texts.into_iter().map(str::to_owned).collect())),
