@@ -46,7 +46,7 @@ class Run:
 
     def lending(self, *arguments) -> None:
         """The local runner, as whoever operates a deployment uses it."""
-        self.deployment.run(self.runner, "--keys", self.keys_file, *arguments)
+        self.deployment.run(self.runner, *arguments, "--keys", self.keys_file)
 
     def play(self) -> None:
         deployment = self.deployment
@@ -87,8 +87,8 @@ class Run:
 
     def start_counterparties(self) -> None:
         # Makes the keys.
-        self.deployment.run(self.runner, "--state", self.work, "models", "key")
-        command = [self.runner, "--keys", self.keys_file, "deployed", "counterparties", "--books", self.work]
+        self.deployment.run(self.runner, "models", "key", "--state", self.work)
+        command = [self.runner, "deployed", "counterparties", "--books", self.work, "--keys", self.keys_file]
         self.outside = self.machine.start_and_read("counterparties", command)
 
     def parameters(self) -> dict[str, str]:
@@ -98,14 +98,14 @@ class Run:
             # The template allows no space between them.
             "BankUrls": json.dumps(self.outside["BankUrls"], separators=(",", ":")),
             "PublicUrl": self.address.url,
-            "HashKeyId": self.deployment.read(self.runner, "--state", self.work, "secrets", "hash-key-id").strip(),
+            "HashKeyId": self.deployment.read(self.runner, "secrets", "hash-key-id", "--state", self.work).strip(),
         }
 
     def put_secrets(self) -> None:
         """Fills the empty secrets that the template made, one for each function that needs one."""
         secrets = self.deployment.client("secretsmanager")
         for secret, function in template.secrets(self.deployment.template).items():
-            text = self.deployment.read(self.runner, "--state", self.work, "secrets", function)
+            text = self.deployment.read(self.runner, "secrets", function, "--state", self.work)
             secrets.put_secret_value(SecretId=self.deployment.names[secret], SecretString=text)
 
     def assign_model(self) -> None:
@@ -117,7 +117,7 @@ class Run:
     def play_demo(self) -> None:
         banks = [part for bank, url in self.outside["BankUrls"].items() for part in ("--bank-url", f"{bank}={url}")]
         self.lending(
-            *("deployed", *banks, "demo", "--url", self.address.url),
+            *("deployed", "demo", *banks, "--url", self.address.url),
             *("--channel-url", self.outside["ChannelUrl"]),
             *("--come-every", COME_EVERY_MS, "--look-every", LOOK_EVERY_MS, "--patience", PATIENCE_S),
         )

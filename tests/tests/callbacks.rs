@@ -3,10 +3,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use jiff::SignedDuration;
+use local::engines::Fault;
 use ports::Clock as _;
 use serde_json::{Value, json};
 use signing::{MessageId, Signer};
-use tests::{TestApp, quick, quick_without_acceptance, sound_owners};
+use tests::{TestApp, TestOptions, quick, quick_without_acceptance, sound_owners};
 
 /// Posts a callback signed as of `age` ago.
 async fn call_back(app: &TestApp, path: &str, secret: &str, age: SignedDuration, body: &Value) -> u16 {
@@ -105,6 +106,31 @@ async fn fault_21_a_callback_before_intake_is_not_found_and_one_after_the_end_ch
     callback["check_id"] = format!("{nobody}.face.1").into();
     assert_eq!(call_back(&app, "/v1/callbacks/face", &secret, NOW, &callback).await, 404);
     app.stop().await;
+}
+
+/// The kinds of failed checks that the relation graph knows.
+async fn remembered(app: &TestApp) -> Vec<String> {
+    let rows = app.lending.aws.dynamodb.scan().table_name("relations").send().await.unwrap();
+    let kinds = rows.items().iter().filter_map(|row| row.get("kind")?.as_s().ok().cloned());
+    kinds.filter(|kind| kind.ends_with("mismatch")).collect()
+}
+
+#[tokio::test]
+async fn a_mismatch_that_could_not_be_remembered_is_when_its_callback_comes_again() {
+    for fault in [Fault::Before, Fault::After] {
+        let app = TestApp::start_with(TestOptions::default()).await;
+        let (borrower, id, mut callback) = waiting(&app, 0).await;
+        callback["answer"] = "mismatch".into();
+        let secret = app.lending.keys.face_provider.clone();
+        app.lending.engines.faults().fail("dynamodb:UpdateItem", 1, fault);
+        assert_eq!(call_back(&app, "/v1/callbacks/face", &secret, NOW, &callback).await, 503);
+        assert_eq!(borrower.read(&id).await.unwrap()["status"], "declined");
+        assert_eq!(call_back(&app, "/v1/callbacks/face", &secret, NOW, &callback).await, 200);
+        assert_eq!(remembered(&app).await, ["face_mismatch"]);
+        assert_eq!(call_back(&app, "/v1/callbacks/face", &secret, NOW, &callback).await, 200);
+        assert_eq!(remembered(&app).await, ["face_mismatch"]);
+        app.stop().await;
+    }
 }
 
 #[tokio::test]

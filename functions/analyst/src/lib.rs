@@ -27,11 +27,14 @@ use cursor::Cursor;
 use domain::RingId;
 use lambda_kit::{
     Failure, Function, Incoming,
-    http::{Request, Response, invalid, problem},
+    http::{Request, Response, failed, invalid, problem},
 };
 use ports::{PortError, rings::RingBook};
 use serde_json::Value;
 use std::sync::Arc;
+
+/// When a client tries again what we could not serve, in seconds.
+const AGAIN_AFTER_S: u32 = 1;
 
 /// A browser opens the picture, and is told that there is nothing in it but what is drawn.
 const NOTHING_BUT_A_PICTURE: &str =
@@ -130,15 +133,8 @@ impl From<Problem> for Refusal {
 }
 
 fn refuse(refusal: Refusal) -> Response {
-    let error = match refusal {
-        Refusal::Problem(problem) => return Response::from(*problem),
-        Refusal::Port(error) => error,
-    };
-    let retryable = error.is_retryable();
-    tracing::error!(error = lambda_kit::chain(&error), retryable, "a request could not be served");
-    if retryable {
-        let busy = problem(503, "unavailable", "Try the same request again in a moment");
-        return Response::from(busy).with_header("retry-after", "1");
+    match refusal {
+        Refusal::Problem(problem) => Response::from(*problem),
+        Refusal::Port(error) => failed(&error, error.is_retryable(), AGAIN_AFTER_S),
     }
-    problem(500, "internal", "Something went wrong on our side").into()
 }

@@ -25,7 +25,7 @@ use domain::{ApplicationId, Channel, journey::TransitionError, product::Catalogu
 use jiff::SignedDuration;
 use lambda_kit::{
     Failure, Function, Incoming, Invocation,
-    http::{Request, Response, problem},
+    http::{Request, Response, failed, problem},
 };
 use ports::{
     Clock, PortError, applicants::ApplicantRecords, counterparty::ChannelExchange, firms::FirmArchive,
@@ -35,6 +35,9 @@ use serde_json::Value;
 use signing::{Claims, KeyedHasher, TokenIssuer, TokenVerifier};
 use std::sync::Arc;
 use steps::{AdvanceError, Journeys, Loaded};
+
+/// When a borrower's client tries again what we could not serve, in seconds.
+const AGAIN_AFTER_S: u32 = 1;
 
 /// The function with everything that it reaches.
 pub struct Intake {
@@ -163,8 +166,8 @@ fn refuse(refusal: Refusal) -> Response {
             let conflict = problem(409, "not-possible-now", "The application does not allow this now");
             Problem { detail: Some(told(&error)), ..conflict }.into()
         }
-        Refusal::Advance(error) => unavailable(&error, error.is_retryable()),
-        Refusal::Port(error) => unavailable(&error, error.is_retryable()),
+        Refusal::Advance(error) => failed(&error, error.is_retryable(), AGAIN_AFTER_S),
+        Refusal::Port(error) => failed(&error, error.is_retryable(), AGAIN_AFTER_S),
     }
 }
 
@@ -177,14 +180,4 @@ fn told(error: &TransitionError) -> String {
         TransitionError::Outdated { .. } => "The offer is another one by now: look at it again".to_owned(),
         TransitionError::NotBegun { .. } | TransitionError::OfferOutOfBounds(_) => error.to_string(),
     }
-}
-
-/// The one place where an error of ours is logged: the chain of what was attempted, which carries no personal data.
-fn unavailable(error: &dyn std::error::Error, retryable: bool) -> Response {
-    tracing::error!(error = lambda_kit::chain(error), retryable, "a request could not be served");
-    if retryable {
-        let busy = problem(503, "unavailable", "Try the same request again in a moment");
-        return Response::from(busy).with_header("retry-after", "1");
-    }
-    problem(500, "internal", "Something went wrong on our side").into()
 }

@@ -6,7 +6,7 @@ use domain::Channel;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::{SignedDuration, Timestamp};
 use lambda_kit::{
-    http::{Request, Response, invalid, problem},
+    http::{Request, Response, internal, invalid, problem},
     json,
 };
 use ports::{
@@ -70,10 +70,7 @@ impl Intake {
         if recorded == Recorded::CodeUsed {
             return Err(refused().into());
         }
-        let (token, _) = self
-            .issuer
-            .issue(&session, now)
-            .map_err(|_| problem(500, "internal", "Something went wrong on our side"))?;
+        let (token, _) = self.issuer.issue(&session, now).map_err(|_| internal())?;
         Ok(Response::json(201, &SessionAnswer { token, expires_in_seconds: LIFETIME_SECONDS as u32 }))
     }
 }

@@ -10,6 +10,19 @@ use sim::{
 };
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
 
+/// Banks by address, as arguments of a command.
+#[derive(clap::Args)]
+pub struct BankUrls {
+    /// A bank in place of the one that is simulated here: <bank>=<url>. May be given several times.
+    #[arg(long, value_name = "BANK=URL", value_parser = bank_url)]
+    pub bank_url: Vec<(String, String)>,
+}
+
+fn bank_url(text: &str) -> Result<(String, String), String> {
+    let (bank, url) = text.split_once('=').ok_or("must be <bank>=<url>")?;
+    Ok((bank.to_owned(), url.trim_end_matches('/').to_owned()))
+}
+
 /// Who is real, and where simulated ones keep their books.
 #[derive(Clone, Default)]
 pub struct CounterpartyOptions {

@@ -3,7 +3,7 @@
 
 use crate::{
     borrower::Pace,
-    counterparties::{Counterparties, CounterpartyOptions},
+    counterparties::{BankUrls, Counterparties, CounterpartyOptions},
     demo::{self, Place},
     keys::Keys,
     load::{self, Loaded},
@@ -70,13 +70,14 @@ enum Action {
         /// Milliseconds between two looks at an application.
         #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(20..))]
         look_every: u64,
+        #[command(flatten)]
+        banks: BankUrls,
     },
 }
 
-/// Does what was asked for; `Ok(false)` when the demo did not end as it should. `banks` are simulated ones by name.
+/// Does what was asked for; `Ok(false)` when the demo did not end as it should.
 pub async fn run(
     args: &DeployedArgs,
-    banks: &[(String, String)],
     keys: Option<&Path>,
     city: &Path,
     out: &mut impl Write,
@@ -90,11 +91,11 @@ pub async fn run(
             stand_around(&keys_of(keys)?, books.clone(), out).await?;
             Ok(true)
         }
-        Action::Demo { url, channel_url, come_every, patience, look_every } => {
+        Action::Demo { url, channel_url, come_every, patience, look_every, banks } => {
             let place = Place {
                 url: url.trim_end_matches('/').to_owned(),
                 channel_url: channel_url.trim_end_matches('/').to_owned(),
-                banks: banks_by_product(banks)?,
+                banks: banks_by_product(&banks.bank_url)?,
                 pace: Pace {
                     come_every: Duration::from_millis(*come_every),
                     look_every: Duration::from_millis(*look_every),

@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand};
 use local::{
     borrower::Wish,
-    counterparties::CounterpartyOptions,
+    counterparties::{BankUrls, CounterpartyOptions},
     demo,
     lending::{Hold, Lending, LendingOptions},
     load::{self, Loaded},
@@ -20,43 +20,56 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 type AnyError = Box<dyn std::error::Error + Send + Sync>;
 
 /// 3 minutes to apply, 0 people in the loop, 1 second to pay out: the lending system on one machine.
+///
+/// Without a command it starts and serves until it is stopped.
 #[derive(Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     #[command(flatten)]
-    run: RunArgs,
+    serve: ServeArgs,
+    #[command(flatten)]
+    place: PlaceArgs,
 }
 
+/// Where state and keys are.
 #[derive(Args)]
-struct RunArgs {
+struct PlaceArgs {
     /// Folder for state and keys.
     #[arg(long, global = true, default_value = ".local")]
     state: PathBuf,
-    /// Forget the state of earlier runs first.
-    #[arg(long, global = true)]
-    fresh: bool,
-    /// Port of the API on 127.0.0.1.
-    #[arg(long, global = true, default_value_t = 8301)]
-    port: u16,
-    /// A real bank in place of a simulated one: <bank>=<url>. May be given several times.
-    #[arg(long, global = true, value_name = "BANK=URL", value_parser = bank_url)]
-    bank_url: Vec<(String, String)>,
-    /// Real providers of the face and phone checks in place of the simulated ones.
-    #[arg(long, global = true, value_name = "URL")]
-    provider_url: Option<String>,
     /// Key file that holds the secrets shared with real counterparties; see README.
     #[arg(long, global = true, value_name = "FILE")]
     keys: Option<PathBuf>,
 }
 
+/// How the product is started.
+#[derive(Args)]
+struct ServeArgs {
+    /// Forget the state of earlier runs first.
+    #[arg(long)]
+    fresh: bool,
+    /// Port of the API on 127.0.0.1.
+    #[arg(long, default_value_t = 8301)]
+    port: u16,
+    #[command(flatten)]
+    banks: BankUrls,
+    /// Real providers of the face and phone checks in place of the simulated ones.
+    #[arg(long, value_name = "URL")]
+    provider_url: Option<String>,
+}
+
 #[derive(Subcommand)]
 enum Command {
     /// Play a mix of applications through the HTTP API, and fail unless each becomes what it should.
-    Demo,
+    Demo(ServeArgs),
     /// Start with a user's own firms: a folder of CSV files, one per source.
-    Load { folder: PathBuf },
+    Load {
+        folder: PathBuf,
+        #[command(flatten)]
+        serve: ServeArgs,
+    },
     /// Measure the way from the last callback to the bank, applications per second, calls and cost.
     Bench {
         /// Applications per number of borrowers.
@@ -106,11 +119,6 @@ enum BenchPart {
     Rings(local::bench::rings::RingsArgs),
 }
 
-fn bank_url(text: &str) -> Result<(String, String), String> {
-    let (bank, url) = text.split_once('=').ok_or("must be <bank>=<url>")?;
-    Ok((bank.to_owned(), url.trim_end_matches('/').to_owned()))
-}
-
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
@@ -127,9 +135,10 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
     let quiet = matches!(&cli.command, Some(Command::Simulate(args)) if args.seed.is_none());
     init_logs(matches!(cli.command, Some(Command::Cost(_))), if quiet { "off" } else { "warn" });
     let mut out = std::io::stdout();
+    let place @ PlaceArgs { state, keys } = &cli.place;
     match cli.command {
         Some(Command::Openapi) => Ok(out.write_all(contract::openapi::document().as_bytes())?),
-        Some(Command::Demo) => run_demo(&cli.run, &mut out).await,
+        Some(Command::Demo(serve)) => run_demo(&serve, place, &mut out).await,
         Some(Command::Bench { part: Some(BenchPart::Models(args)), .. }) => {
             Ok(local::bench::models::run(&args, &mut out)?)
         }
@@ -153,32 +162,25 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             };
             Ok(tokio::task::spawn_blocking(simulated).await??)
         }
-        Some(Command::Reconcile(args)) => match local::reconcile::run(&args, &cli.run.state, &mut out).await?
-        {
+        Some(Command::Reconcile(args)) => match local::reconcile::run(&args, state, &mut out).await? {
             true => Ok(()),
             false => Err("the bank's file and the ledger differ".into()),
         },
-        Some(Command::Models(args)) => {
-            let RunArgs { state, keys, .. } = &cli.run;
-            Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?)
-        }
-        Some(Command::Drift(args)) => Ok(local::drift::run(&args, &cli.run.state, &mut out).await?),
+        Some(Command::Models(args)) => Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?),
+        Some(Command::Drift(args)) => Ok(local::drift::run(&args, state, &mut out).await?),
         Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
-        Some(Command::Trace(args)) => local::trace::run(&args, &cli.run.state, &mut out).await,
+        Some(Command::Trace(args)) => local::trace::run(&args, state, &mut out).await,
         Some(Command::Cost(args)) => local::cost::run(&args, &mut out).await,
         Some(Command::Deployed(args)) => {
-            let RunArgs { bank_url, keys, .. } = &cli.run;
-            match local::deployed::run(&args, bank_url, keys.as_deref(), &city(), &mut out).await? {
+            match local::deployed::run(&args, keys.as_deref(), &city(), &mut out).await? {
                 true => Ok(()),
                 false => Err("the demo did not end as it should".into()),
             }
         }
-        Some(Command::Rings(args)) => local::rings::run(&args, &cli.run.state, &mut out).await,
-        Some(Command::Secrets { what }) => {
-            local::secrets::run(&what, &cli.run.state, cli.run.keys.as_deref(), &mut out)
-        }
-        Some(Command::Load { folder }) => serve(&cli.run, folder, &mut out).await,
-        None => serve(&cli.run, city(), &mut out).await,
+        Some(Command::Rings(args)) => local::rings::run(&args, state, &mut out).await,
+        Some(Command::Secrets { what }) => local::secrets::run(&what, state, keys.as_deref(), &mut out),
+        Some(Command::Load { folder, serve }) => run_until_stopped(&serve, place, folder, &mut out).await,
+        None => run_until_stopped(&cli.serve, place, city(), &mut out).await,
     }
 }
 
@@ -196,20 +198,24 @@ fn city() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/city"))
 }
 
-async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loaded), AnyError> {
-    if args.fresh && args.state.exists() {
+async fn start(
+    args: &ServeArgs,
+    place: &PlaceArgs,
+    folder: &std::path::Path,
+) -> Result<(Lending, Loaded), AnyError> {
+    if args.fresh && place.state.exists() {
         // Not under a process that runs on it.
-        drop(Hold::of(&args.state)?);
-        std::fs::remove_dir_all(&args.state)?;
+        drop(Hold::of(&place.state)?);
+        std::fs::remove_dir_all(&place.state)?;
     }
     let counterparties = CounterpartyOptions {
-        banks: args.bank_url.iter().cloned().collect::<BTreeMap<_, _>>(),
+        banks: args.banks.bank_url.iter().cloned().collect::<BTreeMap<_, _>>(),
         provider: args.provider_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         ..CounterpartyOptions::default()
     };
     let options = LendingOptions {
-        state: Some(args.state.clone()),
-        keys: args.keys.clone(),
+        state: Some(place.state.clone()),
+        keys: place.keys.clone(),
         port: args.port,
         counterparties,
         ..LendingOptions::default()
@@ -222,13 +228,18 @@ async fn start(args: &RunArgs, folder: &std::path::Path) -> Result<(Lending, Loa
     Ok((lending, loaded))
 }
 
-async fn serve(args: &RunArgs, folder: PathBuf, out: &mut impl std::io::Write) -> Result<(), AnyError> {
-    let (lending, loaded) = start(args, &folder).await?;
+async fn run_until_stopped(
+    args: &ServeArgs,
+    place: &PlaceArgs,
+    folder: PathBuf,
+    out: &mut impl std::io::Write,
+) -> Result<(), AnyError> {
+    let (lending, loaded) = start(args, place, &folder).await?;
     report(&loaded, out)?;
-    let (url, state) = (lending.url(), args.state.display());
+    let (url, state) = (lending.url(), place.state.display());
     writeln!(out, "\nListening on {url}, state in {state}. Try:\n")?;
     let channel = &lending.counterparties.channel_url;
-    let key_file = args.keys.clone().unwrap_or_else(|| args.state.join("keys.json"));
+    let key_file = place.keys.clone().unwrap_or_else(|| place.state.join("keys.json"));
     for line in
         lines_to_try(&url, channel, &folder, &loaded).into_iter().chain([analysts_line(&url, &key_file)])
     {
@@ -310,9 +321,13 @@ fn report(loaded: &Loaded, out: &mut impl std::io::Write) -> std::io::Result<()>
     Ok(())
 }
 
-async fn run_demo(args: &RunArgs, out: &mut impl std::io::Write) -> Result<(), AnyError> {
+async fn run_demo(
+    args: &ServeArgs,
+    place: &PlaceArgs,
+    out: &mut impl std::io::Write,
+) -> Result<(), AnyError> {
     let folder = city();
-    let (lending, loaded) = start(args, &folder).await?;
+    let (lending, loaded) = start(args, place, &folder).await?;
     report(&loaded, out)?;
     let now = SystemClock.now();
     let today = domain::calendar::day_in_china(now);

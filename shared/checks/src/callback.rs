@@ -12,6 +12,7 @@ use domain::{
     checks::CheckAnswer,
     journey::{Event, TransitionError},
 };
+use jiff::Timestamp;
 use lambda_kit::{
     Invocation,
     http::{Request, Response, problem},
@@ -46,31 +47,33 @@ impl Checks {
         }
         let event = event(self.kind, &body, message_id.into());
         let traces = loaded.journey.application.traces.clone();
-        match self.journeys.advance_from(loaded, &[event]).await {
-            // A word that contradicts the one that was recorded leaves no trace.
-            Ok(Advanced::Recorded(_)) if body.answer == CheckAnswer::Mismatch => {
-                match self.remember_mismatch(traces).await {
-                    Ok(()) => callbacks::recorded(),
-                    Err(error) => callbacks::not_recorded(&error.into()),
-                }
-            }
-            Ok(_) => callbacks::recorded(),
-            Err(error) if has_ended(&error) => callbacks::too_late(),
-            Err(error) => callbacks::not_recorded(&error),
+        // The same word that comes again: what came of it may not have been written down the first time.
+        let recorded_at = loaded.recorded_at(&event);
+        let (answer, recorded_at) = match self.journeys.advance_from(loaded, &[event]).await {
+            Ok(Advanced::Recorded(journey)) => (callbacks::recorded(), Some(journey.updated_at)),
+            Ok(Advanced::Repeated(_)) => (callbacks::recorded(), recorded_at),
+            Err(error) if has_ended(&error) => (callbacks::too_late(), recorded_at),
+            Err(error) => return callbacks::not_recorded(&error),
+        };
+        // A word that contradicts the one that was recorded leaves no trace.
+        if let (CheckAnswer::Mismatch, Some(at)) = (body.answer, recorded_at)
+            && let Err(error) = self.remember_mismatch(traces, at).await
+        {
+            return callbacks::not_recorded(&error.into());
         }
+        answer
     }
 }
 
 impl Checks {
     /// The device was seen by the channel; what else the application names may be somebody else's.
-    async fn remember_mismatch(&self, traces: Traces) -> Result<(), PortError> {
+    async fn remember_mismatch(&self, traces: Traces, at: Timestamp) -> Result<(), PortError> {
         let kind = match self.kind {
             CheckKind::Face => ActKind::FaceMismatch,
             CheckKind::Phone => ActKind::PhoneMismatch,
         };
         let device = Node { kind: NodeKind::Device, hash: traces.device };
-        let act = Act { kind, who: traces.person, at: self.journeys.clock.now() };
-        self.acts.record(&device, &act).await
+        self.acts.record(&device, &Act { kind, who: traces.person, at }).await
     }
 }
 

@@ -3,7 +3,7 @@
 use contract::http::{CallbackAnswer, Problem};
 use jiff::Timestamp;
 use lambda_kit::{
-    http::{MAX_BODY_BYTES, Request, Response, problem},
+    http::{self, MAX_BODY_BYTES, Request, Response, problem},
     json,
 };
 use serde::de::DeserializeOwned;
@@ -12,6 +12,9 @@ use signing::{
     webhook::{ID_HEADER, SIGNATURE_HEADER, TIMESTAMP_HEADER},
 };
 use steps::AdvanceError;
+
+/// When a counterparty delivers again what we could not record, in seconds.
+const AGAIN_AFTER_S: u32 = 5;
 
 /// A body that the holder of the key sent within the last five minutes.
 #[derive(Debug)]
@@ -78,14 +81,9 @@ pub fn not_recorded(error: &AdvanceError) -> Response {
     }
 }
 
-/// `503` with `Retry-After`, or `500`. This is where the error's chain is logged.
+/// The answer when a call of ours failed: `503` with `Retry-After`, or `500`.
 pub fn failed(error: &dyn std::error::Error, retryable: bool) -> Response {
-    tracing::error!(error = lambda_kit::chain(error), retryable, "a callback could not be recorded");
-    if retryable {
-        let busy = problem(503, "unavailable", "Deliver the same callback again in a moment");
-        return Response::from(busy).with_header("retry-after", "5");
-    }
-    problem(500, "internal", "Something went wrong on our side").into()
+    http::failed(error, retryable, AGAIN_AFTER_S)
 }
 
 fn headers(request: &Request) -> Result<WebhookHeaders, VerifyError> {

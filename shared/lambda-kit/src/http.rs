@@ -89,7 +89,7 @@ impl Response {
     pub fn json(status: u16, body: &impl Serialize) -> Self {
         match serde_json::to_string(body) {
             Ok(body) => Self { status, content_type: "application/json", body, headers: Vec::new() },
-            Err(_) => Self::from(problem(500, "internal", "Something went wrong on our side")),
+            Err(_) => Self::from(internal()),
         }
     }
 
@@ -137,6 +137,22 @@ pub fn problem(status: u16, kind: &str, title: &str) -> Problem {
         detail: None,
         errors: Vec::new(),
     }
+}
+
+/// 500: our fault, and of no use to try again.
+pub fn internal() -> Problem {
+    problem(500, "internal", "Something went wrong on our side")
+}
+
+/// The answer when a call of ours failed: 503 with `Retry-After` in so many seconds where the same request may be served
+/// then, else 500. This is where the error's chain, which carries no personal data, is logged.
+pub fn failed(error: &dyn std::error::Error, retryable: bool, retry_after_seconds: u32) -> Response {
+    tracing::error!(error = crate::chain(error), retryable, "a request could not be served");
+    if retryable {
+        let busy = problem(503, "unavailable", "Try the same request again in a moment");
+        return Response::from(busy).with_header("retry-after", retry_after_seconds.to_string());
+    }
+    internal().into()
 }
 
 /// 422 with every bad field named.

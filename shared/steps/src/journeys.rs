@@ -24,6 +24,11 @@ pub struct Loaded {
 }
 
 impl Loaded {
+    /// When this very event was recorded.
+    pub fn recorded_at(&self, event: &Event) -> Option<Timestamp> {
+        self.entries.iter().find(|entry| entry.events.contains(event)).map(|entry| entry.at)
+    }
+
     /// The notice of where the journey stands, as the entry that brought it there emitted it.
     pub fn notice(&self) -> Option<Command> {
         let emitted = self.entries.iter().rev().flat_map(|entry| &entry.commands).copied();

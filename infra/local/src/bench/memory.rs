@@ -46,6 +46,9 @@ pub struct MemoryArgs {
     /// Loans of the day on which those functions work that run once a day; they are left out without it.
     #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100_000))]
     daily: u32,
+    /// An export of the relation graph that `label-rings` is to label whole: the folder `exports` that `bench rings` leaves.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "daily")]
+    exports: Option<PathBuf>,
 }
 
 /// Plays the applications and prints the table.
@@ -71,6 +74,9 @@ pub async fn run(args: &MemoryArgs, out: &mut impl Write) -> Result<(), AnyError
     )?;
     if args.daily > 0 {
         writeln!(out, "\n{}", daily::run(&lending, &processes, args.daily).await?)?;
+    }
+    if let Some(exports) = &args.exports {
+        writeln!(out, "\n{}", daily::label(&lending, &processes, exports).await?)?;
     }
     if let Ok(lending) = Arc::try_unwrap(lending) {
         lending.stop().await;

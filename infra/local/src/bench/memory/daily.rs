@@ -23,8 +23,8 @@ use ports::{
     relation::RelationGraph as _,
 };
 use relations::link_of;
-use serde_json::json;
-use std::{fmt::Write as _, sync::Arc, time::Instant};
+use serde_json::{Value, json};
+use std::{fmt::Write as _, path::Path, sync::Arc, time::Instant};
 
 const BANK: &str = "river-bank";
 /// Loans that are written at the same time.
@@ -42,6 +42,33 @@ pub(super) async fn run(lending: &Lending, processes: &Processes, loans: u32) ->
     // It is DynamoDB that writes an export; the function only asks for it.
     let exports = DynamoExports::new(dynamodb, table_arn("relations"), &lending.files.exports_url());
     exports.ask("a made-up day").await?;
+    let mut table = head();
+    let compares = format!("compare {loans} payouts with the bank's file");
+    work(lending, processes, "reconcile", &compares, json!({ "statement": key }), &mut table).await?;
+    let watches = "watch the models over the last 30 days";
+    work(lending, processes, "monitor", watches, json!({ "day": day.date }), &mut table).await?;
+    let labels = format!("label the graph of {loans} applications");
+    work(lending, processes, "label-rings", &labels, json!({ "step": "label" }), &mut table).await?;
+    Ok(table)
+}
+
+/// Has the whole graph labelled from an export that lies in a folder, and gives the same table.
+pub(super) async fn label(
+    lending: &Lending,
+    processes: &Processes,
+    exports: &Path,
+) -> Result<Table, AnyError> {
+    let bucket = lending.files.path().join("exports");
+    std::fs::create_dir_all(&bucket)?;
+    let from = exports.join("AWSDynamoDB").canonicalize()?;
+    std::os::unix::fs::symlink(from, bucket.join("AWSDynamoDB"))?;
+    let mut table = head();
+    let does = format!("label the graph in {}", exports.display());
+    work(lending, processes, "label-rings", &does, json!({ "step": "label" }), &mut table).await?;
+    Ok(table)
+}
+
+fn head() -> Table {
     let mut table = Table::new();
     table.load_preset(UTF8_HORIZONTAL_ONLY).set_header([
         "function",
@@ -52,35 +79,39 @@ pub(super) async fn run(lending: &Lending, processes: &Processes, loans: u32) ->
         "in the template",
         "processor seconds at that",
     ]);
-    let work = [
-        ("reconcile", format!("compare {loans} payouts with the bank's file"), json!({ "statement": key })),
-        ("monitor", "watch the models over the last 30 days".to_owned(), json!({ "day": day.date })),
-        ("label-rings", format!("label the graph of {loans} applications"), json!({ "step": "label" })),
-    ];
-    let sizes = lending.stack.memory_mb();
-    for (function, does, event) in work {
-        let before = processes.used()?.get(function).copied().unwrap_or_default();
-        let (seconds, answer) = timed(lending.stack.invoke(function, event)).await;
-        let answer = answer?;
-        tracing::info!(function, %answer, "did its work of the day");
-        let after = processes.used()?.get(function).copied().unwrap_or_default();
-        let processor = (after.processor_ms - before.processor_ms) / 1_000.0;
-        let size = sizes.get(function).copied().unwrap_or_default();
-        let slower = (ONE_PROCESSOR_MB / f64::from(size)).max(1.0);
-        table.add_row([
-            function.to_owned(),
-            does,
-            format!("{seconds:.2}"),
-            format!("{processor:.2}"),
-            format!("{:.1}", after.peak_mb),
-            format!("{size} MB"),
-            format!("{:.2}", processor * slower),
-        ]);
-    }
     for column in table.column_iter_mut().skip(2) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    Ok(table)
+    table
+}
+
+/// Invokes a function, and adds a row of what it took.
+async fn work(
+    lending: &Lending,
+    processes: &Processes,
+    function: &str,
+    does: &str,
+    event: Value,
+    table: &mut Table,
+) -> Result<(), AnyError> {
+    let before = processes.used()?.get(function).copied().unwrap_or_default();
+    let (seconds, answer) = timed(lending.stack.invoke(function, event)).await;
+    let answer = answer?;
+    tracing::info!(function, %answer, "did its work of the day");
+    let after = processes.used()?.get(function).copied().unwrap_or_default();
+    let processor = (after.processor_ms - before.processor_ms) / 1_000.0;
+    let size = lending.stack.memory_mb().get(function).copied().unwrap_or_default();
+    let slower = (ONE_PROCESSOR_MB / f64::from(size)).max(1.0);
+    table.add_row([
+        function.to_owned(),
+        does.to_owned(),
+        format!("{seconds:.2}"),
+        format!("{processor:.2}"),
+        format!("{:.1}", after.peak_mb),
+        format!("{size} MB"),
+        format!("{:.2}", processor * slower),
+    ]);
+    Ok(())
 }
 
 #[expect(clippy::disallowed_methods, reason = "a benchmark measures the machine's own time")]
