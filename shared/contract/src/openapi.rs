@@ -12,7 +12,7 @@ use crate::http::{
 use crate::{bank::BankMessage, provider::CheckCallback};
 use domain::{application::Channel, journey::Status, reason::Reason, ring::RingLabel};
 use utoipa::{
-    Modify, OpenApi,
+    IntoResponses, Modify, OpenApi,
     openapi::{
         Content, Ref, RefOr, Response, Schema,
         security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityScheme},
@@ -245,31 +245,41 @@ fn cancel() {}
 #[expect(dead_code, reason = "carries the declaration")]
 fn erase() {}
 
+/// What either check's provider is answered.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "carries the declaration")]
+enum CheckCallbackResponse {
+    /// Recorded, or of no effect any more
+    #[response(status = 200)]
+    Recorded(CallbackAnswer),
+    #[response(status = 400, content_type = "application/problem+json")]
+    Unreadable(Problem),
+    /// The signature does not hold
+    #[response(status = 401, content_type = "application/problem+json")]
+    NotSigned(Problem),
+    /// The answer is to another check, or about another person
+    #[response(status = 403, content_type = "application/problem+json")]
+    NotBound(Problem),
+    /// There is no such application, or not yet: deliver again
+    #[response(status = 404, content_type = "application/problem+json")]
+    Unknown(Problem),
+    /// The application does not allow this now
+    #[response(status = 409, content_type = "application/problem+json")]
+    NotPossibleNow(Problem),
+    #[response(status = 413, content_type = "application/problem+json")]
+    TooLarge(Problem),
+    /// Bad fields, each named
+    #[response(status = 422, content_type = "application/problem+json")]
+    Invalid(Problem),
+}
+
 /// The face check's answer, signed by its provider (Standard Webhooks).
-#[utoipa::path(post, path = "/v1/callbacks/face", request_body = CheckCallback, responses(
-    (status = 200, description = "Recorded, or of no effect any more", body = CallbackAnswer),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The answer is to another check, or about another person", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such application, or not yet: deliver again", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
-    (status = 413, body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
-))]
+#[utoipa::path(post, path = "/v1/callbacks/face", request_body = CheckCallback, responses(CheckCallbackResponse))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn face_callback() {}
 
 /// The phone check's answer, signed by its provider (Standard Webhooks).
-#[utoipa::path(post, path = "/v1/callbacks/phone", request_body = CheckCallback, responses(
-    (status = 200, description = "Recorded, or of no effect any more", body = CallbackAnswer),
-    (status = 400, body = Problem, content_type = "application/problem+json"),
-    (status = 401, description = "The signature does not hold", body = Problem, content_type = "application/problem+json"),
-    (status = 403, description = "The answer is to another check, or about another person", body = Problem, content_type = "application/problem+json"),
-    (status = 404, description = "There is no such application, or not yet: deliver again", body = Problem, content_type = "application/problem+json"),
-    (status = 409, description = "The application does not allow this now", body = Problem, content_type = "application/problem+json"),
-    (status = 413, body = Problem, content_type = "application/problem+json"),
-    (status = 422, description = "Bad fields, each named", body = Problem, content_type = "application/problem+json"),
-))]
+#[utoipa::path(post, path = "/v1/callbacks/phone", request_body = CheckCallback, responses(CheckCallbackResponse))]
 #[expect(dead_code, reason = "carries the declaration")]
 fn phone_callback() {}
 
