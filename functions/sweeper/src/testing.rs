@@ -3,10 +3,9 @@
 use crate::Sweeper;
 use async_trait::async_trait;
 use domain::{
-    Application, ApplicationId, Channel, Consents, Fen, Subject,
-    application::Traces,
+    Application, ApplicationId,
     journey::{Command, Event},
-    product::Approval,
+    samples,
 };
 use jiff::{SignedDuration, Timestamp};
 use ports::{
@@ -31,31 +30,7 @@ pub(crate) fn id(n: u16) -> ApplicationId {
 }
 
 pub(crate) fn application(n: u16) -> Application {
-    Application {
-        id: id(n),
-        subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
-        firm_code: "91350100M000100Y43".parse().unwrap(),
-        product: "river-quick".into(),
-        bank: "river-bank".into(),
-        approval: Approval::Delegated,
-        amount_fen: Fen::yuan(100_000),
-        term_months: 12,
-        channel: Channel::MiniProgram,
-        consents: Consents { data: true, credit_query: true, face_recognition: true },
-        traces: Traces {
-            account: None,
-            device: "d".into(),
-            network: "n".into(),
-            person: "p".into(),
-            phone: "t".into(),
-            card: "c".into(),
-            address: None,
-        },
-        place: None,
-        account_days: None,
-        identified_by_channel: false,
-        accept_up_to_bp: None,
-    }
+    Application { id: id(n), ..samples::application() }
 }
 
 /// Everything that a sweeper reaches.

@@ -100,45 +100,14 @@ fn has_ended(error: &AdvanceError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use domain::{
-        ApplicationId, Channel, Consents, Fen, Subject, application::Traces, checks::CheckAnswer,
-        product::Approval,
-    };
-
-    fn application() -> Application {
-        Application {
-            id: ApplicationId::from_bytes([1; 16]),
-            subject: Subject::try_from("borrower-1".to_owned()).unwrap(),
-            firm_code: "91350100M000100Y43".parse().unwrap(),
-            product: "river-quick".into(),
-            bank: "river-bank".into(),
-            approval: Approval::Delegated,
-            amount_fen: Fen::yuan(100_000),
-            term_months: 12,
-            channel: Channel::MiniProgram,
-            consents: Consents { data: true, credit_query: true, face_recognition: true },
-            traces: Traces {
-                account: None,
-                device: "d".into(),
-                network: "n".into(),
-                person: "person-a".into(),
-                phone: "p".into(),
-                card: "c".into(),
-                address: None,
-            },
-            place: None,
-            account_days: None,
-            identified_by_channel: false,
-            accept_up_to_bp: None,
-        }
-    }
+    use domain::{ApplicationId, checks::CheckAnswer, samples::application};
 
     fn callback(kind: CheckKind, id: ApplicationId) -> CheckCallback {
         CheckCallback {
             check_id: kind.check_id(id, 1),
             application_id: id,
             attempt: 1,
-            person_ref: "person-a".into(),
+            person_ref: application().traces.person,
             answer: CheckAnswer::Match,
             checked_at: "2026-11-02T08:00:01Z".parse().unwrap(),
         }

@@ -83,39 +83,13 @@ pub fn erasure(journey: &Journey, loan: Option<&Loan>, now: Timestamp) -> Erasur
 mod tests {
     use super::*;
     use crate::{
-        Application, ApplicationId, Channel, Consents, Fen, Subject,
-        application::Traces,
+        ApplicationId, Fen,
         journey::{Event, transition},
-        product::Approval,
+        samples,
     };
 
     fn journey(status: Status) -> Journey {
-        let application = Application {
-            id: ApplicationId::from_bytes([1; 16]),
-            subject: Subject::try_from("subject-1".to_owned()).unwrap(),
-            firm_code: "91350100M000100Y43".parse().unwrap(),
-            product: "river-quick".into(),
-            bank: "river-bank".into(),
-            approval: Approval::Delegated,
-            amount_fen: Fen::yuan(200_000),
-            term_months: 12,
-            channel: Channel::MiniProgram,
-            consents: Consents { data: true, credit_query: true, face_recognition: true },
-            traces: Traces {
-                account: None,
-                device: "d".into(),
-                network: "n".into(),
-                person: "p".into(),
-                phone: "t".into(),
-                card: "c".into(),
-                address: None,
-            },
-            place: None,
-            account_days: None,
-            identified_by_channel: false,
-            accept_up_to_bp: None,
-        };
-        let received = Event::Received { application: Box::new(application) };
+        let received = Event::Received { application: Box::new(samples::application()) };
         let (journey, _) = transition(None, &received, Timestamp::UNIX_EPOCH).unwrap();
         Journey { status, ..journey }
     }

@@ -20,6 +20,8 @@ pub mod person;
 pub mod product;
 pub mod reason;
 pub mod ring;
+#[cfg(any(test, feature = "samples"))]
+pub mod samples;
 
 pub use application::{Application, Channel, Consents};
 pub use feature_row::FeatureRow;

@@ -3,47 +3,18 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it finds nothing")]
 
 use domain::{
-    Application, ApplicationId, BasisPoints, Channel, Consents, FeatureRow, Fen, Reason, Subject,
-    application::Traces,
-    checks::{CheckAnswer, ElementsAnswer, GraphFeatures, RingNotice, Score},
+    ApplicationId, BasisPoints, FeatureRow, Fen, Reason,
+    checks::{CheckAnswer, ElementsAnswer, RingNotice, Score},
     decision::{Decision, Offer},
     journey::{AcceptedBy, CHECK_ATTEMPTS, Command, Event, Journey, Status, TransitionError, transition},
-    product::Approval,
     ring::RingLabel,
+    samples::{application, graph_features},
 };
 use jiff::{SignedDuration, Timestamp};
 use proptest::prelude::*;
 
 fn at() -> Timestamp {
     "2026-11-23T08:00:00Z".parse().unwrap()
-}
-
-fn application() -> Application {
-    Application {
-        id: ApplicationId::from_bytes([1; 16]),
-        subject: Subject::try_from("subject-1".to_owned()).unwrap(),
-        firm_code: "91350100M000100Y43".parse().unwrap(),
-        product: "river-quick".into(),
-        bank: "river-bank".into(),
-        approval: Approval::Delegated,
-        amount_fen: Fen::yuan(200_000),
-        term_months: 12,
-        channel: Channel::MiniProgram,
-        consents: Consents { data: true, credit_query: true, face_recognition: true },
-        traces: Traces {
-            account: None,
-            device: "d".into(),
-            network: "n".into(),
-            person: "p".into(),
-            phone: "t".into(),
-            card: "c".into(),
-            address: None,
-        },
-        place: None,
-        account_days: None,
-        identified_by_channel: false,
-        accept_up_to_bp: None,
-    }
 }
 
 fn received() -> Event {
@@ -73,24 +44,7 @@ fn scored() -> Event {
     Event::Scored { score }
 }
 fn graph(ring_size: u32) -> Event {
-    let features = GraphFeatures {
-        ring_size,
-        ring_firms: ring_size,
-        device_applications: 1,
-        card_applications: 1,
-        phone_applications: 1,
-        network_applications: 1,
-        overdue_neighbours: 0,
-        longest_overdue_days: 0,
-        cut_off: false,
-        unproven_claims: 0,
-        device_accounts: 1,
-        device_sign_ups: 0,
-        device_mismatches: 0,
-        verdict: None,
-        evidence: vec![],
-    };
-    Event::GraphChecked { features }
+    Event::GraphChecked { features: graph_features(ring_size) }
 }
 fn notice(ring_size: u32, ring_firms: u32) -> RingNotice {
     RingNotice { ring_size, ring_firms, ..RingNotice::ALONE }

@@ -7,6 +7,7 @@ use domain::{
     RingId,
     checks::GraphFeatures,
     ring::{RingLabel, RingProfile, RingVerdict},
+    samples::graph_features,
 };
 
 fn ring(n: u8) -> RingId {
@@ -21,23 +22,8 @@ fn sighting(of: u8, finder: u8, merged: &[u8]) -> Sighting {
         profile: RingProfile { persons: 5, ..RingProfile::default() },
         findings: vec![],
     };
-    let features = GraphFeatures {
-        ring_size: finder.into(),
-        ring_firms: finder.into(),
-        device_applications: 5,
-        card_applications: 1,
-        phone_applications: 1,
-        network_applications: 1,
-        overdue_neighbours: 0,
-        longest_overdue_days: 0,
-        cut_off: false,
-        unproven_claims: 0,
-        device_accounts: 1,
-        device_sign_ups: 0,
-        device_mismatches: 0,
-        verdict: Some(verdict),
-        evidence: vec![],
-    };
+    let features =
+        GraphFeatures { device_applications: 5, verdict: Some(verdict), ..graph_features(finder.into()) };
     Sighting {
         ring: ring(of),
         finder: application(finder),
