@@ -63,6 +63,10 @@ try:
 except CycleError as error:
     sys.exit("resources wait for each other: " + " -> ".join(error.args[1]))
 
+# The role that SAM makes for CodeDeploy trusts a service that China does not have.
+if "CodeDeployServiceRole" in resources:
+    sys.exit("a function is deployed under SAM's own role")
+
 # IAM guards the routes that the template says it does, and no other: those are open to whoever has a token.
 document = resources["Api"]["Properties"]["Body"]
 guarded = {path for path, methods in document["paths"].items() for method in methods.values() if "security" in method}

@@ -182,8 +182,11 @@ impl TestApp {
         paid.map(|e| (e.application_id, e.amount_fen)).collect()
     }
 
+    /// Ends it. No role may have refused anything, not even what its function could do without.
     pub async fn stop(self) {
+        let denied = self.lending.roles.denied();
         self.lending.stop().await;
+        assert!(denied.is_empty(), "{denied:?}");
     }
 }
 

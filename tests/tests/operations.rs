@@ -72,9 +72,29 @@ fn the_shares_of_concurrency_fit_an_account_and_each_queue_fits_its_readers_shar
 
 /// What the API lets through of a route, a second.
 fn rate(written: &str, route: &str) -> u32 {
+    throttle(written, route, "ThrottlingRateLimit: ")
+}
+
+/// What it lets through at once.
+fn burst(written: &str, route: &str) -> u32 {
+    throttle(written, route, "ThrottlingBurstLimit: ")
+}
+
+fn throttle(written: &str, route: &str, limit: &str) -> u32 {
     let (_, rest) = written.split_once(&format!("\"{route}\": {{")).unwrap();
-    let (_, rest) = rest.split_once("ThrottlingRateLimit: ").unwrap();
-    rest.split_once('}').unwrap().0.parse().unwrap()
+    let (_, rest) = rest.split_once(limit).unwrap();
+    rest.split_once([',', '}']).unwrap().0.parse().unwrap()
+}
+
+#[test]
+fn sign_ins_at_a_channel_that_hangs_leave_room_for_acceptances() {
+    let written = written();
+    let template = template();
+    let intake = template.functions.iter().find(|function| function.name == "intake").unwrap();
+    let waits_ms: u32 = intake.environment["COUNTERPARTY_TIMEOUT_MS"].to_string().parse().unwrap();
+    let most = burst(&written, "POST /v1/sessions") + rate(&written, "POST /v1/sessions") * waits_ms / 1_000;
+    let share = intake.reserved_concurrency.unwrap();
+    assert!(most < share, "{most} of {share} invocations may wait for a channel");
 }
 
 /// What one partition takes, a second.
@@ -153,7 +173,11 @@ fn every_function_is_released_by_its_alias_and_taken_back_on_what_fails_of_its_o
         let (text, _) = text.split_once(&format!("\n  {id}Role:\n")).unwrap();
         assert!(text.contains("AutoPublishCodeSha256: !Ref Release"), "{id}");
         let preference = text.lines().find(|line| line.trim_start().starts_with("DeploymentPreference:"));
-        let alarms = preference.unwrap().split("!Ref ").skip(1).map(|rest| {
+        let preference = preference.unwrap();
+        // By name, or they would wait for each other. Without a canary no alarm is asked.
+        let of_the_api = r#"{Alarms: !If [IsGradual, [!Sub "${AWS::StackName}-api-errors", "#;
+        assert!(preference.contains(of_the_api) && preference.ends_with("], []]}"), "{id}");
+        let alarms = preference.split("!Ref ").skip(1).map(|rest| {
             let name = rest.split([',', ']']).next().unwrap();
             let (_, alarm) = written.split_once(&format!("\n  {name}:\n")).unwrap();
             let (alarm, _) = alarm.split_once("\n\n").unwrap();
@@ -198,10 +222,12 @@ fn every_stage_has_an_alarm_on_its_slow_ones_however_few_there_are_and_a_line_on
     for stage in STAGES {
         // The borrower or a counterparty sets the time of these.
         let is_theirs = ["face", "phone", "settle"].contains(&stage.to_string().as_str());
-        let slow = if is_theirs { "ExtendedStatistic: p90" } else { "ExtendedStatistic: p99" };
-        let judged = "EvaluateLowSampleCountPercentile: evaluate";
-        let lines = ["MetricName: StageMs", slow, judged, &format!("Value: {stage}}}")];
-        assert_eq!(with(&written, &lines), 1, "{stage}");
+        for (statistic, expected) in [("p99", 1), ("p90", usize::from(is_theirs))] {
+            let slow = format!("ExtendedStatistic: {statistic}");
+            let judged = "EvaluateLowSampleCountPercentile: evaluate";
+            let lines = ["MetricName: StageMs", &slow, judged, &format!("Value: {stage}}}")];
+            assert_eq!(with(&written, &lines), expected, "{stage}");
+        }
         assert!(shown.contains(&format!(r#""StageMs","Stage","{stage}""#)), "{stage}");
     }
     for queue in template().queues {

@@ -305,5 +305,7 @@ async fn statements_of_both_banks(app: &TestApp) {
         let answers = app.lending.stack.object_created("Statements", &key).await.unwrap();
         assert!(answers[0]["asked"].as_u64().unwrap() > 0, "{answers:?}");
     }
+    let missing = json!({ "statement": "statements/river-bank/2020-01-01.csv" });
+    assert!(app.lending.stack.invoke("reconcile", missing).await.is_err());
     app.settle().await;
 }

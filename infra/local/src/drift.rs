@@ -23,8 +23,13 @@ pub struct DriftArgs {
 }
 
 /// Watches, and prints a table for each model.
-pub async fn run(args: &DriftArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
-    let lending = Lending::at_rest(state).await?;
+pub async fn run(
+    args: &DriftArgs,
+    state: &Path,
+    keys: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), AnyError> {
+    let lending = Lending::at_rest(state, keys).await?;
     let day = args.day.unwrap_or_else(|| day_in_china(SystemClock.now()));
     lending.engines.reset_calls();
     let watched = lending.stack.invoke("monitor", json!({ "day": day.to_string() })).await;

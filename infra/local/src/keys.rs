@@ -76,7 +76,7 @@ impl Keys {
         })
     }
 
-    /// Reads the file, or makes it with mode 600 when it is not there.
+    /// Reads the file, or makes it when it is not there. Its mode is 600 from then on.
     pub fn load_or_generate<'a>(
         path: &Path,
         banks: impl IntoIterator<Item = &'a str>,
@@ -84,6 +84,7 @@ impl Keys {
         let shown = || path.display().to_string();
         let file = |source| KeysError::File { path: shown(), source };
         if path.exists() {
+            keep_private(path).map_err(file)?;
             let text = fs::read_to_string(path).map_err(file)?;
             let mut keys: Self =
                 serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
@@ -196,6 +197,19 @@ fn access_key() -> Result<String, KeyError> {
     Ok(format!("AKLO{id}:{secret}"))
 }
 
+/// Takes the file away from everybody but its owner.
+#[cfg(unix)]
+fn keep_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = fs::metadata(path)?.permissions().mode();
+    if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(0o600)) }
+}
+
+#[cfg(not(unix))]
+fn keep_private(_: &Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +252,9 @@ mod tests {
         let path = folder.path().join("keys.json");
         let made = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
         #[cfg(unix)]
+        // One that others may read is taken away from them.
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        Keys::load_or_generate(&path, ["river-bank"]).unwrap();
         assert_eq!(
             std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,
             0o600

@@ -39,6 +39,8 @@ pub struct LendingOptions {
     pub keys: Option<PathBuf>,
     /// Port of the API on 127.0.0.1; 0 picks a free one.
     pub port: u16,
+    /// Where counterparties reach the API; `None` where they are on this machine.
+    pub public_url: Option<String>,
     pub counterparties: CounterpartyOptions,
     /// How long a bank may take to answer.
     pub bank_timeout: Duration,
@@ -65,6 +67,7 @@ impl Default for LendingOptions {
             state: None,
             keys: None,
             port: 0,
+            public_url: None,
             counterparties: CounterpartyOptions::default(),
             bank_timeout: Duration::from_secs(2),
             sweep_every: Duration::from_secs(5),
@@ -133,6 +136,32 @@ pub struct Lending {
 /// A state folder that is kept to one running process. Commands that only look at it do not ask for it.
 #[derive(Debug)]
 pub struct Hold(#[expect(dead_code, reason = "dropping it gives the folder up")] File);
+
+/// The key file of a state folder.
+const KEYS: &str = "keys.json";
+
+/// Forgets what earlier runs left in a state folder, but for its keys, which counterparties and a deployment may share.
+///
+/// # Errors
+/// [`LendingError::InUse`] while a process runs on it; [`LendingError::Machine`] where it cannot be deleted.
+pub fn forget(state: &Path) -> Result<(), LendingError> {
+    if !state.exists() {
+        return Ok(());
+    }
+    drop(Hold::of(state)?);
+    let forgotten = || {
+        for entry in std::fs::read_dir(state)? {
+            let path = entry?.path();
+            match path.is_dir() {
+                _ if path.ends_with(KEYS) => {}
+                true => std::fs::remove_dir_all(path)?,
+                false => std::fs::remove_file(path)?,
+            }
+        }
+        Ok(())
+    };
+    forgotten().map_err(LendingError::Machine)
+}
 
 impl Hold {
     /// # Errors
@@ -205,7 +234,7 @@ impl Lending {
         let held = options.state.as_deref().filter(|_| options.background);
         let hold = held.map(Hold::of).transpose()?;
         let files = Files::at(options.state.as_deref()).map_err(machine)?;
-        let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join("keys.json")));
+        let key_file = options.keys.clone().or_else(|| options.state.as_ref().map(|s| s.join(KEYS)));
         if let (Some(folder), Some(keys)) = (&options.state, &key_file)
             && engines::are_tables_in(folder)
             && !keys.exists()
@@ -262,12 +291,12 @@ impl Lending {
     ///
     /// # Errors
     /// [`LendingError::NoState`], and as [`Self::start`].
-    pub async fn at_rest(state: &Path) -> Result<Self, LendingError> {
+    pub async fn at_rest(state: &Path, keys: Option<&Path>) -> Result<Self, LendingError> {
         if !state.is_dir() {
             return Err(LendingError::NoState(state.to_owned()));
         }
-        let state = Some(state.to_owned());
-        Self::start(LendingOptions { state, background: false, ..LendingOptions::default() }).await
+        let (state, keys) = (Some(state.to_owned()), keys.map(Path::to_owned));
+        Self::start(LendingOptions { state, keys, background: false, ..LendingOptions::default() }).await
     }
 
     /// Base URL of the API.
@@ -344,7 +373,7 @@ fn stack_options(
     files: &Files,
     address: SocketAddr,
 ) -> Result<StackOptions, KeysError> {
-    let url = format!("http://{address}");
+    let url = options.public_url.clone().unwrap_or_else(|| format!("http://{address}"));
     let bank_urls = json!(outside.bank_urls).to_string();
     let parameters = BTreeMap::from([
         ("PublicUrl".to_owned(), url),
@@ -373,4 +402,27 @@ fn stack_options(
         clock: options.clock.clone(),
         witness: options.witness.clone(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_runs_left_is_forgotten_but_for_the_keys_and_not_under_a_process_that_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path();
+        std::fs::create_dir_all(state.join("files/drift")).unwrap();
+        for name in [KEYS, "tables.sqlite", "files/drift/report.json"] {
+            std::fs::write(state.join(name), name).unwrap();
+        }
+        let held = Hold::of(state).unwrap();
+        assert!(matches!(forget(state), Err(LendingError::InUse(_))));
+        drop(held);
+        forget(state).unwrap();
+        let left: Vec<_> =
+            std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [KEYS]);
+        forget(&state.join("nowhere")).unwrap();
+    }
 }

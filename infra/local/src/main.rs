@@ -5,12 +5,12 @@ use local::{
     borrower::Wish,
     counterparties::{BankUrls, CounterpartyOptions},
     demo,
-    lending::{Hold, Lending, LendingOptions},
+    lending::{self, Lending, LendingOptions},
     load::{self, Loaded},
     people,
 };
 use ports::{Clock as _, SystemClock};
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A fifth of a simulated run is allocation.
@@ -47,12 +47,15 @@ struct PlaceArgs {
 /// How the product is started.
 #[derive(Args)]
 struct ServeArgs {
-    /// Forget the state of earlier runs first.
+    /// Forget the state of earlier runs first, but not the keys.
     #[arg(long)]
     fresh: bool,
     /// Port of the API on 127.0.0.1.
     #[arg(long, default_value_t = 8301)]
     port: u16,
+    /// Where real counterparties reach the API, for example through a tunnel to its port.
+    #[arg(long, value_name = "URL")]
+    public_url: Option<String>,
     #[command(flatten)]
     banks: BankUrls,
     /// Real providers of the face and phone checks in place of the simulated ones.
@@ -162,14 +165,16 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
             };
             Ok(tokio::task::spawn_blocking(simulated).await??)
         }
-        Some(Command::Reconcile(args)) => match local::reconcile::run(&args, state, &mut out).await? {
-            true => Ok(()),
-            false => Err("the bank's file and the ledger differ".into()),
-        },
+        Some(Command::Reconcile(args)) => {
+            match local::reconcile::run(&args, state, keys.as_deref(), &mut out).await? {
+                true => Ok(()),
+                false => Err("the bank's file and the ledger differ".into()),
+            }
+        }
         Some(Command::Models(args)) => Ok(local::models::run(&args, state, keys.as_deref(), &mut out).await?),
-        Some(Command::Drift(args)) => Ok(local::drift::run(&args, state, &mut out).await?),
+        Some(Command::Drift(args)) => Ok(local::drift::run(&args, state, keys.as_deref(), &mut out).await?),
         Some(Command::Replay(args)) => Ok(local::replay::run(&args, &mut out).await?),
-        Some(Command::Trace(args)) => local::trace::run(&args, state, &mut out).await,
+        Some(Command::Trace(args)) => local::trace::run(&args, state, keys.as_deref(), &mut out).await,
         Some(Command::Cost(args)) => local::cost::run(&args, &mut out).await,
         Some(Command::Deployed(args)) => {
             match local::deployed::run(&args, keys.as_deref(), &city(), &mut out).await? {
@@ -177,7 +182,7 @@ async fn run(cli: Cli) -> Result<(), AnyError> {
                 false => Err("the demo did not end as it should".into()),
             }
         }
-        Some(Command::Rings(args)) => local::rings::run(&args, state, &mut out).await,
+        Some(Command::Rings(args)) => local::rings::run(&args, state, keys.as_deref(), &mut out).await,
         Some(Command::Secrets { what }) => local::secrets::run(&what, state, keys.as_deref(), &mut out),
         Some(Command::Load { folder, serve }) => run_until_stopped(&serve, place, folder, &mut out).await,
         None => run_until_stopped(&cli.serve, place, city(), &mut out).await,
@@ -193,6 +198,9 @@ fn init_logs(counted: bool, level: &str) {
     tracing_subscriber::registry().with(counted).with(shown).init();
 }
 
+/// How long a real bank may take to answer: as the template has it. Simulated ones that hang are given up sooner.
+const REAL_BANK_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The first city, which comes with the source.
 fn city() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/city"))
@@ -203,23 +211,25 @@ async fn start(
     place: &PlaceArgs,
     folder: &std::path::Path,
 ) -> Result<(Lending, Loaded), AnyError> {
-    if args.fresh && place.state.exists() {
-        // Not under a process that runs on it.
-        drop(Hold::of(&place.state)?);
-        std::fs::remove_dir_all(&place.state)?;
+    if args.fresh {
+        lending::forget(&place.state)?;
     }
     let counterparties = CounterpartyOptions {
         banks: args.banks.bank_url.iter().cloned().collect::<BTreeMap<_, _>>(),
         provider: args.provider_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         ..CounterpartyOptions::default()
     };
-    let options = LendingOptions {
+    let mut options = LendingOptions {
         state: Some(place.state.clone()),
         keys: place.keys.clone(),
         port: args.port,
+        public_url: args.public_url.as_ref().map(|url| url.trim_end_matches('/').to_owned()),
         counterparties,
         ..LendingOptions::default()
     };
+    if !args.banks.bank_url.is_empty() {
+        options.bank_timeout = REAL_BANK_TIMEOUT;
+    }
     let lending = Lending::start(options).await?;
     let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
     let today = domain::calendar::day_in_china(SystemClock.now());

@@ -29,9 +29,14 @@ pub struct ReconcileArgs {
 }
 
 /// Compares, prints what came of it, and says whether everything agrees.
-pub async fn run(args: &ReconcileArgs, state: &Path, out: &mut impl Write) -> Result<bool, AnyError> {
+pub async fn run(
+    args: &ReconcileArgs,
+    state: &Path,
+    keys: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<bool, AnyError> {
     let day = args.day.unwrap_or_else(|| day_in_china(SystemClock.now()));
-    let lending = Lending::at_rest(state).await?;
+    let lending = Lending::at_rest(state, keys).await?;
     let compared = compare(&lending, args, day, out).await;
     lending.stop().await;
     compared

@@ -38,8 +38,13 @@ enum Step {
 }
 
 /// Lists the rings in the state folder, or tells one of them.
-pub async fn run(args: &RingsArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
-    let lending = Lending::at_rest(state).await?;
+pub async fn run(
+    args: &RingsArgs,
+    state: &Path,
+    keys: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), AnyError> {
+    let lending = Lending::at_rest(state, keys).await?;
     if let Some(Step::Label) = &args.step {
         let labelled = label::run(&lending, out).await;
         lending.stop().await;

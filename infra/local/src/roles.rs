@@ -15,7 +15,10 @@ use crate::template::{Expression, Grant, Template, local_name};
 use std::{
     collections::BTreeMap,
     fmt,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// A call that a function's role does not allow.
@@ -72,6 +75,8 @@ pub struct Roles {
     names: Names,
     /// The bucket, by its logical id, that a setting of a function names.
     buckets: BTreeMap<(String, String), String>,
+    /// Calls that were refused: a function may go on without one, and whoever tests it must not.
+    denied: Mutex<Vec<Denied>>,
 }
 
 /// What the template calls the things that calls name.
@@ -95,7 +100,8 @@ impl Roles {
         let keys = of_tables.chain(of_queues).chain(of_buckets);
         let keys = keys.filter_map(|(id, key)| Some((id.clone(), key.clone()?)));
         let names = Names { ids: ids.collect(), keys: keys.collect() };
-        let mut roles = Self { functions: BTreeMap::new(), names, buckets: BTreeMap::new() };
+        let mut roles =
+            Self { functions: BTreeMap::new(), names, buckets: BTreeMap::new(), denied: Mutex::default() };
         for function in &template.functions {
             let permissions = function.grants.iter().flat_map(|grant| permissions(&function.name, grant));
             let permissions = permissions.map(|permission| (permission, AtomicBool::new(false)));
@@ -125,11 +131,17 @@ impl Roles {
                         resource: asked.resource.clone(),
                     };
                     tracing::error!(error = %denied, "a call was refused");
+                    self.denied.lock().unwrap_or_else(PoisonError::into_inner).push(denied.clone());
                     return Err(denied);
                 }
             }
         }
         Ok(())
+    }
+
+    /// What was refused so far.
+    pub fn denied(&self) -> Vec<Denied> {
+        self.denied.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// What no call has used so far.

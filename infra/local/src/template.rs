@@ -284,7 +284,9 @@ impl Template {
 fn roles(resources: &BTreeMap<String, Resource>) -> Result<BTreeMap<&str, Vec<Grant>>, TemplateError> {
     let mut roles = BTreeMap::new();
     for (id, resource) in resources {
-        if let Resource::Role(role) = resource {
+        if let Resource::Role(role) = resource
+            && role.managed_policy_arns.is_empty()
+        {
             roles.insert(id.as_str(), role.grants(id)?);
         }
     }
@@ -299,8 +301,9 @@ impl document::Function {
         roles: &BTreeMap<&str, Vec<Grant>>,
     ) -> Result<FunctionSpec, TemplateError> {
         let role = self.role.attribute("Arn").and_then(|role| roles.get(role));
-        let grants =
-            role.ok_or_else(|| TemplateError::resource(id, "has a role that is not in the template"))?;
+        let grants = role.ok_or_else(|| {
+            TemplateError::resource(id, "has a role that is not in the template, or not whole")
+        })?;
         let timeout = self.timeout.or(globals.function.timeout).unwrap_or(DEFAULT_TIMEOUT_S);
         let mut function = FunctionSpec {
             logical_id: id.to_owned(),

@@ -98,8 +98,8 @@ impl Aws {
     }
 
     /// Opens the TLS connection to DynamoDB while Lambda's init phase still has the full CPU; at small memory sizes the
-    /// handshake takes longer than a whole request. A refusal would warm as well as an answer, and be one more refused call
-    /// in the account's trail for each cold start, so the roles allow it.
+    /// handshake takes longer than a whole request. Needs no permission: DynamoDB answers this call whatever the role says, but
+    /// where it comes through an endpoint in a VPC.
     pub async fn warm(&self) {
         if let Err(error) = self.dynamodb.describe_endpoints().send().await {
             tracing::debug!(error = %failure::describe(&error), "the warming call was not answered");

@@ -1,10 +1,11 @@
 //! The Lambda runtime loop, and how the log is written.
 
-use crate::{Function, batch, failure::chain};
+use crate::{Failure, Function, batch, failure::chain};
+use futures::FutureExt as _;
 use lambda_runtime::{LambdaEvent, service_fn};
 use ports::{Clock as _, SystemClock};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 use telemetry::{Invocation, MetricLog, StandardOutput};
 use tracing_subscriber::{
     Layer, Registry,
@@ -34,7 +35,9 @@ async fn invoked(
 ) -> Result<Value, StartError> {
     let invocation = Invocation::new(&context.request_id, context.xray_trace_id.as_deref());
     let call = async {
-        let answer = function.call(payload).await;
+        // The runtime would tell the panic's message, in the log and to whoever invoked.
+        let answer = AssertUnwindSafe(function.call(payload)).catch_unwind().await;
+        let answer = answer.unwrap_or_else(|_| Err(Failure::new("serving an invocation", "a panic")));
         answer.inspect_err(|error| tracing::error!(error = chain(error), "the invocation failed"))
     };
     let answer = invocation.serve(call).await?;
@@ -45,13 +48,22 @@ async fn invoked(
     Ok(answer)
 }
 
-/// Sets up JSON log lines; the level comes from `RUST_LOG`, else `info`. It takes levels by target (`info,steps=debug`):
+/// Logs where a panic was and not what it says: that may quote a value, and a value may be a person's.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        tracing::error!(place, "a panic");
+    }));
+}
+
+/// Sets up JSON log lines, also for panics; the level comes from `RUST_LOG`, else `info`. It takes levels by target (`info,steps=debug`):
 /// filters on fields would bring a regular expression engine into every binary.
 pub fn init_logs() {
     #[expect(clippy::disallowed_methods, reason = "logs are set up before settings are read")]
     let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
     let levels: Targets = asked.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
     tracing_subscriber::registry().with(json_lines(std::io::stdout).with_filter(levels)).init();
+    log_panics();
 }
 
 /// The form of the log: a JSON object a line with the fields of the event, and the ids of the invocation and of the
@@ -72,7 +84,7 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Failure, batch::Record};
+    use crate::batch::Record;
     use async_trait::async_trait;
     use domain::ApplicationId;
     use lambda_runtime::{Config, Context};
@@ -148,6 +160,46 @@ mod tests {
         let traces: Vec<&str> =
             lines.iter().map(|line| line["spans"][1]["trace_id"].as_str().unwrap()).collect();
         assert_eq!(traces, ids.map(|id| id.trace_id().to_string()));
+    }
+
+    /// Quotes what it was given.
+    struct Panicking;
+
+    #[async_trait]
+    impl Function for Panicking {
+        async fn call(&self, event: Value) -> Result<Value, Failure> {
+            panic!("{event}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_tells_its_place_and_the_application_and_nothing_that_it_quotes() {
+        let before = std::panic::take_hook();
+        log_panics();
+        let id = ApplicationId::from_bytes([7; 16]);
+        let record = Record {
+            message_id: "m-1".to_owned(),
+            body: json!({ "application_id": id, "command": "score" }).to_string(),
+        };
+        let lines = logged(None, async {
+            batch::run(vec![record], |_| async { panic!("a secret") }).await;
+        })
+        .await;
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let subscriber = tracing_subscriber::registry().with(json_lines(move || writer.clone()));
+        let guard = tracing::subscriber::set_default(subscriber);
+        let event = LambdaEvent { payload: json!("a secret"), context: Context::default() };
+        let answer = invoked(&Panicking, event, &Lines::default()).await;
+        drop(guard);
+        std::panic::set_hook(before);
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert_eq!(lines[0]["spans"][1]["application_id"], json!(id));
+        assert!(lines[0]["place"].as_str().unwrap().contains("serve.rs"));
+        let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+        assert!(text.contains("the invocation failed") && text.contains("a panic"), "{text}");
+        let told = format!("{lines:?} {text} {:?}", answer.unwrap_err());
+        assert!(!told.contains("secret"), "{told}");
     }
 
     /// Fails every record, or the invocation where there are none.

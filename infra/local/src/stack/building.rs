@@ -69,8 +69,6 @@ pub(super) async fn build(
     for spec in &template.functions {
         let environment = environment(spec, names, options)?;
         let aws = Aws::from_sdk_config(&engines.sdk_config_for(&spec.name, retries));
-        // As each function's `main` does.
-        aws.warm().await;
         let function: Arc<dyn Function> = match environment.get(setting::SECRETS_ARN) {
             Err(_) => registry.build(&spec.name, &environment, &aws)?,
             Ok(secret) => {

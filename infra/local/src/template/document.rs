@@ -11,11 +11,12 @@ use stores::{Bucket, Queue, Table};
 /// Types of which a function is told the name, and no more is read here.
 const NAMED: [&str; 2] = ["AWS::KMS::Key", "AWS::SecretsManager::Secret"];
 /// Types that a deployment needs and a runner has nothing to run for.
-const NOTHING_TO_RUN: [&str; 6] = [
+const NOTHING_TO_RUN: [&str; 7] = [
     // Who is given it signs; here that is whoever has the key file.
     "AWS::IAM::ManagedPolicy",
     "AWS::Logs::LogGroup",
     "AWS::SNS::Topic",
+    "AWS::SNS::Subscription",
     "AWS::CloudWatch::Alarm",
     "AWS::CloudWatch::Dashboard",
     "AWS::S3::BucketPolicy",
@@ -53,6 +54,8 @@ struct Written {
 #[serde(rename_all = "PascalCase", deny_unknown_fields)]
 struct WrittenResource {
     r#type: String,
+    #[serde(default)]
+    condition: Option<String>,
     #[serde(default)]
     properties: Value,
     #[serde(default)]
@@ -328,7 +331,11 @@ pub(super) struct PrefixPattern {
 pub(super) struct Role {
     #[serde(rename = "AssumeRolePolicyDocument")]
     _trust: Value,
+    #[serde(default)]
     pub policies: Vec<Policy>,
+    /// Policies of AWS's own, of which nobody here knows what they allow: for whoever deploys, and no function has them.
+    #[serde(default)]
+    pub managed_policy_arns: Vec<Value>,
 }
 
 #[derive(Deserialize)]
@@ -401,6 +408,9 @@ impl Document {
 
 impl WrittenResource {
     fn typed(self, id: &str) -> Result<Resource, TemplateError> {
+        if self.condition.is_some() && !NOTHING_TO_RUN.contains(&self.r#type.as_str()) {
+            return Err(TemplateError::resource(id, "depends on a condition, and the runner asks none"));
+        }
         Ok(match self.r#type.as_str() {
             "AWS::Serverless::Function" => {
                 Resource::Function(typed(id, self.properties)?, typed(id, self.metadata)?)
@@ -453,6 +463,7 @@ fn plain(yaml: yaml_serde::Value) -> Result<Value, TemplateError> {
                 "!Sub" => "Fn::Sub",
                 "!If" => "Fn::If",
                 "!Equals" => "Fn::Equals",
+                "!Not" => "Fn::Not",
                 other => return Err(TemplateError::Intrinsic(other.to_owned())),
             };
             serde_json::json!({ function: plain(tagged.value)? })

@@ -174,6 +174,19 @@ fn a_share_of_concurrency_may_stand_under_a_condition_and_nothing_else_that_runs
 }
 
 #[test]
+fn what_runs_here_depends_on_no_condition_and_on_no_policy_that_is_not_written_here() {
+    let with = |from: &str, to: &str| Template::parse(&format!("{HEAD}{FUNCTION}").replace(from, to));
+    let error =
+        with("Type: AWS::DynamoDB::Table", "Type: AWS::DynamoDB::Table\n    Condition: InChina").unwrap_err();
+    assert!(error.to_string().starts_with("Journeys depends on a condition"), "{error}");
+    let policies = "      Policies:\n";
+    let error = with(policies, &format!("      ManagedPolicyArns: [\"arn:p\"]\n{policies}")).unwrap_err();
+    assert!(error.to_string().starts_with("VerifyFace has a role"), "{error}");
+    let mail = "  Mail: {Type: AWS::SNS::Subscription, Condition: TellsByMail, Properties: {Endpoint: e}}\n  FaceChecks:\n";
+    assert!(with("  FaceChecks:\n", mail).is_ok());
+}
+
+#[test]
 fn a_grant_may_be_limited_to_rows_and_by_nothing_else() {
     let limited = |condition: &str| {
         let grant = "Action: dynamodb:Query";

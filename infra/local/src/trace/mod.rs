@@ -38,8 +38,13 @@ pub struct TraceArgs {
 }
 
 /// Tells the way of an application in the state folder.
-pub async fn run(args: &TraceArgs, state: &Path, out: &mut impl Write) -> Result<(), AnyError> {
-    let lending = Lending::at_rest(state).await?;
+pub async fn run(
+    args: &TraceArgs,
+    state: &Path,
+    keys: Option<&Path>,
+    out: &mut impl Write,
+) -> Result<(), AnyError> {
+    let lending = Lending::at_rest(state, keys).await?;
     let timeline = read(&lending, args.application).await;
     lending.stop().await;
     let timeline = timeline?
