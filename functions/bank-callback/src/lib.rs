@@ -5,7 +5,7 @@
 //! | triggered by | `POST /v1/callbacks/banks/{bank}` |
 //! | reads | `payouts`, `journeys` |
 //! | writes | `payouts`: the resolution, or the contradiction, or the report on the loan; `journeys`: the end; `relations`: how an overdue loan does |
-//! | emits | after a contradiction, the command by which the bank is asked |
+//! | emits | the notice of an end; after a contradiction, the command by which the bank is asked |
 //! | retries | a word that cannot be recorded is answered 503, so that the bank delivers it again; the same word twice changes nothing |
 //!
 //! Each bank has its own keys and may speak of its own payouts only. A word that contradicts an earlier one moves nothing,

@@ -5,7 +5,7 @@
 //! | triggered by | queue of decisions, command `decide` |
 //! | reads | `journeys`; the products and their strategies are packaged with the function |
 //! | writes | `journeys`: *decided*, and with it *accepted* when the borrower accepted such an offer in advance |
-//! | emits | `pay_out`, when the offer was accepted in advance |
+//! | emits | `pay_out`, when the offer was accepted in advance; the notice of an offer or a decline |
 //! | retries | a record that failed comes again; one that was decided before only sends what is still outstanding |
 //!
 //! There is no third outcome and no fall-back: when the strategy gives no valid decision the record fails, and in the

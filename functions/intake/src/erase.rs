@@ -32,7 +32,7 @@ const JOURNAL: DataBody = DataBody {
 const RELATIONS: DataBody = DataBody {
     code: "RELATIONS",
     zh: "防范团伙欺诈的关联记录:企业、银行、金额与账号开立天数;本人、账号、手机、银行卡、设备、网络、地址与地点仅为带密钥的散列值。未通过的核验、重复使用的登录码所留痕迹(散列值)90天后删除",
-    en: "Links between applications, against fraud: firm, bank, amount and the age of the account in days; person, account, phone, card, device, network, address and place as keyed hashes. What failed checks and codes used twice left at a device and network, as keyed hashes, goes after 90 days",
+    en: "Links between applications, against fraud: firm, bank, amount and the age of the account in days; person, account, phone, card, device, network, address and place as keyed hashes. What failed checks and codes used twice left at a device, as keyed hashes, goes after 90 days",
 };
 const LEDGER: DataBody = DataBody {
     code: "LEDGER",

@@ -5,7 +5,7 @@
 //! | triggered by | HTTP routes of the borrower, see [`contract::openapi`] |
 //! | reads | `firms`, `journeys`, `sign-ins`; `payouts`: whether the firm has a loan, and how a loan does |
 //! | writes | `journeys`; `quotas`; `relations`: the sign-in under its device; `applicants` and `sign-ins`. Erases the last three when the borrower asks for it |
-//! | emits | the four checks when an application is received, the payout when an offer is accepted |
+//! | emits | the four checks when an application is received, the payout when an offer is accepted; when an application ends here, its notice, and `unlink_claims` where its claims are unproven |
 //! | retries | never by itself; every route may be called again with the same effect |
 
 mod apply;

@@ -5,7 +5,7 @@
 //! | triggered by | queue `<bank>-payouts`, one for each bank |
 //! | reads | `journeys`; `payouts`; `endpoints`: what is held against the bank |
 //! | writes | `journeys`: *payout requested*, and the end where the bank's word is known here; `payouts`: reserve, close, resolve; `applicants`: that the payee is kept from then on, which also gives who that is; `endpoints`: what the bank asks for |
-//! | emits | signed instructions and questions to banks; no commands |
+//! | emits | signed instructions and questions to banks; the notice of an end |
 //! | retries | the record fails, and comes again, when a store or the bank was not reached; whatever is unclear after that is left to the sweeper, which sends the command again when it is due |
 //!
 //! The order is the safety: the journal first (the point of no return for cancelling), then the ledger's row, then the

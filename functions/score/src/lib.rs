@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | triggered by | queue of scores, command `score` |
-//! | reads | `journeys`, `firms`; the bucket of models, where another than the packaged one scores |
+//! | reads | `journeys`, `firms`; the bucket of models: once a minute the assignment, and a model where another than the packaged one scores |
 //! | writes | `journeys`: *scored* |
 //! | emits | `decide`, when this was the last fact |
 //! | retries | a record that failed comes again; scoring twice gives the same score and records it once |

@@ -5,7 +5,7 @@
 //! | triggered by | a queue of start commands; the provider's callback over HTTP |
 //! | reads | `journeys`, and `applicants` when a check is started |
 //! | writes | `journeys`: one entry per answer; `relations`: a mismatch under the device on which it happened |
-//! | emits | the next attempt when the answer is *unknown*, the graph check when that waited for this proof, the decision when it completes the join |
+//! | emits | the next attempt when the answer is *unknown*, the graph check when that waited for this proof, the decision when it completes the join; when an application ends here, its notice, and `unlink_claims` where its claims are unproven |
 //! | retries | a start comes again from its queue and is the same check at the provider; a callback that could not be recorded is answered 503, so that the provider delivers it again |
 
 mod callback;

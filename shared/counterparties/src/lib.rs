@@ -3,8 +3,8 @@
 //!
 //! | | |
 //! |---|---|
-//! | triggered by | nothing itself; held by `intake`, `verify-face`, `verify-phone`, `payout`, `bank-callback` |
-//! | reads, writes | nothing of ours |
+//! | triggered by | nothing itself; held by `intake`, `verify-face`, `verify-phone`, `payout`, `bank-callback`, `notify` |
+//! | reads, writes | `endpoints`, by the guard of `payout` and `notify`; nothing else of ours |
 //! | emits | one signed POST per call, under a message id that is the same whenever the same thing is said again |
 //! | retries | never: whoever calls knows whether a second try is safe |
 //!

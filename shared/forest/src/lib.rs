@@ -12,7 +12,7 @@
 //!
 //! No runtime runs the graph. tract's optimizer takes longer to load it than a thousand rows take, each of its runs costs a
 //! third of a row, and its kernels differ between processors in the last bit, where a decision must be the same when it is
-//! replayed; and it made two thirds of the binary. It is the second opinion of the tests instead (`shared/tract-trees`).
+//! replayed; and it made more than half of the binary. It is the second opinion of the tests instead (`shared/tract-trees`).
 
 mod ensemble;
 mod explain;

@@ -1,5 +1,5 @@
 //! The traits that handlers need from the world outside, and the suite that every adapter must pass
-//! (`conformance`, behind the feature of that name). A port has one or two methods; its docs name the errors that an
+//! (`conformance`, behind the feature of that name). A port has few methods; its docs name the errors that an
 //! adapter must return, and a function's role grants exactly the calls behind the ports it holds.
 
 pub mod applicants;
