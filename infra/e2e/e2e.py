@@ -70,6 +70,9 @@ class Run:
         self.step("borrowers, and a message that nobody understands in every queue")
         deployment.send_to_all(POISON)
         self.play_demo()
+        self.step("sam deploy again, with another parameter")
+        deployment.deploy(self.parameters() | {"LeastAssignment": "1"})
+        self.check_setting("Score", "LEAST_ASSIGNMENT", "1")
         self.step("what is left")
         self.check_queues()
         self.step("sam delete")
@@ -121,6 +124,12 @@ class Run:
             *("--channel-url", self.outside["ChannelUrl"]),
             *("--come-every", COME_EVERY_MS, "--look-every", LOOK_EVERY_MS, "--patience", PATIENCE_S),
         )
+
+    def check_setting(self, function: str, name: str, expected: str) -> None:
+        functions = self.deployment.client("lambda")
+        told = functions.get_function_configuration(FunctionName=self.deployment.names[function])
+        if (found := told["Environment"]["Variables"].get(name)) != expected:
+            raise RuntimeError(f"{name} of {function} is {found} and not {expected}")
 
     def check_queues(self) -> None:
         """Every queue is empty but the dead-letter queues, and they hold the message that nobody understands."""

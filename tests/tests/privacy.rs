@@ -25,6 +25,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 use tests::{Lines, TestApp, TestOptions, analyst, loaded, owners, quick, sound_owners};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// What the functions log, at a level that production does not even turn on. The SDK's own traces show whole requests, and
 /// nothing turns them on but whoever sets `RUST_LOG` so.
@@ -49,7 +50,9 @@ impl Captured {
     fn start() -> Self {
         let captured = Self::default();
         let writer = captured.clone();
-        tracing_subscriber::fmt().json().with_env_filter(LOGGED).with_writer(move || writer.clone()).init();
+        // In the form that functions log in.
+        let lines = lambda_kit::json_lines(move || writer.clone());
+        tracing_subscriber::registry().with(lines.with_filter(EnvFilter::new(LOGGED))).init();
         captured
     }
 

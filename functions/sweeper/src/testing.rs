@@ -78,7 +78,7 @@ impl Memory {
             commands: self.clone(),
             clock,
             observer: self.clone(),
-            by: "sweeper/test",
+            by: "sweeper/test".into(),
         };
         Sweeper::new(journeys, self.clone(), self.clone())
     }

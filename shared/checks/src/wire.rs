@@ -14,7 +14,7 @@ pub fn wire_in(
     aws: &Aws,
     outside: &Outside,
     kind: CheckKind,
-    by: &'static str,
+    by: &str,
 ) -> Result<Checks, WireError> {
     let sender = outside.sender(env, setting::COUNTERPARTY_TIMEOUT_MS)?;
     let signer = wiring::signer(env, kind.secrets())?;

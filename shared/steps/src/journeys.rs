@@ -100,7 +100,7 @@ pub struct Journeys {
     /// Is told of every entry that this function commits.
     pub observer: Arc<dyn Observer>,
     /// Function and version, written into each entry.
-    pub by: &'static str,
+    pub by: Arc<str>,
 }
 
 impl Journeys {
@@ -180,7 +180,7 @@ impl Journeys {
         let came_from = loaded.map(|l| l.journey.status);
         commands.extend(journey.notice(came_from, number));
         commands.extend(journey.unlinking(came_from));
-        let entry = Entry { number, at, by: self.by.to_owned(), events: events.to_vec(), commands };
+        let entry = Entry { number, at, by: self.by.as_ref().to_owned(), events: events.to_vec(), commands };
         match self.journal.append(id, &entry, armed(came_from, &journey, events)).await {
             Ok(()) => {}
             Err(AppendError::Taken) => return Ok(None),

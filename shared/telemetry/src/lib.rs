@@ -26,7 +26,7 @@ pub struct Telemetry {
     /// Of the metrics.
     pub namespace: String,
     /// Function and version.
-    pub by: &'static str,
+    pub by: Arc<str>,
 }
 
 impl Telemetry {
@@ -34,7 +34,7 @@ impl Telemetry {
         Line::at(at)
             .with("application_id", application.to_string())
             .with("trace_id", application.trace_id().to_string())
-            .with("by", self.by)
+            .with("by", &*self.by)
     }
 
     fn stage(&self, line: Line, time: &StageTime) -> Line {
@@ -72,14 +72,14 @@ impl Observer for Telemetry {
             line = self.line(*application, entry.at).with("entry", entry.number);
         }
         if let Some(tracer) = &self.tracer {
-            tracer.recorded(self.by, recorded);
+            tracer.recorded(&self.by, recorded);
         }
     }
 
     fn instructed(&self, application: ApplicationId, time: StageTime) {
         self.write(self.stage(self.line(application, time.to), &time));
         if let Some(tracer) = &self.tracer {
-            tracer.instructed(self.by, application, &time);
+            tracer.instructed(&self.by, application, &time);
         }
     }
 

@@ -51,7 +51,7 @@ fn decided_in_250_ms() -> StageTime {
 
 fn told(recorded: &Recorded<'_>, tracer: Option<Tracer>) -> Vec<Value> {
     let lines = Arc::new(Lines::default());
-    Telemetry { lines: lines.clone(), tracer, namespace: "Lending/prod".into(), by: "decide/0.1.0" }
+    Telemetry { lines: lines.clone(), tracer, namespace: "Lending/prod".into(), by: "decide/0.1.0".into() }
         .recorded(recorded);
     std::mem::take(&mut *lines.0.lock().unwrap())
 }
@@ -105,8 +105,13 @@ fn an_entry_that_reaches_nothing_is_a_line_all_the_same() {
 #[test]
 fn no_payout_in_doubt_is_told_as_zero() {
     let lines = Arc::new(Lines::default());
-    Telemetry { lines: lines.clone(), tracer: None, namespace: "Lending/prod".into(), by: "sweeper/0.1.0" }
-        .unknown_payouts(0, at());
+    Telemetry {
+        lines: lines.clone(),
+        tracer: None,
+        namespace: "Lending/prod".into(),
+        by: "sweeper/0.1.0".into(),
+    }
+    .unknown_payouts(0, at());
     let lines = lines.0.lock().unwrap();
     assert_eq!(lines[0]["UnknownPayouts"], 0);
     assert_eq!(lines[0]["_aws"]["CloudWatchMetrics"][0]["Dimensions"], json!([[]]));
@@ -119,7 +124,7 @@ fn how_far_behind_the_sweeper_is_is_told_in_whole_seconds() {
         lines: lines.clone(),
         tracer: None,
         namespace: "Lending/prod".into(),
-        by: "sweeper/0.1.0",
+        by: "sweeper/0.1.0".into(),
     };
     for lag in [SignedDuration::from_millis(90_700), SignedDuration::ZERO] {
         telemetry.swept(lag, at());

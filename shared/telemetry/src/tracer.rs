@@ -58,7 +58,7 @@ impl Tracer {
         application.spread() % 100 < self.percent
     }
 
-    pub(crate) fn recorded(&self, by: &'static str, recorded: &Recorded<'_>) {
+    pub(crate) fn recorded(&self, by: &str, recorded: &Recorded<'_>) {
         let Recorded { application, entry, stages, .. } = recorded;
         let events: Vec<&str> = entry.events.iter().map(|event| event.name()).collect();
         let stage = stages.first();
@@ -73,7 +73,7 @@ impl Tracer {
         self.send(by, *application, &extent, attributes);
     }
 
-    pub(crate) fn instructed(&self, by: &'static str, application: ApplicationId, time: &StageTime) {
+    pub(crate) fn instructed(&self, by: &str, application: ApplicationId, time: &StageTime) {
         let extent = Extent {
             number: INSTRUCTION,
             parent: Some(time.cause),
@@ -83,13 +83,7 @@ impl Tracer {
         self.send(by, application, &extent, vec![KeyValue::new("stage", time.stage.as_str())]);
     }
 
-    fn send(
-        &self,
-        by: &'static str,
-        application: ApplicationId,
-        extent: &Extent,
-        mut attributes: Vec<KeyValue>,
-    ) {
+    fn send(&self, by: &str, application: ApplicationId, extent: &Extent, mut attributes: Vec<KeyValue>) {
         if !self.follows(application) {
             return;
         }
@@ -107,7 +101,7 @@ impl Tracer {
             parent_span_id: extent.parent.map_or(SpanId::INVALID, |number| span_id(application, number)),
             parent_span_is_remote: true,
             span_kind: SpanKind::Server,
-            name: by.split('/').next().unwrap_or(by).into(),
+            name: by.split('/').next().unwrap_or(by).to_owned().into(),
             start_time: system_time(extent.from),
             end_time: system_time(extent.to),
             attributes,
