@@ -42,6 +42,8 @@ pub struct Prices {
 }
 
 const AIRBYTE: &str = "airbyte.com/data-engineering-resources/dynamodb-pricing, July 2025";
+const HTTP_APIS: &str =
+    "docs.aws.amazon.com/whitepapers/latest/best-practices-api-gateway-private-apis-integration, undated";
 const CLOUDCHIPR: &str = "cloudchipr.com/blog/aws-lambda-pricing, 2024";
 const AMAZON_CN: &str =
     "amazonaws.cn/en/dynamodb/pricing, undated copy, perhaps of before the halving of 2024";
@@ -54,7 +56,7 @@ pub const TABLE: &[Prices] = &[
         read_units: price(0.125, AIRBYTE),
         write_units: price(0.625, AIRBYTE),
         sqs_requests: price(0.40, "cloudburn.io/blog/amazon-sqs-pricing, March 2026"),
-        http_requests: price(1.00, UNCHECKED),
+        http_requests: price(1.00, HTTP_APIS),
         lambda_requests: price(0.20, CLOUDCHIPR),
         lambda_gb_seconds: price(13.333_4, CLOUDCHIPR),
         log_gb: price(0.50, UNCHECKED),

@@ -219,7 +219,7 @@ fn print_prices(measured: &Measured, out: &mut impl Write) -> std::io::Result<()
             writeln!(out, "  {place:<11} {name:<16} {currency} {:<8} {}", price.amount, price.source)?;
         }
     }
-    writeln!(out, "Traffic, storage, custom metrics and what Lambda logs itself are not in it.")
+    writeln!(out, "Traffic, storage, custom metrics and traces are not in it; infra/COST.md tells of traces.")
 }
 
 fn print_writes(measured: &Measured, out: &mut impl Write) -> std::io::Result<()> {
