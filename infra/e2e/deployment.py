@@ -6,7 +6,7 @@ import subprocess
 import time
 
 import boto3
-from samcli.yamlhelper import yaml_dump
+from samcli.yamlhelper import yaml_dump, yaml_parse
 
 import template
 
@@ -65,9 +65,15 @@ class Deployment:
         if missing := needed - parameters.keys():
             raise RuntimeError(f"the template's parameters {sorted(missing)} have no value here")
         given = {n: v for n, v in parameters.items() if n in self.template["Parameters"]}
+        # The emulator's transform is not told the values of parameters, of which the release is one.
+        built = self.work / "build" / "template.yaml"
+        resources = yaml_parse(built.read_text())
+        for function in template.functions(resources).values():
+            function["Properties"]["AutoPublishCodeSha256"] = parameters["Release"]
+        built.write_text(yaml_dump(resources))
         overrides = [f"{name}={json.dumps(value)}" for name, value in given.items()]
         self.run(
-            *("sam", "deploy", "--template-file", self.work / "build" / "template.yaml"),
+            *("sam", "deploy", "--template-file", built),
             *("--stack-name", STACK, "--region", REGION, "--resolve-s3"),
             *("--capabilities", "CAPABILITY_IAM", "--no-confirm-changeset", "--no-progressbar"),
             *("--parameter-overrides", *overrides),

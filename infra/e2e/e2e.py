@@ -127,7 +127,11 @@ class Run:
 
     def check_setting(self, function: str, name: str, expected: str) -> None:
         functions = self.deployment.client("lambda")
-        told = functions.get_function_configuration(FunctionName=self.deployment.names[function])
+        # By the alias, as events call it: what has no alias is deployed whatever the release.
+        told = functions.get_function_configuration(
+            FunctionName=self.deployment.names[function],
+            Qualifier=template.alias(self.deployment.template, function),
+        )
         if (found := told["Environment"]["Variables"].get(name)) != expected:
             raise RuntimeError(f"{name} of {function} is {found} and not {expected}")
 

@@ -8,9 +8,8 @@ from samcli.yamlhelper import yaml_parse
 
 # Functions run as processes of this machine; Lambda and the machine call one of the two by different names.
 ARCHITECTURE = {"aarch64": "arm64", "AMD64": "x86_64"}.get(platform.machine(), platform.machine())
-# CodeDeploy shifts traffic; the emulator has none. Its transform is not told the values of parameters, of which a release is
-# one, and a stack is deployed once.
-UNKNOWN_PROPERTIES = ["DeploymentPreference", "AutoPublishCodeSha256"]
+# CodeDeploy shifts traffic; the emulator has none.
+UNKNOWN_PROPERTIES = ["DeploymentPreference"]
 
 
 def processed(path: Path) -> dict:

@@ -109,7 +109,7 @@ impl TestApp {
             counterparties,
             background: false,
             sdk_retries: options.sdk_retries,
-            bank_timeout: Duration::from_millis(300),
+            bank_timeout: Some(Duration::from_millis(300)),
             clock: clock.clone(),
             offering: options.offering,
             metrics: options.metrics.map(|lines| lines as Arc<dyn MetricLog>),

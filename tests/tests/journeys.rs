@@ -44,6 +44,25 @@ async fn a_sound_firm_is_paid_out_once() {
 }
 
 #[tokio::test]
+async fn every_entry_of_a_journey_names_the_function_and_the_release_that_wrote_it() {
+    let app = TestApp::start().await;
+    let owner = app.firm(sound_owners().next().unwrap()).await;
+    let borrower = app.sign_in(owner.applicant(1, 1000)).await;
+    let id = borrower.apply(&quick(), "key").await.unwrap();
+    app.settle().await;
+    let explanation = borrower.explain(&id).await.unwrap();
+    let by: Vec<&str> =
+        explanation["timeline"].as_array().unwrap().iter().map(|step| step["by"].as_str().unwrap()).collect();
+    assert!(by.len() > 8, "{by:?}");
+    for by in by {
+        let (function, release) = by.split_once("/0.1.0+").unwrap();
+        assert!(app.lending.stack.memory_mb().contains_key(function), "{by}");
+        assert_eq!(release, "0000000000-000000000000");
+    }
+    app.stop().await;
+}
+
+#[tokio::test]
 async fn a_phone_that_is_unknown_once_is_asked_again_and_then_paid() {
     let app = TestApp::start().await;
     let answer = apply_and_settle(&app, 1, |a| phone_ending(a, "0002")).await;

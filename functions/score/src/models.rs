@@ -27,7 +27,7 @@ use tokio::sync::Mutex;
 const BELIEVED_FOR: SignedDuration = SignedDuration::from_secs(60);
 /// Largest files that are read, in bytes.
 const MOST_ASSIGNMENT: u64 = 1 << 20;
-const MOST_GRAPH: u64 = 64 << 20;
+const MOST_GRAPH: u64 = 8 << 20;
 
 /// Place of the assignment in the bucket, and the name that it is signed under.
 pub const ASSIGNMENT: &str = "assignment.json";

@@ -8,7 +8,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use contract::names::secret;
 use serde::{Deserialize, Serialize};
 use signing::{ArtifactSigner, KeyError, national::key_id};
-use std::{collections::BTreeMap, fs, io::Write as _, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::Write as _,
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _},
+    path::Path,
+};
 
 /// The function that checks what banks sign and sends them nothing.
 const VERIFIES_ONLY: &str = "bank-callback";
@@ -84,7 +90,7 @@ impl Keys {
         let shown = || path.display().to_string();
         let file = |source| KeysError::File { path: shown(), source };
         if path.exists() {
-            keep_private(path).map_err(file)?;
+            keep_private(path);
             let text = fs::read_to_string(path).map_err(file)?;
             let mut keys: Self =
                 serde_json::from_str(&text).map_err(|e| KeysError::Form { path: shown(), line: e.line() })?;
@@ -106,8 +112,7 @@ impl Keys {
         let keys = Self::generate(banks)?;
         let mut options = fs::OpenOptions::new();
         options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.mode(0o600);
         let text = keys.to_json(path)?;
         options.open(path).and_then(|mut f| f.write_all(text.as_bytes())).map_err(file)?;
         Ok(keys)
@@ -197,17 +202,12 @@ fn access_key() -> Result<String, KeyError> {
     Ok(format!("AKLO{id}:{secret}"))
 }
 
-/// Takes the file away from everybody but its owner.
-#[cfg(unix)]
-fn keep_private(path: &Path) -> std::io::Result<()> {
-    use std::os::unix::fs::PermissionsExt as _;
-    let mode = fs::metadata(path)?.permissions().mode();
-    if mode & 0o077 == 0 { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(0o600)) }
-}
-
-#[cfg(not(unix))]
-fn keep_private(_: &Path) -> std::io::Result<()> {
-    Ok(())
+/// Takes the file away from everybody but its owner, where it is ours to take.
+fn keep_private(path: &Path) {
+    let open = fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0);
+    if open && let Err(error) = fs::set_permissions(path, fs::Permissions::from_mode(0o600)) {
+        tracing::warn!(path = %path.display(), %error, "others can read the keys");
+    }
 }
 
 #[cfg(test)]
@@ -251,14 +251,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("keys.json");
         let made = Keys::load_or_generate(&path, ["river-bank"]).unwrap();
-        #[cfg(unix)]
         // One that others may read is taken away from them.
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
         Keys::load_or_generate(&path, ["river-bank"]).unwrap();
-        assert_eq!(
-            std::os::unix::fs::PermissionsExt::mode(&fs::metadata(&path).unwrap().permissions()) & 0o777,
-            0o600
-        );
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         let mut older: serde_json::Value = serde_json::from_str(&fs::read_to_string(&path).unwrap()).unwrap();
         for newer in ["personal_data", "analyst"] {
             older.as_object_mut().unwrap().remove(newer);

@@ -42,8 +42,8 @@ pub struct LendingOptions {
     /// Where counterparties reach the API; `None` where they are on this machine.
     pub public_url: Option<String>,
     pub counterparties: CounterpartyOptions,
-    /// How long a bank may take to answer.
-    pub bank_timeout: Duration,
+    /// How long a bank may take to answer; `None` for as long as the template says.
+    pub bank_timeout: Option<Duration>,
     /// How often the functions run that look after journeys and notices.
     pub sweep_every: Duration,
     /// Pollers and schedules run by themselves. Without, a test drives them.
@@ -69,7 +69,7 @@ impl Default for LendingOptions {
             port: 0,
             public_url: None,
             counterparties: CounterpartyOptions::default(),
-            bank_timeout: Duration::from_secs(2),
+            bank_timeout: Some(Duration::from_secs(2)),
             sweep_every: Duration::from_secs(5),
             background: true,
             sdk_retries: true,
@@ -140,20 +140,26 @@ pub struct Hold(#[expect(dead_code, reason = "dropping it gives the folder up")]
 /// The key file of a state folder.
 const KEYS: &str = "keys.json";
 
-/// Forgets what earlier runs left in a state folder, but for its keys, which counterparties and a deployment may share.
+/// The file by which a process holds a state folder.
+const IN_USE: &str = "in-use";
+
+/// Forgets what earlier runs left in a state folder, but for its keys and the key file that is given, which counterparties
+/// and a deployment may share.
 ///
 /// # Errors
 /// [`LendingError::InUse`] while a process runs on it; [`LendingError::Machine`] where it cannot be deleted.
-pub fn forget(state: &Path) -> Result<(), LendingError> {
+pub fn forget(state: &Path, keys: Option<&Path>) -> Result<(), LendingError> {
     if !state.exists() {
         return Ok(());
     }
-    drop(Hold::of(state)?);
+    let _hold = Hold::of(state)?;
     let forgotten = || {
-        for entry in std::fs::read_dir(state)? {
+        let kept = keys.map(Path::canonicalize).transpose()?;
+        for entry in std::fs::read_dir(state.canonicalize()?)? {
             let path = entry?.path();
+            let is_kept = kept.as_ref().is_some_and(|kept| kept.starts_with(&path));
             match path.is_dir() {
-                _ if path.ends_with(KEYS) => {}
+                _ if is_kept || path.ends_with(KEYS) || path.ends_with(IN_USE) => {}
                 true => std::fs::remove_dir_all(path)?,
                 false => std::fs::remove_file(path)?,
             }
@@ -168,7 +174,7 @@ impl Hold {
     /// [`LendingError::InUse`] while another process has it.
     pub fn of(state: &Path) -> Result<Self, LendingError> {
         let failed = LendingError::Machine;
-        let file = File::create(state.join("in-use")).map_err(failed)?;
+        let file = File::create(state.join(IN_USE)).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(LendingError::InUse(state.to_owned())),
@@ -241,8 +247,8 @@ impl Lending {
         {
             return Err(LendingError::KeysGone(keys.clone()));
         }
-        let keys = match &key_file {
-            Some(path) => Keys::load_or_generate(path, banks.iter().copied())?,
+        let keys = match &options.state {
+            Some(state) => Keys::given_or_own(options.keys.as_deref(), state, banks.iter().copied())?,
             None => Keys::generate(banks.iter().copied())?,
         };
         let port = options.port;
@@ -365,6 +371,9 @@ pub fn put_secrets(engines: &Engines, keys: &Keys) {
     }
 }
 
+/// Stands for the release of a deployment, and is as long.
+pub(crate) const RELEASE: &str = "0000000000-000000000000";
+
 /// The template's parameters and settings, with local values.
 fn stack_options(
     options: &LendingOptions,
@@ -377,6 +386,7 @@ fn stack_options(
     let bank_urls = json!(outside.bank_urls).to_string();
     let parameters = BTreeMap::from([
         ("PublicUrl".to_owned(), url),
+        ("Release".to_owned(), RELEASE.to_owned()),
         ("FaceProviderUrl".to_owned(), outside.provider_url.clone()),
         ("PhoneProviderUrl".to_owned(), outside.provider_url.clone()),
         ("ChannelUrl".to_owned(), outside.channel_url.clone()),
@@ -389,12 +399,14 @@ fn stack_options(
         (setting::MODELS_URL, files.models_url()),
         (setting::EXPORTS_URL, files.exports_url()),
         (setting::RELATIONS_ARN, table_arn(&crate::template::local_name("Relations"))),
-        (setting::BANK_TIMEOUT_MS, options.bank_timeout.as_millis().to_string()),
         (setting::ALLOW_LOCAL, "true".to_owned()),
     ];
+    let bank_timeout =
+        options.bank_timeout.map(|wait| (setting::BANK_TIMEOUT_MS, wait.as_millis().to_string()));
+    let settings = settings.into_iter().chain(bank_timeout);
     Ok(StackOptions {
         parameters,
-        settings: settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+        settings: settings.map(|(name, value)| (name.to_owned(), value)).collect(),
         schedule_every: Some(options.sweep_every),
         redelivery: Some(Duration::from_secs(1)),
         sdk_retries: options.sdk_retries,
@@ -416,13 +428,18 @@ mod tests {
         for name in [KEYS, "tables.sqlite", "files/drift/report.json"] {
             std::fs::write(state.join(name), name).unwrap();
         }
+        let shared = state.join("shared.json");
+        std::fs::write(&shared, "{}").unwrap();
         let held = Hold::of(state).unwrap();
-        assert!(matches!(forget(state), Err(LendingError::InUse(_))));
+        assert!(matches!(forget(state, None), Err(LendingError::InUse(_))));
         drop(held);
-        forget(state).unwrap();
-        let left: Vec<_> =
-            std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(left, [KEYS]);
-        forget(&state.join("nowhere")).unwrap();
+        let left = |keys: Option<&Path>| {
+            forget(state, keys).unwrap();
+            let entries = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name());
+            entries.map(|name| name.into_string().unwrap()).collect::<BTreeSet<_>>()
+        };
+        assert_eq!(left(Some(&shared)), [IN_USE, KEYS, "shared.json"].map(str::to_owned).into());
+        assert_eq!(left(None), [IN_USE, KEYS].map(str::to_owned).into());
+        forget(&state.join("nowhere"), None).unwrap();
     }
 }

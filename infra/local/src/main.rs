@@ -10,7 +10,7 @@ use local::{
     people,
 };
 use ports::{Clock as _, SystemClock};
-use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode, time::Duration};
+use std::{collections::BTreeMap, io::Write as _, path::PathBuf, process::ExitCode};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// A fifth of a simulated run is allocation.
@@ -33,11 +33,14 @@ struct Cli {
     place: PlaceArgs,
 }
 
+/// The state folder where none is named.
+const STATE: &str = ".local";
+
 /// Where state and keys are.
 #[derive(Args)]
 struct PlaceArgs {
     /// Folder for state and keys.
-    #[arg(long, global = true, default_value = ".local")]
+    #[arg(long, global = true, default_value = STATE)]
     state: PathBuf,
     /// Key file that holds the secrets shared with real counterparties; see README.
     #[arg(long, global = true, value_name = "FILE")]
@@ -198,9 +201,6 @@ fn init_logs(counted: bool, level: &str) {
     tracing_subscriber::registry().with(counted).with(shown).init();
 }
 
-/// How long a real bank may take to answer: as the template has it. Simulated ones that hang are given up sooner.
-const REAL_BANK_TIMEOUT: Duration = Duration::from_secs(5);
-
 /// The first city, which comes with the source.
 fn city() -> PathBuf {
     PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/city"))
@@ -212,7 +212,7 @@ async fn start(
     folder: &std::path::Path,
 ) -> Result<(Lending, Loaded), AnyError> {
     if args.fresh {
-        lending::forget(&place.state)?;
+        lending::forget(&place.state, place.keys.as_deref())?;
     }
     let counterparties = CounterpartyOptions {
         banks: args.banks.bank_url.iter().cloned().collect::<BTreeMap<_, _>>(),
@@ -228,7 +228,8 @@ async fn start(
         ..LendingOptions::default()
     };
     if !args.banks.bank_url.is_empty() {
-        options.bank_timeout = REAL_BANK_TIMEOUT;
+        // Simulated ones that hang are given up sooner than real ones may take.
+        options.bank_timeout = None;
     }
     let lending = Lending::start(options).await?;
     let key = signing::keys::decode_base64(&lending.keys.hash_key)?;
@@ -353,9 +354,13 @@ async fn run_demo(
     let right =
         demo::run(&url, &lending.counterparties.channel_url, &banks, &owners, &loaded.ties, run, out).await;
     lending.stop().await;
+    let state = match place.state.as_path() {
+        state if state == std::path::Path::new(STATE) => String::new(),
+        state => format!(" --state {}", state.display()),
+    };
     writeln!(
         out,
-        "Look at one: cargo run --release -- trace <application>; at the rings: cargo run --release -- rings"
+        "Look at one: cargo run --release -- trace <application>{state}; at the rings: cargo run --release -- rings{state}"
     )?;
     if right? { Ok(()) } else { Err("the demo did not end as it should".into()) }
 }

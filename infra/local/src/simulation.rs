@@ -28,7 +28,7 @@ use crate::{
         kms::{Kms, MasterKey},
         spec,
     },
-    lending::{TEMPLATE, registry_of},
+    lending::{RELEASE, TEMPLATE, registry_of},
     load::{self, LoadError},
     people::{self, Owner, PeopleError},
     roles::Roles,
@@ -318,6 +318,7 @@ fn stack_options(template: &Template) -> StackOptions {
     let urls: BTreeMap<&str, String> = BANKS.iter().map(|bank| (*bank, far.clone())).collect();
     let parameters = [
         ("PublicUrl", "http://us.test".to_owned()),
+        ("Release", RELEASE.to_owned()),
         ("FaceProviderUrl", far.clone()),
         ("PhoneProviderUrl", far.clone()),
         ("ChannelUrl", far.clone()),

@@ -244,7 +244,7 @@ conforms! { ties on DynamoRelations in "relations":
 
 conforms! { acts on DynamoRelations in "relations":
     nothing_was_done_at_a_node_at_first
-    an_act_stands_under_its_node_and_is_counted_by_the_hour
+    an_act_stands_under_its_node_once_for_each_hour
     acts_are_read_from_the_hour_in_which_a_window_begins
     an_act_that_is_forgotten_was_of_that_one_in_that_hour
 }

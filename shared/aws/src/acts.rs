@@ -44,13 +44,12 @@ impl ActRecorder for DynamoRelations {
             .key("sk", text(sort_key(act)))
             .update_expression(
                 "SET kind = :kind, who = :who, last_seen = :at, expires_at = :expires, \
-                 first_seen = if_not_exists(first_seen, :at) ADD times :one",
+                 first_seen = if_not_exists(first_seen, :at)",
             )
             .expression_attribute_values(":kind", text(act.kind.as_str()))
             .expression_attribute_values(":who", text(&act.who))
             .expression_attribute_values(":at", text(act.at.to_string()))
-            .expression_attribute_values(":expires", number(expires_at(act)))
-            .expression_attribute_values(":one", number(1));
+            .expression_attribute_values(":expires", number(expires_at(act)));
         update.send().await.map_err(|error| port_error(ATTEMPTED, &error))?;
         Ok(())
     }
@@ -109,6 +108,5 @@ fn read(reader: Reader<'_>) -> Result<Option<SeenAct>, PortError> {
         who: reader.text("who")?.to_owned(),
         first_seen: reader.parsed("first_seen")?,
         last_seen: reader.parsed("last_seen")?,
-        count: reader.integer("times")?,
     }))
 }

@@ -7,7 +7,7 @@ use counterparties::{
     callbacks::{self, Genuine},
 };
 use domain::{
-    Application,
+    Application, ApplicationId,
     application::Traces,
     checks::CheckAnswer,
     journey::{Event, TransitionError},
@@ -45,27 +45,42 @@ impl Checks {
             );
             return problem(403, "not-bound", "The callback belongs to another check or person").into();
         }
-        let event = event(self.kind, &body, message_id.into());
+        let word = event(self.kind, &body, message_id.into());
         let traces = loaded.journey.application.traces.clone();
-        // The same word that comes again: what came of it may not have been written down the first time.
-        let recorded_at = loaded.recorded_at(&event);
-        let (answer, recorded_at) = match self.journeys.advance_from(loaded, &[event]).await {
-            Ok(Advanced::Recorded(journey)) => (callbacks::recorded(), Some(journey.updated_at)),
-            Ok(Advanced::Repeated(_)) => (callbacks::recorded(), recorded_at),
-            Err(error) if has_ended(&error) => (callbacks::too_late(), recorded_at),
+        let advanced = self.journeys.advance_from(loaded, std::slice::from_ref(&word)).await;
+        let mut answer = match advanced {
+            Ok(Advanced::Recorded(_) | Advanced::Repeated(_)) => callbacks::recorded(),
+            Err(error) if has_ended(&error) => callbacks::too_late(),
             Err(error) => return callbacks::not_recorded(&error),
         };
-        // A word that contradicts the one that was recorded leaves no trace.
-        if let (CheckAnswer::Mismatch, Some(at)) = (body.answer, recorded_at)
-            && let Err(error) = self.remember_mismatch(traces, at).await
-        {
-            return callbacks::not_recorded(&error.into());
+        if body.answer == CheckAnswer::Mismatch {
+            // Asked of the journal each time that the word comes: the trace may not have been written before. A word that
+            // contradicts the one that was recorded leaves none.
+            match self.recorded_at(body.application_id, &word).await {
+                Ok(None) => {}
+                Ok(Some(at)) => {
+                    if let Err(error) = self.remember_mismatch(traces, at).await {
+                        return callbacks::not_recorded(&error.into());
+                    }
+                    answer = callbacks::recorded();
+                }
+                Err(error) => return callbacks::not_recorded(&error),
+            }
         }
         answer
     }
 }
 
 impl Checks {
+    /// When this very word was recorded, be it by another invocation a moment ago.
+    async fn recorded_at(
+        &self,
+        application: ApplicationId,
+        word: &Event,
+    ) -> Result<Option<Timestamp>, AdvanceError> {
+        Ok(self.journeys.load(application).await?.and_then(|loaded| loaded.recorded_at(word)))
+    }
+
     /// The device was seen by the channel; what else the application names may be somebody else's.
     async fn remember_mismatch(&self, traces: Traces, at: Timestamp) -> Result<(), PortError> {
         let kind = match self.kind {

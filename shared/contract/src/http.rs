@@ -255,7 +255,7 @@ pub struct TimelineStep {
     pub at: String,
     /// What happened, as the journal names it.
     pub event: &'static str,
-    /// The function that recorded it.
+    /// The function that recorded it, its version and its release.
     pub by: String,
 }
 

@@ -22,6 +22,7 @@ pub mod setting {
     pub const ENDPOINTS_TABLE: &str = "ENDPOINTS_TABLE";
     /// Where the metrics of applications are found: each deployment has a place of its own, so that none hides another's.
     pub const METRICS_NAMESPACE: &str = "METRICS_NAMESPACE";
+    pub const RELEASE: &str = "RELEASE";
 
     /// URL of the bucket that banks' statements are put into, and that reports are written to.
     pub const STATEMENTS_URL: &str = "STATEMENTS_URL";

@@ -1,6 +1,6 @@
 //! What a model's ONNX graph may be, and how it becomes a [`Program`].
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use model::Manifest;
 
@@ -8,7 +8,7 @@ use crate::{
     ensemble::LoadError,
     explain::check_hit_rates,
     onnx,
-    program::{Program, Step, Unsound},
+    program::{MAX_STEPS, Program, Step, Unsound},
     trees::{TreeError, Trees},
 };
 
@@ -17,6 +17,12 @@ const FEATURES: &str = "features";
 
 /// What a graph may be made of. A model is data from outside: it gets no other operator, no loop and no file.
 const OPERATORS: [&str; 5] = ["TreeEnsembleRegressor", "Gemm", "Mul", "Add", "Sigmoid"];
+
+/// Where these operators mean what the standard says.
+const DOMAINS: [&str; 3] = ["", "ai.onnx", "ai.onnx.ml"];
+
+/// Most numbers in a constant: a fuser has a row and a column for each learner.
+const MAX_WEIGHTS: usize = 1 << 16;
 
 /// The graph's outputs, in this order. All have a row for each row of the input; [`Output::Pd`] and
 /// [`Output::LogOdds`] have one column, the others one for each learner.
@@ -95,7 +101,11 @@ impl Reader<'_> {
         };
         match (node.op_type.as_str(), node.input.as_slice()) {
             ("TreeEnsembleRegressor", [features]) if features == FEATURES => self.trees(node),
-            ("Gemm", [from, weights, bias]) if node.attribute.is_empty() => Ok(Step::Gemm {
+            _ if !node.attribute.is_empty() => Err(LoadError::Graph(format!(
+                "{} has the attribute {:?}, which is not known",
+                node.op_type, node.attribute[0].name
+            ))),
+            ("Gemm", [from, weights, bias]) => Ok(Step::Gemm {
                 value: value(from)?,
                 weights: self.constant(weights, None)?,
                 bias: self.constant(bias, Some(weights))?,
@@ -103,9 +113,7 @@ impl Reader<'_> {
             ("Mul", [one, other]) => Ok(Step::Mul(value(one)?, value(other)?)),
             ("Add", [one, other]) => Ok(Step::Add(value(one)?, value(other)?)),
             ("Sigmoid", [from]) => Ok(Step::Sigmoid(value(from)?)),
-            (operator, _) => {
-                Err(LoadError::Graph(format!("{operator} has other inputs or attributes than expected")))
-            }
+            (operator, _) => Err(LoadError::Graph(format!("{operator} has other inputs than expected"))),
         }
     }
 
@@ -129,6 +137,11 @@ impl Reader<'_> {
         let find = |name: &str| self.graph.initializer.iter().find(|tensor| tensor.name == name);
         let refuse = || LoadError::Graph(format!("the constant {name:?} is not there or has another shape"));
         let tensor = find(name).ok_or_else(refuse)?;
+        let numbers = tensor.raw_data.len() / size_of::<f32>() + tensor.float_data.len();
+        let one_form = tensor.raw_data.is_empty() || tensor.float_data.is_empty();
+        if numbers > MAX_WEIGHTS || !one_form {
+            return Err(refuse());
+        }
         let values = if tensor.raw_data.is_empty() {
             tensor.float_data.clone()
         } else {
@@ -155,16 +168,25 @@ pub(crate) fn check<'a>(manifest: &Manifest, proto: &'a onnx::Model) -> Result<&
     if let Some(node) = graph.node.iter().find(|n| !OPERATORS.contains(&n.op_type.as_str())) {
         return refuse(format!("operator {:?} is not allowed", node.op_type));
     }
+    if graph.node.len() > MAX_STEPS {
+        return refuse(format!("a graph has at most {MAX_STEPS} operators"));
+    }
+    if let Some(node) = graph.node.iter().find(|n| !DOMAINS.contains(&n.domain.as_str())) {
+        return refuse(format!("operator {:?} is of the domain {:?}", node.op_type, node.domain));
+    }
+    if !proto.functions.is_empty() || !graph.sparse_initializer.is_empty() {
+        return refuse("functions and sparse tensors are not allowed".to_owned());
+    }
+    let mut names = HashSet::new();
+    if let Some(tensor) = graph.initializer.iter().find(|tensor| !names.insert(tensor.name.as_str())) {
+        return refuse(format!("tensor {:?} is there twice", tensor.name));
+    }
     let external = |t: &&onnx::Tensor| !t.external_data.is_empty() || t.data_location != 0;
     if let Some(tensor) = graph.initializer.iter().find(external) {
         return refuse(format!("tensor {:?} lies outside the model file", tensor.name));
     }
     if let Some(tensor) = graph.initializer.iter().find(|tensor| !is_finite(tensor)) {
         return refuse(format!("tensor {:?} is not all finite float32", tensor.name));
-    }
-    let factors = graph.node.iter().flat_map(|node| &node.attribute).map(|attribute| attribute.f);
-    if !factors.into_iter().all(f32::is_finite) {
-        return refuse("an attribute is not finite".to_owned());
     }
     if !graph.input.iter().map(|i| i.name.as_str()).eq([FEATURES]) {
         return refuse("the only input must be features".to_owned());

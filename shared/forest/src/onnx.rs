@@ -17,6 +17,8 @@ pub struct Model {
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "14")]
     pub metadata_props: Vec<Entry>,
+    #[prost(message, repeated, tag = "25")]
+    pub functions: Vec<Named>,
 }
 
 /// `StringStringEntryProto`.
@@ -36,17 +38,23 @@ pub struct Graph {
     #[prost(message, repeated, tag = "5")]
     pub initializer: Vec<Tensor>,
     #[prost(message, repeated, tag = "11")]
-    pub input: Vec<ValueInfo>,
+    pub input: Vec<Named>,
     #[prost(message, repeated, tag = "12")]
-    pub output: Vec<ValueInfo>,
+    pub output: Vec<Named>,
+    #[prost(message, repeated, tag = "15")]
+    pub sparse_initializer: Vec<Nothing>,
 }
 
-/// `ValueInfoProto`: only its name.
+/// `ValueInfoProto` and `FunctionProto`: only the name.
 #[derive(Clone, PartialEq, Message)]
-pub struct ValueInfo {
+pub struct Named {
     #[prost(string, tag = "1")]
     pub name: String,
 }
+
+/// Of what is only asked whether it is there.
+#[derive(Clone, PartialEq, Message)]
+pub struct Nothing {}
 
 /// `NodeProto`: one operator.
 #[derive(Clone, PartialEq, Message)]
@@ -59,15 +67,15 @@ pub struct Node {
     pub op_type: String,
     #[prost(message, repeated, tag = "5")]
     pub attribute: Vec<Attribute>,
+    #[prost(string, tag = "7")]
+    pub domain: String,
 }
 
-/// `AttributeProto`, without tensors, graphs and types, which no operator that we know has.
+/// `AttributeProto`, without floats, tensors, graphs and types, which no operator that we know has.
 #[derive(Clone, PartialEq, Message)]
 pub struct Attribute {
     #[prost(string, tag = "1")]
     pub name: String,
-    #[prost(float, tag = "2")]
-    pub f: f32,
     #[prost(int64, tag = "3")]
     pub i: i64,
     #[prost(bytes = "vec", tag = "4")]
@@ -86,7 +94,6 @@ pub struct Attribute {
 /// `AttributeProto.AttributeType`, those that we read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttributeType {
-    Float = 1,
     Int = 2,
     String = 3,
     Floats = 6,
@@ -114,6 +121,10 @@ pub struct Tensor {
     /// 1 where the numbers lie in another file.
     #[prost(int32, tag = "14")]
     pub data_location: i32,
+}
+
+impl AttributeType {
+    const ALL: [Self; 5] = [Self::Int, Self::String, Self::Floats, Self::Ints, Self::Strings];
 }
 
 impl Tensor {
@@ -257,10 +268,23 @@ impl Node {
     }
 
     fn of_type(&self, name: &str, expected: AttributeType) -> Result<&Attribute, LoadError> {
-        let found = self.attribute.iter().find(|attribute| attribute.name == name);
-        let attribute = found.ok_or_else(|| self.refuse(name, "is missing"))?;
-        let fits = attribute.r#type == expected as i32;
-        fits.then_some(attribute).ok_or_else(|| self.refuse(name, &format!("is not of type {expected:?}")))
+        let mut found = self.attribute.iter().filter(|attribute| attribute.name == name);
+        let attribute = found.next().ok_or_else(|| self.refuse(name, "is missing"))?;
+        if found.next().is_some() {
+            return Err(self.refuse(name, "is there twice"));
+        }
+        let has_a_value_of = |kind| match kind {
+            AttributeType::Int => attribute.i != 0,
+            AttributeType::String => !attribute.s.is_empty(),
+            AttributeType::Floats => !attribute.floats.is_empty(),
+            AttributeType::Ints => !attribute.ints.is_empty(),
+            AttributeType::Strings => !attribute.strings.is_empty(),
+        };
+        let others = AttributeType::ALL.into_iter().filter(|kind| *kind != expected);
+        if attribute.r#type != expected as i32 || others.into_iter().any(has_a_value_of) {
+            return Err(self.refuse(name, &format!("is not of type {expected:?}")));
+        }
+        Ok(attribute)
     }
 
     fn utf8<'a>(&self, name: &str, text: &'a [u8]) -> Result<&'a str, LoadError> {

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Most steps, and most numbers of one value in a row.
-const MAX_STEPS: usize = 64;
+pub(crate) const MAX_STEPS: usize = 64;
 const MAX_WIDTH: usize = 4096;
 
 /// One operator of the graph. It makes the value that has the step's own number; operands are values made before.

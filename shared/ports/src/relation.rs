@@ -223,7 +223,6 @@ pub struct SeenAct {
     pub who: String,
     pub first_seen: Timestamp,
     pub last_seen: Timestamp,
-    pub count: u32,
 }
 
 /// What was done at a node.
@@ -344,7 +343,8 @@ pub const ACTS_KEPT_FOR: SignedDuration = SignedDuration::from_hours(90 * 24);
 /// Where acts are recorded.
 #[async_trait]
 pub trait ActRecorder: Send + Sync {
-    /// Counts the act under the node, for [`ACTS_KEPT_FOR`]. Recording it again counts it again.
+    /// Keeps the act under the node, for [`ACTS_KEPT_FOR`]. Recording it again changes nothing, and another one of the same
+    /// kind by the same one within the same hour only when it was seen last.
     async fn record(&self, node: &Node, act: &Act) -> Result<(), PortError>;
 
     /// Forgets under the node what was recorded of that kind, by that one, within that hour.

@@ -23,8 +23,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use steps::Journeys;
 use telemetry::{MetricLog, StandardOutput, TRACED_PERCENT, Telemetry, Traced, Tracer};
 
-/// What Lambda calls the version that runs.
-const PUBLISHED_VERSION: &str = "AWS_LAMBDA_FUNCTION_VERSION";
 /// Where Lambda says that its X-Ray daemon listens.
 const XRAY_DAEMON: &str = "AWS_XRAY_DAEMON_ADDRESS";
 
@@ -199,15 +197,12 @@ pub fn command_queue(env: &Environment, aws: &Aws) -> Result<Arc<SqsCommandQueue
     Ok(Arc::new(SqsCommandQueue::new(aws.sqs.clone(), urls)))
 }
 
-/// The journeys as the function named by `by` sees them, for example `score/0.1.0`; on Lambda with the number of the version
-/// that was published behind it, `score/0.1.0+17`, so that each entry tells the code that wrote it.
+/// The journeys as the function named by `by` sees them, for example `score/0.1.0`. Behind that name stands the release, which
+/// names the commit, so that each entry tells the code that wrote it.
 pub fn journeys(env: &Environment, aws: &Aws, outside: &Outside, by: &str) -> Result<Journeys, WireError> {
     let clock = outside.clock.clone();
     let namespace = env.get(setting::METRICS_NAMESPACE)?.to_owned();
-    let by: Arc<str> = match env.get(PUBLISHED_VERSION) {
-        Ok(version) => format!("{by}+{version}").into(),
-        Err(_) => by.into(),
-    };
+    let by: Arc<str> = format!("{by}+{}", env.get(setting::RELEASE)?).into();
     let (lines, tracer) = (outside.metrics.clone(), tracer(env));
     let observer = Arc::new(Telemetry { lines, tracer, namespace, by: Arc::clone(&by) });
     Ok(Journeys { journal: journal(env, aws)?, commands: command_queue(env, aws)?, clock, observer, by })

@@ -109,7 +109,7 @@ impl Player {
         let options = LendingOptions {
             counterparties,
             background: false,
-            bank_timeout: BANK_TIMEOUT,
+            bank_timeout: Some(BANK_TIMEOUT),
             clock: clock.clone(),
             metrics: Some(Arc::new(log_bytes::CountedMetrics)),
             ..LendingOptions::default()

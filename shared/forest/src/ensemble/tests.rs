@@ -1,5 +1,6 @@
 use super::*;
-use onnx::{Attribute, Model, Node};
+use onnx::{Attribute, Model, Named, Node, Nothing};
+use prost::Message as _;
 
 const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../models/registry/2026.11.3");
 
@@ -139,11 +140,104 @@ fn a_missing_attribute_is_refused() {
 #[test]
 fn an_attribute_of_another_type_is_refused_and_not_taken_for_an_empty_one() {
     for name in ["nodes_missing_value_tracks_true", "nodes_values", "n_targets", "post_transform"] {
-        let refused = graph_error(refused(|p| attribute(p, name).r#type = 9));
-        assert!(refused.contains(name) && refused.contains("type"), "{refused}");
+        let of_another = graph_error(refused(|p| attribute(p, name).r#type = 9));
+        assert!(of_another.contains(name) && of_another.contains("type"), "{of_another}");
     }
+    let elsewhere = graph_error(refused(|p| {
+        let base = attribute(p, "nodes_missing_value_tracks_true");
+        base.floats = std::mem::take(&mut base.ints).into_iter().map(|n| n as f32).collect();
+    }));
+    assert!(elsewhere.contains("nodes_missing_value_tracks_true is not of type Ints"), "{elsewhere}");
     let text = graph_error(refused(|p| attribute(p, "nodes_modes").strings[0] = vec![0xff]));
     assert!(text.contains("nodes_modes is not UTF-8"), "{text}");
+}
+
+#[test]
+fn what_is_there_twice_or_could_be_read_in_two_ways_is_refused() {
+    let attribute = graph_error(refused(|p| {
+        let attributes = &mut node(p, "TreeEnsembleRegressor").attribute;
+        let again = attributes.iter().find(|a| a.name == "nodes_values").unwrap().clone();
+        attributes.push(again);
+    }));
+    assert!(attribute.contains("nodes_values is there twice"), "{attribute}");
+    let constants = |p: &mut Model| std::mem::take(&mut p.graph.as_mut().unwrap().initializer);
+    let constant = graph_error(refused(|p| {
+        let all = constants(p);
+        p.graph.as_mut().unwrap().initializer = [all.clone(), vec![all[0].clone()]].concat();
+    }));
+    assert!(constant.contains("is there twice"), "{constant}");
+    let forms = graph_error(refused(|p| {
+        let weights = &mut p.graph.as_mut().unwrap().initializer[0];
+        weights.float_data = vec![1.0; weights.raw_data.len() / 4 + weights.float_data.len()];
+        weights.raw_data = weights.float_data.iter().flat_map(|x| x.to_le_bytes()).collect();
+    }));
+    assert!(forms.contains("another shape"), "{forms}");
+    let factor = Attribute { name: "alpha".to_owned(), r#type: 1, ..Default::default() };
+    for operator in ["Gemm", "Mul", "Add", "Sigmoid"] {
+        let known = graph_error(refused(|p| node(p, operator).attribute.push(factor.clone())));
+        assert!(known.contains("alpha"), "{known}");
+    }
+    let domain = graph_error(refused(|p| node(p, "Sigmoid").domain = "com.example".to_owned()));
+    assert!(domain.contains("com.example"), "{domain}");
+    assert!(graph_error(refused(|p| p.functions.push(Named::default()))).contains("functions"));
+    let sparse = refused(|p| p.graph.as_mut().unwrap().sparse_initializer.push(Nothing {}));
+    assert!(graph_error(sparse).contains("sparse"));
+}
+
+#[test]
+fn a_graph_is_refused_before_its_constants_are_copied_for_more_operators_than_there_may_be() {
+    let many = graph_error(refused(|p| {
+        let nodes = &mut p.graph.as_mut().unwrap().node;
+        let gemm = nodes.iter().find(|n| n.op_type == "Gemm").unwrap().clone();
+        nodes.extend(std::iter::repeat_n(gemm, 64));
+    }));
+    assert!(many.contains("at most 64 operators"), "{many}");
+    let large = graph_error(refused(|p| {
+        let weights = &mut p.graph.as_mut().unwrap().initializer[0];
+        weights.raw_data.clear();
+        weights.dims = vec![1 << 20, 1];
+        weights.float_data = vec![1.0; 1 << 20];
+    }));
+    assert!(large.contains("another shape"), "{large}");
+}
+
+/// tract has the standard's own declarations.
+#[test]
+fn what_guards_stands_under_the_numbers_of_the_standard() {
+    use tract_onnx::{pb, prelude::Framework as _};
+    let mut theirs = tract_onnx::onnx().proto_model_for_read(&mut &*file("ensemble.onnx")).unwrap();
+    let graph = theirs.graph.as_mut().unwrap();
+    let entry = |key: &str| pb::StringStringEntryProto { key: key.to_owned(), value: "v".to_owned() };
+    graph.node[0].domain = "a domain".to_owned();
+    graph.sparse_initializer = vec![pb::SparseTensorProto::default()];
+    let tensor = &mut graph.initializer[0];
+    tensor.external_data = vec![entry("location")];
+    tensor.data_location = Some(1);
+    tensor.data_type = 7;
+    tensor.float_data = vec![0.5];
+    theirs.functions = vec![pb::FunctionProto { name: Some("f".to_owned()), ..Default::default() }];
+    theirs.metadata_props.push(entry("k"));
+    let ours = Model::parse(&theirs.encode_to_vec()).unwrap();
+    let (graph, theirs_graph) = (ours.graph.unwrap(), theirs.graph.unwrap());
+    let (tensor, their_tensor) = (&graph.initializer[0], &theirs_graph.initializer[0]);
+    assert_eq!(graph.node[0].domain, "a domain");
+    assert_eq!((graph.sparse_initializer.len(), ours.functions.len()), (1, 1));
+    assert_eq!(tensor.external_data[0].key, "location");
+    assert_eq!((tensor.data_location, tensor.data_type), (1, 7));
+    assert_eq!((&tensor.dims, &tensor.float_data), (&their_tensor.dims, &vec![0.5]));
+    assert_eq!((&tensor.name, &tensor.raw_data), (&their_tensor.name, &their_tensor.raw_data));
+    assert_eq!(ours.metadata_props.last().unwrap().key, "k");
+    for (ours, theirs) in graph.node.iter().zip(&theirs_graph.node) {
+        assert_eq!(
+            (&ours.op_type, &ours.input, &ours.output),
+            (&theirs.op_type, &theirs.input, &theirs.output)
+        );
+        for (ours, theirs) in ours.attribute.iter().zip(&theirs.attribute) {
+            assert_eq!((&ours.name, ours.r#type, ours.i), (&theirs.name, theirs.r#type, theirs.i));
+            assert_eq!((&ours.s, &ours.floats), (&theirs.s, &theirs.floats));
+            assert_eq!((&ours.ints, &ours.strings), (&theirs.ints, &theirs.strings));
+        }
+    }
 }
 
 #[test]
@@ -176,8 +270,6 @@ fn a_fuser_that_is_not_made_of_numbers_is_refused() {
             weights.raw_data = broken.to_le_bytes().repeat(100);
         }));
         assert!(as_bytes.contains("finite"));
-        let factor = Attribute { name: "alpha".to_owned(), r#type: 1, f: broken, ..Default::default() };
-        assert!(graph_error(refused(|p| node(p, "Gemm").attribute.push(factor))).contains("finite"));
     }
 }
 
