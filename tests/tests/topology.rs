@@ -73,10 +73,10 @@ fn every_function_that_needs_secrets_has_a_secret_of_its_own_and_no_secret_is_a_
 /// The crates under `functions`.
 fn functions() -> BTreeSet<String> {
     fs::read_dir(repository().join("functions"))
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
+        .expect("there is a folder of functions")
+        .map(|entry| entry.expect("it can be listed").path())
         .filter(|path| path.join("Cargo.toml").is_file())
-        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
         .collect()
 }
 
@@ -93,9 +93,9 @@ fn functions_that_link(dependency: &str) -> BTreeSet<String> {
         .args(["--format", "{p}", "--invert", dependency])
         .current_dir(repository())
         .output()
-        .unwrap();
+        .expect("cargo can be run");
     assert!(tree.status.success(), "{}", String::from_utf8_lossy(&tree.stderr));
-    let dependents = String::from_utf8(tree.stdout).unwrap();
+    let dependents = String::from_utf8(tree.stdout).expect("cargo writes UTF-8");
     assert!(dependents.lines().count() > 1, "nothing at all links {dependency}");
     let (names, functions) = (dependents.lines().filter_map(|line| line.split(' ').next()), functions());
     names.filter(|name| functions.contains(*name)).map(str::to_owned).collect()
