@@ -48,24 +48,28 @@ impl Checks {
         let word = event(self.kind, &body, message_id.into());
         let traces = loaded.journey.application.traces.clone();
         let advanced = self.journeys.advance_from(loaded, std::slice::from_ref(&word)).await;
-        let mut answer = match advanced {
-            Ok(Advanced::Recorded(_) | Advanced::Repeated(_)) => callbacks::recorded(),
-            Err(error) if has_ended(&error) => callbacks::too_late(),
+        let (mut answer, mut recorded_at) = match advanced {
+            Ok(Advanced::Recorded(journey)) => (callbacks::recorded(), Some(journey.updated_at)),
+            Ok(Advanced::Repeated(_)) => (callbacks::recorded(), None),
+            Err(error) if has_ended(&error) => (callbacks::too_late(), None),
             Err(error) => return callbacks::not_recorded(&error),
         };
-        if body.answer == CheckAnswer::Mismatch {
-            // Asked of the journal each time that the word comes: the trace may not have been written before. A word that
-            // contradicts the one that was recorded leaves none.
-            match self.recorded_at(body.application_id, &word).await {
-                Ok(None) => {}
-                Ok(Some(at)) => {
-                    if let Err(error) = self.remember_mismatch(traces, at).await {
-                        return callbacks::not_recorded(&error.into());
-                    }
-                    answer = callbacks::recorded();
-                }
+        if body.answer != CheckAnswer::Mismatch {
+            return answer;
+        }
+        if recorded_at.is_none() {
+            // The same word may come again because its trace could not be written.
+            recorded_at = match self.recorded_at(body.application_id, &word).await {
+                Ok(recorded_at) => recorded_at,
                 Err(error) => return callbacks::not_recorded(&error),
+            };
+        }
+        // A word that contradicts the one that was recorded leaves no trace.
+        if let Some(at) = recorded_at {
+            if let Err(error) = self.remember_mismatch(traces, at).await {
+                return callbacks::not_recorded(&error.into());
             }
+            answer = callbacks::recorded();
         }
         answer
     }
