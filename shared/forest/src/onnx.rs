@@ -141,16 +141,8 @@ impl Model {
 }
 
 /// Attributes of tree ensembles that are read, or cannot change a result.
-const OF_TREES: [&str; 23] = [
-    "aggregate_function",
+const OF_TREES: [&str; 11] = [
     "base_values",
-    "class_ids",
-    "class_nodeids",
-    "class_treeids",
-    "class_weights",
-    "classlabels_int64s",
-    "classlabels_strings",
-    "n_targets",
     "nodes_falsenodeids",
     "nodes_featureids",
     "nodes_hitrates",
@@ -161,10 +153,17 @@ const OF_TREES: [&str; 23] = [
     "nodes_truenodeids",
     "nodes_values",
     "post_transform",
-    "target_ids",
-    "target_nodeids",
-    "target_treeids",
-    "target_weights",
+];
+/// And those of the one operator, and of the other.
+const OF_REGRESSORS: [&str; 6] =
+    ["aggregate_function", "n_targets", "target_ids", "target_nodeids", "target_treeids", "target_weights"];
+const OF_CLASSIFIERS: [&str; 6] = [
+    "class_ids",
+    "class_nodeids",
+    "class_treeids",
+    "class_weights",
+    "classlabels_int64s",
+    "classlabels_strings",
 ];
 
 impl Node {
@@ -174,7 +173,7 @@ impl Node {
     /// [`LoadError`]: an attribute is missing, unknown or of another type, or asks for what we do not do.
     pub fn regressor_trees(&self) -> Result<Attributes<'_>, LoadError> {
         let aggregate = self.aggregate()?;
-        Ok(Attributes { targets: self.int("n_targets")?, aggregate, ..self.trees("target")? })
+        Ok(Attributes { targets: self.int("n_targets")?, aggregate, ..self.trees("target", &OF_REGRESSORS)? })
     }
 
     /// What a `TreeEnsembleClassifier` says of them. `targets` are left at zero: they are as many as its labels.
@@ -182,11 +181,12 @@ impl Node {
     /// # Errors
     /// As for [`Node::regressor_trees`].
     pub fn classifier_trees(&self) -> Result<Attributes<'_>, LoadError> {
-        self.trees("class")
+        self.trees("class", &OF_CLASSIFIERS)
     }
 
-    fn trees(&self, leaves: &str) -> Result<Attributes<'_>, LoadError> {
-        if let Some(other) = self.attribute.iter().find(|a| !OF_TREES.contains(&a.name.as_str())) {
+    fn trees(&self, leaves: &str, own: &[&str]) -> Result<Attributes<'_>, LoadError> {
+        let is_known = |name: &str| OF_TREES.contains(&name) || own.contains(&name);
+        if let Some(other) = self.attribute.iter().find(|attribute| !is_known(&attribute.name)) {
             return Err(TreeError::Unsupported { name: "attribute", value: other.name.clone() }.into());
         }
         let of_leaves = |what: &str| format!("{leaves}_{what}");

@@ -126,6 +126,9 @@ fn settings_that_we_do_not_implement_are_refused() {
     let error =
         tree_error(refused(|p| attribute(p, "nodes_hitrates").name = "nodes_values_as_tensor".to_owned()));
     assert!(matches!(error, TreeError::Unsupported { name: "attribute", .. }), "{error}");
+    let of_classifiers = Attribute { name: "class_ids".to_owned(), r#type: 7, ..Default::default() };
+    let error = tree_error(refused(|p| node(p, "TreeEnsembleRegressor").attribute.push(of_classifiers)));
+    assert!(matches!(error, TreeError::Unsupported { name: "attribute", .. }), "{error}");
 }
 
 #[test]
