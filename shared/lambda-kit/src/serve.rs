@@ -56,8 +56,8 @@ fn log_panics() {
     }));
 }
 
-/// Sets up JSON log lines, also for panics; the level comes from `RUST_LOG`, else `info`. It takes levels by target (`info,steps=debug`):
-/// filters on fields would bring a regular expression engine into every binary.
+/// Sets up JSON log lines, also for panics; the level comes from `RUST_LOG`, else `info`. It takes levels by target
+/// (`info,steps=debug`): filters on fields would bring a regular expression engine into every binary.
 pub fn init_logs() {
     #[expect(clippy::disallowed_methods, reason = "logs are set up before settings are read")]
     let asked = std::env::var("RUST_LOG").ok().and_then(|text| text.parse().ok());
